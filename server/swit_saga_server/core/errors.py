@@ -1,0 +1,189 @@
+"""Two kinds of error: ``SagaError`` is data, part of a saga's record; the exceptions refuse a request.
+
+Every exception carries a stable ``reason`` (UPPER_SNAKE) and its fields; ``rpc.errors`` maps each to a status code.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from swit_saga_server.core.units import Instant
+
+
+class ErrorType(StrEnum):
+    """What went wrong, in the seed's eight classes."""
+
+    VALIDATION = "validation"
+    TIMEOUT = "timeout"
+    NETWORK = "network"
+    SERVICE = "service"
+    DATA = "data"
+    SYSTEM = "system"
+    BUSINESS = "business"
+    COMPENSATION = "compensation"
+
+
+RETRYABLE_TYPES = frozenset({ErrorType.TIMEOUT, ErrorType.NETWORK, ErrorType.SERVICE, ErrorType.SYSTEM})
+"""The error types worth another attempt by default (design §4, Retry policy)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaError:
+    """An error on a saga's, a step's or a compensation's record.
+
+    Attributes:
+        code: Stable UPPER_SNAKE code, the participant's own where it gave one.
+        message: For a person: what was wrong and with which value.
+        type: The seed's class of error; decides whether it is worth a retry.
+        retryable: Whether another attempt may help.
+        timestamp: When the coordinator learned of it.
+        stack_trace: The participant's, if it sent one; else empty.
+        details: JSON-like values the participant attached.
+        cause: The error behind this one.
+    """
+
+    code: str
+    message: str
+    type: ErrorType
+    retryable: bool = False
+    timestamp: Instant = 0
+    stack_trace: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    cause: "SagaError | None" = None
+
+
+class SwitSagaError(Exception):
+    """Root of everything the server side raises on purpose. The docstring's first line is the default message."""
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str = "", **fields: Any) -> None:
+        super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0])
+        self.fields = fields
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The fields as strings, for ``ErrorInfo.metadata``."""
+        return {k: str(v) for k, v in self.fields.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing wrong with one field of a request; ``field`` is a path such as ``steps[1].timeout``."""
+
+    field: str
+    description: str
+
+
+class InvalidRequest(SwitSagaError):
+    """The request is not valid."""
+
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, violations: tuple[Violation, ...] = (), message: str = "") -> None:
+        text = message or "; ".join(f"{v.field}: {v.description}" for v in violations)
+        super().__init__(text)
+        self.violations = violations
+
+
+class InvalidDefinition(InvalidRequest):
+    """The saga definition is not valid."""
+
+    reason = "INVALID_DEFINITION"
+
+
+class UnsupportedField(InvalidRequest):
+    """The request uses something this server does not support yet; it is refused, never ignored."""
+
+    reason = "UNSUPPORTED_FIELD"
+
+
+class PayloadTooLarge(SwitSagaError):
+    """A payload exceeds max_payload_bytes."""
+
+    reason = "PAYLOAD_TOO_LARGE"
+
+
+class SagaNotFound(SwitSagaError):
+    """There is no saga with this id."""
+
+    reason = "SAGA_NOT_FOUND"
+
+
+class SagaAlreadyExists(SwitSagaError):
+    """A saga with this id was started by a different request."""
+
+    reason = "SAGA_ALREADY_EXISTS"
+
+
+class SagaAlreadyFinished(SwitSagaError):
+    """The saga has reached its outcome; this can no longer be done."""
+
+    reason = "SAGA_ALREADY_FINISHED"
+
+
+class DefinitionNotFound(SwitSagaError):
+    """There is no such saga definition or version of it."""
+
+    reason = "DEFINITION_NOT_FOUND"
+
+
+class DefinitionDisabled(SwitSagaError):
+    """This definition version takes no new sagas."""
+
+    reason = "DEFINITION_DISABLED"
+
+
+class IllegalInput(SwitSagaError):
+    """The saga cannot take this input in its present state; nothing was changed."""
+
+    reason = "ILLEGAL_INPUT"
+
+
+class IllegalTransition(SwitSagaError):
+    """The machine made a move its own table forbids: a bug; the saga is parked."""
+
+    reason = "ILLEGAL_TRANSITION"
+
+
+class CursorOutOfRange(SwitSagaError):
+    """The position to resume from is not in the history."""
+
+    reason = "CURSOR_OUT_OF_RANGE"
+
+
+class CoordinatorUnavailable(SwitSagaError):
+    """The coordinator cannot take this now; try again."""
+
+    reason = "COORDINATOR_UNAVAILABLE"
+
+
+class CoordinatorStopping(CoordinatorUnavailable):
+    """The coordinator is stopping and takes nothing new."""
+
+    reason = "COORDINATOR_STOPPING"
+
+
+class StoreUnavailable(CoordinatorUnavailable):
+    """The state store cannot be reached; whether the last write happened is unknown."""
+
+    reason = "STORE_UNAVAILABLE"
+
+
+class StoreRefused(SwitSagaError):
+    """The store cannot be used as it is: another process holds it, or its schema is of another version."""
+
+    reason = "STORE_REFUSED"
+
+
+class NotImplementedYet(SwitSagaError):
+    """This call belongs to a later version of the server."""
+
+    reason = "NOT_IMPLEMENTED"
+
+
+class SagaParked(SwitSagaError):
+    """An internal error stopped this saga alone; it is parked and visible as stuck."""
+
+    reason = "SAGA_PARKED"

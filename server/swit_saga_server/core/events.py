@@ -1,0 +1,73 @@
+"""What happened, in order: the seed's event types and the event record. ``sequence`` is contiguous from 1 per saga."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from swit_saga_server.core.errors import SagaError
+from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.units import Instant, Span
+
+SCHEMA_VERSION = "1.0"
+"""Version of the event's shape (the seed's ``version``)."""
+
+
+class EventType(StrEnum):
+    """The seed's 17 types; below the line, what this project adds (design §5)."""
+
+    SAGA_STARTED = "saga.started"
+    STEP_STARTED = "saga.step.started"
+    STEP_COMPLETED = "saga.step.completed"
+    STEP_FAILED = "saga.step.failed"
+    SAGA_COMPLETED = "saga.completed"
+    SAGA_FAILED = "saga.failed"
+    SAGA_CANCELLED = "saga.cancelled"
+    SAGA_TIMED_OUT = "saga.timed_out"
+    COMPENSATION_STARTED = "compensation.started"
+    COMPENSATION_STEP_STARTED = "compensation.step.started"
+    COMPENSATION_STEP_COMPLETED = "compensation.step.completed"
+    COMPENSATION_STEP_FAILED = "compensation.step.failed"
+    COMPENSATION_COMPLETED = "compensation.completed"
+    COMPENSATION_FAILED = "compensation.failed"
+    RETRY_ATTEMPTED = "retry.attempted"
+    RETRY_EXHAUSTED = "retry.exhausted"
+    STATE_CHANGED = "state.changed"
+    # ----
+    STEP_SKIPPED = "saga.step.skipped"
+    SAGA_STUCK = "saga.stuck"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaEvent:
+    """One thing that happened to one saga. What the saga's header already says is not repeated here.
+
+    ``rpc.convert`` fills the seed's remaining fields (id, definition, correlation, trace, source) from the saga.
+
+    Attributes:
+        sequence: From 1, without gaps, per saga (invariant 15).
+        type: The seed's type; a string because choreography's types are open.
+        at: When it was decided, by the store's clock.
+        step_id: Empty for events of the saga as a whole.
+        data: The initial data on ``saga.started``, the output on ``saga.step.completed``; else None.
+        previous_state, new_state: Of the step for step events, of the saga else; empty if unchanged.
+        error: What went wrong.
+        duration: Of the attempt, the step or the saga that ended with this event; 0 if nothing ended.
+        attempt, max_attempts: Of the step or compensation; 0 for events of the saga.
+        service: Who did it: the participant's name, or ``swit-saga``.
+        metadata: More about this event, for example ``{"delay_ms": 1000}``.
+    """
+
+    sequence: int
+    type: str
+    at: Instant
+    step_id: str = ""
+    data: Payload | None = None
+    previous_state: str = ""
+    new_state: str = ""
+    error: SagaError | None = None
+    duration: Span = 0
+    attempt: int = 0
+    max_attempts: int = 0
+    service: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,306 @@
+"""What a saga is: immutable values, changed only by making new ones. The stored truth, nothing derived.
+
+``due_at``, the current data and a step's input are *derived* from these fields (see the functions at the end), so
+that they can never disagree with them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from swit_saga_server.core.definition import CompensationStrategy, CoordinatorMode, Definition
+from swit_saga_server.core.errors import SagaError
+from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.retry import DEFAULT_COMPENSATION_RETRY, DEFAULT_RETRY, RetryPolicy
+from swit_saga_server.core.units import MINUTE, SECOND, Instant, Span
+
+
+class SagaState(StrEnum):
+    """The seed's nine states."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STEP_COMPLETED = "step_completed"
+    COMPLETED = "completed"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+    @property
+    def is_terminal(self) -> bool:
+        """The outcome is recorded; only an operator reopens ``failed``."""
+        return self in TERMINAL_STATES
+
+    @property
+    def is_active(self) -> bool:
+        """As in the seed: running, step_completed or compensating; *pending is not active*."""
+        return self in ACTIVE_STATES
+
+
+TERMINAL_STATES = frozenset(
+    {SagaState.COMPLETED, SagaState.COMPENSATED, SagaState.FAILED, SagaState.CANCELLED, SagaState.TIMED_OUT}
+)
+ACTIVE_STATES = frozenset({SagaState.RUNNING, SagaState.STEP_COMPLETED, SagaState.COMPENSATING})
+
+
+class StepStatus(StrEnum):
+    """The seed's StepStateEnum."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
+    SKIPPED = "skipped"
+
+
+class CompensationStatus(StrEnum):
+    """The seed's CompensationStateEnum."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Effect(StrEnum):
+    """What is durably known of a step's effect: ``maybe`` from the commit that intends its first attempt."""
+
+    NONE = "none"
+    MAYBE = "maybe"
+    DONE = "done"
+
+
+class StopCause(StrEnum):
+    """Why a saga stopped going forward. The first cause fixes the outcome."""
+
+    FAILURE = "failure"
+    CANCEL = "cancel"
+    DEADLINE = "deadline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The attempts at one thing asked of a participant, an Execute or a Compensate. One shape serves both.
+
+    Attributes:
+        attempts: Attempts intended so far; also the number of the latest one.
+        in_flight: The latest attempt is intended and not yet answered.
+        resends: Times an attempt was sent again under its own number, after a restart or takeover.
+        doubt: Some send of this call ended, or may end, without an answer: it may have happened.
+        not_after: The latest moment any unanswered attempt may still start at the participant.
+        retry_at: When the next attempt is intended; 0 if none waits.
+        backoff: The last delay, for decorrelated jitter.
+        started_at: When the first attempt was intended; 0 if never.
+        last_attempt_at: When the latest attempt was intended; 0 if never.
+    """
+
+    attempts: int = 0
+    in_flight: bool = False
+    resends: int = 0
+    doubt: bool = False
+    not_after: Instant = 0
+    retry_at: Instant = 0
+    backoff: Span = 0
+    started_at: Instant = 0
+    last_attempt_at: Instant = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompensationState:
+    """How far a step's undoing is.
+
+    Attributes:
+        status: The seed's ``state``.
+        call: Its attempts.
+        max_attempts: Attempts allowed by the policy in force.
+        completed_at: When it was confirmed, skipped or given up; 0 before.
+        error: The latest failure.
+    """
+
+    status: CompensationStatus = CompensationStatus.PENDING
+    call: Call = Call()
+    max_attempts: int = 0
+    completed_at: Instant = 0
+    error: SagaError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """How far one step is.
+
+    Attributes:
+        id: The step's id in the definition.
+        index: Its place in the definition, from 0.
+        status: The seed's ``state``.
+        effect: Whether there is something to undo.
+        call: The attempts at Execute.
+        max_attempts: Attempts allowed by the policy in force.
+        ready_at: When a delayed step may first be sent; 0 if it does not wait.
+        created_at: When the saga was created.
+        completed_at: When the step completed or failed for good; 0 before.
+        output: What Execute returned; None if it returned nothing or is not known.
+        error: The latest failure.
+        compensation: None until stopping decides that this step is to be undone (or has nothing to undo).
+    """
+
+    id: str
+    index: int
+    status: StepStatus = StepStatus.PENDING
+    effect: Effect = Effect.NONE
+    call: Call = Call()
+    max_attempts: int = 0
+    ready_at: Instant = 0
+    created_at: Instant = 0
+    completed_at: Instant = 0
+    output: Payload | None = None
+    error: SagaError | None = None
+    compensation: CompensationState | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceContext:
+    """W3C trace context of the caller and the saga's own span (https://www.w3.org/TR/trace-context/).
+
+    Attributes:
+        trace_id: 32 lower-case hex digits.
+        span_id: The saga's own span, 16 hex digits; parent of every command's span.
+        parent_span_id: The caller's span; empty if the caller sent none.
+        flags: Trace flags, 1 is sampled.
+        tracestate: Passed on as it came.
+    """
+
+    trace_id: str = ""
+    span_id: str = ""
+    parent_span_id: str = ""
+    flags: int = 1
+    tracestate: str = ""
+
+    @property
+    def traceparent(self) -> str:
+        """The header for what happens within the saga's span; empty without a trace."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}" if self.trace_id else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Coordinator defaults, resolved when a saga starts and kept with it, so that a restart changes nothing."""
+
+    timeout: Span = 30 * MINUTE
+    step_timeout: Span = 30 * SECOND
+    retry_policy: RetryPolicy = DEFAULT_RETRY
+    compensation_retry_policy: RetryPolicy = DEFAULT_COMPENSATION_RETRY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saga:
+    """One run of a definition.
+
+    Attributes:
+        id: Chosen by the caller or the coordinator; unique for ever.
+        version: Transitions so far; grows by exactly 1 per transition (invariant 4).
+        state: The seed's state.
+        definition_id, definition_version, definition_digest: The immutable definition it is pinned to
+            (invariant 17). Version 0 is an inline definition.
+        settings: Effective timeout and retry policies.
+        steps: In definition order.
+        last_sequence: Events so far.
+        stop_cause: Why it no longer goes forward; None while it does. Set once.
+        stop_reason: The canceller's words, or the failing step's error message.
+        fingerprint: Of the request as sent; tells a repeat from a conflict.
+        stuck: Times in a row the machine itself failed on this saga (see ``machine.park``); 0 is healthy.
+        stuck_until: When a parked saga is tried again; 0 if not parked.
+        source: The coordinator that created it.
+        service: The calling service, if it said so.
+    """
+
+    id: str
+    version: int = 0
+    state: SagaState = SagaState.PENDING
+    definition_id: str
+    definition_version: int = 0
+    definition_digest: str = ""
+    name: str = ""
+    description: str = ""
+    mode: CoordinatorMode = CoordinatorMode.ORCHESTRATION
+    compensation_strategy: CompensationStrategy = CompensationStrategy.SEQUENTIAL
+    settings: Settings = Settings()
+    steps: tuple[StepState, ...]
+    created_at: Instant
+    updated_at: Instant
+    started_at: Instant = 0
+    completed_at: Instant = 0
+    timed_out_at: Instant = 0
+    initial_data: Payload | None = None
+    error: SagaError | None = None
+    stop_cause: StopCause | None = None
+    stop_reason: str = ""
+    last_sequence: int = 0
+    fingerprint: str = ""
+    stuck: int = 0
+    stuck_until: Instant = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    correlation_id: str = ""
+    source: str = ""
+    service: str = ""
+    trace: TraceContext = TraceContext()
+
+    @property
+    def deadline(self) -> Instant:
+        """When the saga as a whole times out; counted from start."""
+        return (self.started_at or self.created_at) + self.settings.timeout
+
+    @property
+    def current_step(self) -> int:
+        """Index of the step the saga is at: the first not yet over, or the last when all are."""
+        for step in self.steps:
+            if step.status not in (StepStatus.COMPLETED, StepStatus.SKIPPED):
+                return step.index
+        return len(self.steps) - 1
+
+    @property
+    def current_data(self) -> Payload | None:
+        """The output of the latest completed step; the initial data before the first (the seed's CurrentData)."""
+        for step in reversed(self.steps):
+            if step.effect is Effect.DONE:
+                return step.output
+        return self.initial_data
+
+    @property
+    def result_data(self) -> Payload | None:
+        """The last step's output once the saga is completed; else None."""
+        return self.steps[-1].output if self.state is SagaState.COMPLETED else None
+
+    def input_of(self, index: int) -> Payload | None:
+        """What step ``index`` is given: the previous step's output, or the initial data for the first."""
+        return self.steps[index - 1].output if index else self.initial_data
+
+
+def idempotency_key(saga_id: str, step_id: str) -> str:
+    """The key of every Execute attempt of a step; the same for every attempt and resend."""
+    return f"{saga_id}/{step_id}"
+
+
+def compensation_key(saga_id: str, step_id: str) -> str:
+    """The key of every Compensate attempt of a step. Different from Execute's: it is another effect."""
+    return f"{saga_id}/{step_id}/compensate"
+
+
+def is_in_flight(saga: Saga) -> bool:
+    """Whether a command may be out: what a takeover must send again."""
+    return any(
+        s.call.in_flight or (s.compensation is not None and s.compensation.call.in_flight) for s in saga.steps
+    )
+
+
+def total_deadline(saga: Saga, definition: Definition, index: int) -> Instant:
+    """When step ``index`` runs out of its ``total_timeout``; 0 if it has none or has not begun."""
+    total = definition.steps[index].total_timeout
+    started = saga.steps[index].call.started_at
+    return started + total if total is not None and started else 0

@@ -1,0 +1,21 @@
+"""A value on its way through a saga: opaque to the coordinator, written and read by the SDK's codecs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """An encoded value.
+
+    Attributes:
+        content_type: Media type of ``data``, for example ``application/json``. Never empty.
+        data: Text stays text, so that grpcurl and humans can read it; anything else is bytes.
+    """
+
+    content_type: str
+    data: str | bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of content, the content type not counted."""
+        return len(self.data.encode()) if isinstance(self.data, str) else len(self.data)

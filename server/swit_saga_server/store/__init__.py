@@ -1,0 +1,1 @@
+"""Where sagas are kept. ``contract`` is the law; every backend keeps it and passes ``tests/contract/store``."""
