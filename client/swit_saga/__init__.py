@@ -1,0 +1,1 @@
+"""The Swit Saga client and participant SDK."""

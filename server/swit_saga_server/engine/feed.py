@@ -1,0 +1,83 @@
+"""Live events for those who watch or wait. Only applied transitions come here, so nobody sees what may not last."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from swit_saga_server.core.events import SagaEvent
+from swit_saga_server.core.model import Saga
+
+
+class Subscription:
+    """One reader of one saga. A reader that lags loses its buffer, not events: it reads the history again."""
+
+    def __init__(self, buffer: int) -> None:
+        self._buffer = buffer
+        self._events: deque[SagaEvent] = deque()
+        self._poked = asyncio.Event()
+        self.overflowed = False
+        self.saga: Saga | None = None
+
+    def offer(self, saga: Saga, events: Sequence[SagaEvent]) -> None:
+        """A transition became durable. Never blocks."""
+        self.saga = saga
+        if len(self._events) + len(events) > self._buffer:
+            self._events.clear()
+            self.overflowed = True
+        else:
+            self._events.extend(events)
+        self._poked.set()
+
+    def poke(self) -> None:
+        """Something may have happened that is not in the buffer: read the store."""
+        self.overflowed = True
+        self._poked.set()
+
+    async def wait(self, timeout_s: float | None) -> bool:
+        """Until something is offered; False if nothing was within ``timeout_s``."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._poked.wait()
+        except TimeoutError:
+            return False
+        self._poked.clear()
+        return True
+
+    def take(self) -> list[SagaEvent]:
+        """The buffered events, in order, removed."""
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+
+class Feed:
+    """Who reads which saga."""
+
+    def __init__(self, buffer: int) -> None:
+        self._buffer = buffer
+        self._readers: dict[str, set[Subscription]] = {}
+
+    def subscribe(self, saga_id: str) -> Subscription:
+        """Read ``saga_id`` from now on, until ``unsubscribe``."""
+        subscription = Subscription(self._buffer)
+        self._readers.setdefault(saga_id, set()).add(subscription)
+        return subscription
+
+    def unsubscribe(self, saga_id: str, subscription: Subscription) -> None:
+        """Stop reading. Safe to call twice."""
+        readers = self._readers.get(saga_id)
+        if readers is not None:
+            readers.discard(subscription)
+            if not readers:
+                del self._readers[saga_id]
+
+    def publish(self, saga: Saga, events: Sequence[SagaEvent]) -> None:
+        """A transition of ``saga`` became durable."""
+        for reader in self._readers.get(saga.id, ()):
+            reader.offer(saga, events)
+
+    def poke_all(self) -> None:
+        """Memory can no longer be trusted: everybody reads the store."""
+        for readers in self._readers.values():
+            for reader in readers:
+                reader.poke()

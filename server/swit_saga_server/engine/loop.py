@@ -1,0 +1,619 @@
+"""The one loop: inbox -> decide -> commit -> effects.
+
+Inputs of all sagas wait in one inbox. A turn of the loop takes them all, lets the pure machine decide each, and folds
+what follows for one saga into one write. The writes of many sagas form a *round*, committed in one go; while one round
+commits, the next one is decided (of other sagas: inputs of a saga whose write is under way wait). Only when a write is
+applied do its effects happen: commands, answers to callers, events to watchers, timers. So nothing is sent without its
+durable intent (invariant 6), and nobody hears of what is not durable.
+
+If the outcome of a commit is unknown, the identical round is committed again until there is a verdict or the lease
+ends; meanwhile its sagas stand still. A refused write (fenced, conflict) drops the saga from memory; the store is the
+truth, and the inputs are put to it again if it is still ours to drive.
+
+An exception while deciding parks that saga alone (``core.machine.park``).
+
+What if the process dies right here? Before the commit: nothing happened. After it: a takeover finds the saga in the
+in-flight index and sends again what may not have been sent, under the same key.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from swit_saga_server.core.definition import Definition
+from swit_saga_server.core.effects import Command, effects
+from swit_saga_server.core.errors import (
+    CoordinatorStopping,
+    CoordinatorUnavailable,
+    ErrorType,
+    IllegalTransition,
+    SagaAlreadyExists,
+    SagaError,
+    SagaNotFound,
+    SagaParked,
+    StoreUnavailable,
+    SwitSagaError,
+)
+from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Wake
+from swit_saga_server.core.machine import Decision, decide, due_at, park
+from swit_saga_server.core.model import Saga, is_in_flight
+from swit_saga_server.core.units import SECOND, Instant
+from swit_saga_server.engine.commands import ParticipantCommand, fill, withdrawn_id
+from swit_saga_server.engine.counters import Counters
+from swit_saga_server.engine.feed import Feed
+from swit_saga_server.engine.options import EngineOptions
+from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.engine.surroundings import Surroundings
+from swit_saga_server.engine.timers import Timers
+from swit_saga_server.engine.transport import Transport
+from swit_saga_server.engine.working_set import Entry, Phase, WorkingSet
+from swit_saga_server.store.contract import Lease, StateStorage, Verdict, Write, partition_of
+
+log = structlog.get_logger(__name__)
+
+RESUBMIT_FIRST_S, RESUBMIT_MAX_S = 0.05, 1.0
+PAGE = 1_000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A new saga in its first state, with its definition. Not an input of the machine: there is no saga yet."""
+
+    saga: Saga
+    definition: Definition
+
+
+@dataclass(slots=True)
+class Item:
+    """One thing in the inbox; ``answer`` is resolved once what it led to is durable."""
+
+    saga_id: str
+    given: Input | Begin
+    answer: "asyncio.Future[tuple[Saga, bool]] | None" = None
+
+
+class Engine:
+    """Drives every saga of the partitions it holds. One per process; all methods belong to its event loop."""
+
+    def __init__(
+        self, store: StateStorage, transport: Transport, options: EngineOptions, around: Surroundings | None = None
+    ) -> None:
+        """Hand everything in; nothing runs before ``start``. Answers of ``transport`` must be given to ``deliver``."""
+        self.store = store
+        self.transport = transport
+        self.options = options
+        self.around = around or Surroundings()
+        self.feed = Feed(options.watch_buffer)
+        self.counters = Counters(started_at=self.around.clock.now())
+        self.working_set = WorkingSet(options.cache)
+        self.ownership = Ownership(store, options, self.around, self._taken, self._lost)
+        self._timers = Timers()
+        self._inbox: deque[Item] = deque()
+        self._ready: dict[str, Entry] = {}
+        self._to_load: dict[str, Entry] = {}
+        self._definitions: dict[tuple[str, int, str], Definition] = {}
+        self._outbox: list[ParticipantCommand] = []
+        self._turn = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._committing: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._accepting = False
+        self._sending = False
+        self._failure: BaseException | None = None
+
+    # ---- what others call ----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take the free partitions, put back to work what a former life left, and run.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        self._accepting = self._sending = True
+        await self.ownership.take_free()
+        for body in (self._run(), self.ownership.keep(), self._poll_due()):
+            task = asyncio.create_task(body)
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def stop_accepting(self) -> None:
+        """Refuse new sagas from now on; those under way go on."""
+        self._accepting = False
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new sagas, let those under way go on for at most ``grace_s``, hand over, stop. Safe to call twice.
+
+        What is then unfinished is durable and is resumed by whoever takes the partitions next.
+        """
+        self._accepting = False
+        if not self._tasks:
+            return
+        try:
+            async with asyncio.timeout(grace_s):
+                while not self.is_quiet:
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.info("stopping_with_sagas_under_way", commands=self.transport.in_flight)
+        self._sending = False
+        await self.transport.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = [*self._tasks, *([self._loading] if self._loading else [])]
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if (committing := self._committing) is not None:
+            # What is on its way to the store is let through, so that its callers learn the truth.
+            await asyncio.wait([committing], timeout=self.options.lease_term / 1e6)
+            committing.cancel()
+            await asyncio.gather(committing, return_exceptions=True)
+        for item in self._unanswered_items():
+            self._refuse(item, CoordinatorStopping())
+        try:
+            await self.ownership.release_all()
+        except StoreUnavailable as unavailable:
+            log.warning("leases_not_released", error=str(unavailable))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing to decide, to commit or to wait for from participants, now."""
+        return not (self._inbox or self._ready or self._committing or self._loading or self.transport.in_flight)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the loop against its will; None while all is well."""
+        return self._failure
+
+    async def begin(self, saga: Saga, definition: Definition) -> tuple[Saga, bool]:
+        """Create and set going; idempotent by ``saga.id`` and ``saga.fingerprint``.
+
+        Returns:
+            The saga, durable, and whether this call created it.
+
+        Raises:
+            SagaAlreadyExists: It was started by a different request.
+            CoordinatorUnavailable: Not accepted, or the outcome is unknown; the same call may be made again.
+        """
+        if not self._accepting:
+            raise CoordinatorStopping
+        return await self._ask(saga.id, Begin(saga, definition))
+
+    async def cancel(self, saga_id: str, reason: str) -> Saga:
+        """Stop and undo; durable when this returns; idempotent.
+
+        Raises:
+            SagaNotFound, SagaAlreadyFinished, CoordinatorUnavailable.
+        """
+        saga, _ = await self._ask(saga_id, Cancel(reason))
+        return saga
+
+    async def get(self, saga_id: str) -> Saga:
+        """The applied state.
+
+        Raises:
+            SagaNotFound, StoreUnavailable.
+        """
+        entry = self.working_set.find(saga_id, self.around.clock.now())
+        if entry is not None and entry.applied is not None:
+            return entry.applied
+        (saga,) = await self.store.load([saga_id])
+        if saga is None:
+            raise SagaNotFound(f"there is no saga {saga_id!r}", saga_id=saga_id)
+        return saga
+
+    def deliver(self, saga_id: str, answered: Answered) -> None:
+        """A participant's answer. May come twice, late or for nothing; the machine sorts it out."""
+        self._put(Item(saga_id, answered))
+
+    # ---- inbox ---------------------------------------------------------------------------------------------------
+
+    def _put(self, item: Item) -> None:
+        self._inbox.append(item)
+        self._turn.set()
+
+    async def _ask(self, saga_id: str, given: Input | Begin) -> tuple[Saga, bool]:
+        if not self.ownership.holds(partition_of(saga_id, self.store.partitions)):
+            raise CoordinatorUnavailable(f"the partition of saga {saga_id!r} is not held by this coordinator")
+        future: asyncio.Future[tuple[Saga, bool]] = asyncio.get_running_loop().create_future()
+        self._put(Item(saga_id, given, future))
+        return await future
+
+    async def _run(self) -> None:
+        while True:
+            await self._turn.wait()
+            self._turn.clear()
+            while self._inbox:
+                self._take(self._inbox.popleft())
+            if self._to_load and self._loading is None:
+                self._loading = asyncio.create_task(self._load())
+                self._loading.add_done_callback(self._ended)
+            if self._ready and self._committing is None:
+                self._committing = asyncio.create_task(self._commit())
+                self._committing.add_done_callback(self._ended)
+
+    def _take(self, item: Item) -> None:
+        if item.answer is not None and item.answer.done():
+            return  # The caller is gone; an unacknowledged request may be forgotten.
+        partition = partition_of(item.saga_id, self.store.partitions)
+        if not self.ownership.holds(partition):
+            self._refuse(item, CoordinatorUnavailable(f"the partition of saga {item.saga_id!r} was lost"))
+            return
+        entry = self.working_set.find(item.saga_id, self.around.clock.now())
+        if entry is None:
+            entry = Entry(item.saga_id, partition)
+            if not isinstance(item.given, Begin):
+                entry.phase = Phase.LOADING
+                self._to_load[item.saga_id] = entry
+        self.working_set.pin(entry)
+        if entry.phase in (Phase.LOADING, Phase.COMMITTING):
+            entry.waiting.append(item)
+            return
+        try:
+            self._decide(entry, item)
+        except SwitSagaError as refused:
+            self._refuse(item, refused)
+        if entry.phase is Phase.IDLE:
+            self.working_set.rest(entry, self.around.clock.now())
+
+    # ---- decide --------------------------------------------------------------------------------------------------
+
+    def _decide(self, entry: Entry, item: Item) -> None:
+        if isinstance(item.given, Begin):
+            self._begin(entry, item, item.given)
+            return
+        before, definition = entry.current, entry.definition
+        assert before is not None and definition is not None
+        now = self.around.clock.now()
+        try:
+            decision = decide(before, definition, item.given, now, self.around.chance())
+        except Exception as error:
+            if isinstance(error, SwitSagaError) and not isinstance(error, IllegalTransition):
+                raise
+            decision = self._park(before, error)
+            self._refuse(item, SagaParked(saga_id=item.saga_id))
+        if decision.saga is before:
+            self._nothing_changed(entry, item)
+        else:
+            self._fold(entry, item, decision, created=False)
+
+    def _begin(self, entry: Entry, item: Item, begin: Begin) -> None:
+        known = entry.current
+        if known is not None:
+            if known.fingerprint != begin.saga.fingerprint:
+                raise SagaAlreadyExists(
+                    f"saga {known.id!r} was started by a different request", saga_id=known.id, state=known.state
+                )
+            self._nothing_changed(entry, item)
+            return
+        entry.definition = begin.definition
+        self._fold(entry, item, Decision(begin.saga), created=True)
+        self._decide(entry, Item(item.saga_id, Wake()))
+
+    def _fold(self, entry: Entry, item: Item, decision: Decision, *, created: bool) -> None:
+        """Make the decision part of the saga's one write in the round being made."""
+        entry.pending = decision.saga
+        entry.events += decision.events
+        entry.phase = Phase.READY
+        self._ready[entry.saga_id] = entry
+        self._wait_for_apply(entry, item, created=created)
+
+    def _nothing_changed(self, entry: Entry, item: Item) -> None:
+        if entry.phase is Phase.READY:
+            self._wait_for_apply(entry, item, created=False)
+            return
+        saga = entry.applied
+        assert saga is not None
+        self._resolve(item, saga, created=False)
+        # A wake-up that found nothing to do must not spin.
+        self._arm(saga, not_before=self.around.clock.now() + SECOND if isinstance(item.given, Wake) else 0)
+
+    def _wait_for_apply(self, entry: Entry, item: Item, *, created: bool) -> None:
+        entry.items.append(item)
+        entry.notify.append(lambda saga: self._resolve(item, saga, created=created))
+
+    def _park(self, saga: Saga, bug: Exception) -> Decision:
+        log.error("saga_parked", saga_id=saga.id, state=saga.state, exc_info=bug)
+        self.counters.parked += 1
+        text = f"{type(bug).__name__}: {bug}"
+        now = self.around.clock.now()
+        error = SagaError(code="DECIDE_FAILED", message=text, type=ErrorType.SYSTEM, timestamp=now)
+        return park(saga, error, now)
+
+    # ---- commit --------------------------------------------------------------------------------------------------
+
+    async def _commit(self) -> None:
+        entries = [self._ready.pop(i) for i in list(self._ready)[: self.options.round_size]]
+        writes = [self._write(entry) for entry in entries]
+        try:
+            for entry, verdict in zip(entries, await self._verdicts(writes), strict=True):
+                match verdict:
+                    case Verdict.APPLIED | Verdict.ALREADY_APPLIED:
+                        self._apply(entry)
+                    case Verdict.FENCED:
+                        self.ownership.fenced(entry.partition)
+                        self._forget(entry, again=True)
+                    case Verdict.CONFLICT:
+                        self._forget(entry, again=True)
+                    case None:
+                        self._forget(entry, again=False)
+            self._send()
+        finally:
+            self._committing = None
+            self._turn.set()
+
+    def _write(self, entry: Entry) -> Write:
+        after, before = entry.pending, entry.applied
+        assert after is not None
+        entry.phase = Phase.COMMITTING
+        entry.commit_id = self.around.hex(16)
+        old = before.steps if before is not None else ()
+        return Write(
+            saga=after,
+            base_version=before.version if before is not None else 0,
+            commit_id=entry.commit_id,
+            changed_steps=tuple(i for i, s in enumerate(after.steps) if i >= len(old) or old[i] is not s),
+            events=tuple(entry.events),
+            due_at=due_at(after),
+            in_flight=is_in_flight(after),
+        )
+
+    async def _verdicts(self, writes: Sequence[Write]) -> Sequence[Verdict | None]:
+        """The store's verdicts; None for a write that has none because its lease ended first or the store cannot take it."""
+        leases: Mapping[int, Lease] = dict(self.ownership.leases)
+        wait_s = RESUBMIT_FIRST_S
+        while True:
+            try:
+                verdicts = await self.store.commit(writes, leases)
+                self.counters.rounds += 1
+                self.counters.writes += len(writes)
+                return verdicts
+            except StoreUnavailable as unknown:
+                held = [self.ownership.holds(partition_of(w.saga.id, self.store.partitions)) for w in writes]
+                log.warning("commit_outcome_unknown", writes=len(writes), held=sum(held), error=str(unknown))
+                if not any(held):
+                    return [None] * len(writes)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RESUBMIT_MAX_S)
+            except Exception:
+                if len(writes) == 1:
+                    log.exception("write_failed", saga_id=writes[0].saga.id)
+                    return [None]
+                # One bad write must not hold up the others: each on its own.
+                return [v for write in writes for v in await self._verdicts([write])]
+
+    def _apply(self, entry: Entry) -> None:
+        before, after, definition = entry.applied, entry.pending, entry.definition
+        assert after is not None and definition is not None
+        events, notify = entry.events, entry.notify
+        entry.applied, entry.pending = after, None
+        entry.events, entry.items, entry.notify = [], [], []
+        entry.phase = Phase.IDLE
+        self.counters.observe(before, after, events)
+        self._arm(after)
+        if self.ownership.holds(entry.partition):
+            self._take_effect(before, after, definition, entry.partition)
+        for call in notify:
+            call(after)
+        self.feed.publish(after, events)
+        self._release(entry)
+
+    def _forget(self, entry: Entry, *, again: bool) -> None:
+        """Memory and store disagree, or nobody knows: the store is the truth. Inputs are put to it again if asked."""
+        self.working_set.drop(entry)
+        items = [*entry.items, *entry.waiting]
+        for item in items:
+            if isinstance(item.given, Begin) and again:
+                # It may exist: look before creating, or the same conflict would come for ever.
+                self._look_up(item)
+            elif again:
+                self._put(item)
+            else:
+                self._refuse(item, CoordinatorUnavailable("the outcome is unknown; ask again"))
+        if not again:
+            self._timers.arm(entry.saga_id, self.around.clock.now() + SECOND)
+        self.feed.poke_all()
+
+    def _look_up(self, item: Item) -> None:
+        """Put a start to the saga as stored; if there is none after all, it is created."""
+        if self.working_set.find(item.saga_id, self.around.clock.now()) is not None:
+            self._put(item)
+            return
+        entry = Entry(item.saga_id, partition_of(item.saga_id, self.store.partitions), phase=Phase.LOADING)
+        entry.waiting.append(item)
+        self._to_load[item.saga_id] = entry
+        self.working_set.pin(entry)
+        self._turn.set()
+
+    def _release(self, entry: Entry) -> None:
+        """The entry is idle: what waited for it goes first in the next turn."""
+        self._inbox.extendleft(reversed(entry.waiting))
+        entry.waiting.clear()
+        self.working_set.rest(entry, self.around.clock.now())
+
+    # ---- effects -------------------------------------------------------------------------------------------------
+
+    def _take_effect(self, before: Saga | None, after: Saga, definition: Definition, partition: int) -> None:
+        epoch = self.ownership.leases[partition].epoch
+        now = self.around.clock.now()
+        withdrawn = []
+        for effect in effects(before, after):
+            if isinstance(effect, Command):
+                self._outbox.append(fill(after, definition, effect, epoch, now))
+            else:
+                withdrawn.append(withdrawn_id(after, effect))
+        if withdrawn:
+            self.transport.withdraw(withdrawn)
+
+    def _send(self) -> None:
+        """All commands of the round in one go, so that they can share messages."""
+        commands, self._outbox = self._outbox, []
+        if commands and self._sending:
+            self.transport.send(commands)
+
+    def _resolve(self, item: Item, saga: Saga, *, created: bool) -> None:
+        if item.answer is not None and not item.answer.done():
+            item.answer.set_result((saga, created))
+
+    def _refuse(self, item: Item, error: SwitSagaError) -> None:
+        if item.answer is not None and not item.answer.done():
+            item.answer.set_exception(error)
+
+    # ---- loading ---------------------------------------------------------------------------------------------------
+
+    async def _load(self) -> None:
+        batch = [self._to_load.pop(i) for i in list(self._to_load)[: self.options.load_batch]]
+        try:
+            for entry, saga in zip(batch, await self._read(batch), strict=True):
+                if entry.phase is not Phase.LOADING:
+                    continue  # Dropped meanwhile.
+                if saga is None:
+                    self._missing(entry)
+                elif isinstance(saga, Exception):
+                    self._unreadable(entry, saga)
+                else:
+                    entry.applied, entry.phase = saga, Phase.IDLE
+                    self._release(entry)
+        finally:
+            self._loading = None
+            self._turn.set()
+
+    async def _read(self, batch: Sequence[Entry]) -> Sequence[Saga | None | Exception]:
+        """The sagas with their definitions, set on the entries; an exception in place of one that cannot be read."""
+        try:
+            sagas = await self._stubbornly(lambda: self.store.load([e.saga_id for e in batch]))
+            for entry, saga in zip(batch, sagas, strict=True):
+                if saga is not None:
+                    entry.definition = await self._definition_of(saga)
+            return sagas
+        except Exception as unreadable:
+            if len(batch) == 1:
+                return [unreadable]
+            # One bad record must not hold up the others: each on its own.
+            return [saga for entry in batch for saga in await self._read([entry])]
+
+    def _unreadable(self, entry: Entry, error: Exception) -> None:
+        log.error("saga_unreadable", saga_id=entry.saga_id, exc_info=error)
+        self.counters.parked += 1
+        self.working_set.drop(entry)
+        for item in entry.waiting:
+            self._refuse(item, SagaParked(f"saga {entry.saga_id!r} cannot be read: {error}", saga_id=entry.saga_id))
+
+    def _missing(self, entry: Entry) -> None:
+        self.working_set.drop(entry)
+        for item in entry.waiting:
+            if isinstance(item.given, Begin):
+                self._put(item)
+            else:
+                self._refuse(item, SagaNotFound(f"there is no saga {entry.saga_id!r}", saga_id=entry.saga_id))
+
+    async def _definition_of(self, saga: Saga) -> Definition:
+        key = (saga.definition_id, saga.definition_version, saga.definition_digest)
+        found = self._definitions.get(key)
+        if found is None:
+            stored = await self._stubbornly(lambda: self.store.definition(*key))
+            if stored is None:
+                raise LookupError(f"saga {saga.id!r} is pinned to definition {key}, which the store does not have")
+            found = self._definitions[key] = stored.definition
+        return found
+
+    async def _stubbornly(self, read: Callable[[], Awaitable[T]]) -> T:
+        """A read that is tried until the store answers; the callers have deadlines of their own."""
+        wait_s = RESUBMIT_FIRST_S
+        while True:
+            try:
+                return await read()
+            except StoreUnavailable as unavailable:
+                log.warning("read_failed", error=str(unavailable))
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RESUBMIT_MAX_S)
+
+    # ---- time ------------------------------------------------------------------------------------------------------
+
+    def _arm(self, saga: Saga, not_before: Instant = 0) -> None:
+        due = due_at(saga)
+        if not due or due > self.around.clock.now() + self.options.timer_horizon:
+            self._timers.disarm(saga.id)
+            return
+        self._timers.arm(saga.id, max(due, not_before))
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        at = self._timers.next_at
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if at is not None:
+            wait_s = max(at - self.around.clock.now(), 0) / 1e6
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._fire)
+
+    def _fire(self) -> None:
+        for saga_id in self._timers.fired(self.around.clock.now()):
+            self._put(Item(saga_id, Wake()))
+        self._set_timer()
+
+    async def _poll_due(self) -> None:
+        """Bring near timers from the store's due index into memory, for evicted sagas and as a net under ``_arm``."""
+        while True:
+            more = False
+            for partition in self.ownership:
+                try:
+                    until = self.around.clock.now() + self.options.timer_horizon
+                    page = await self.store.due(partition, until, PAGE)
+                    more = more or len(page) == PAGE
+                    for due in page:
+                        if due.saga_id not in self._timers and not self.working_set.is_busy(due.saga_id):
+                            self._timers.arm(due.saga_id, due.due_at)
+                except StoreUnavailable as unavailable:
+                    log.warning("due_poll_failed", error=str(unavailable))
+            self._set_timer()
+            self.working_set.sweep(self.around.clock.now())
+            await asyncio.sleep(self.options.timer_poll / (10e6 if more else 1e6))
+
+    # ---- partitions --------------------------------------------------------------------------------------------------
+
+    async def _taken(self, lease: Lease) -> Callable[[], None]:
+        """Find everything of the partition that may be in flight; the call returned has it sent again."""
+        ids: list[str] = []
+        while True:
+            page = await self.store.in_flight(lease.partition, ids[-1] if ids else "", PAGE)
+            ids += page
+            if len(page) < PAGE:
+                break
+        log.info("partition_taken", partition=lease.partition, epoch=lease.epoch, in_flight=len(ids))
+
+        def resume() -> None:
+            for saga_id in ids:
+                self._put(Item(saga_id, TakenOver()))
+
+        return resume
+
+    def _lost(self, partition: int) -> None:
+        """Nothing of this partition is ours any more. Rounds under way are settled by their verdicts."""
+        for entry in self.working_set.of_partition(partition):
+            self._timers.disarm(entry.saga_id)
+            if entry.phase is Phase.COMMITTING:
+                continue
+            self._ready.pop(entry.saga_id, None)
+            self._to_load.pop(entry.saga_id, None)
+            entry.phase = Phase.IDLE
+            self._forget(entry, again=False)
+
+    # ---- endings -----------------------------------------------------------------------------------------------------
+
+    def _unanswered_items(self) -> list[Item]:
+        entries = [e for p in range(self.store.partitions) for e in self.working_set.of_partition(p)]
+        return [*self._inbox, *(item for e in entries for item in (*e.items, *e.waiting))]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A bug in the loop itself. Health turns bad, so that a supervisor restarts the process; nothing is lost.
+            log.critical("engine_failed", exc_info=error)
+            self._failure = error

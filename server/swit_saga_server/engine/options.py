@@ -1,0 +1,58 @@
+"""What can be set about the engine. ``config`` fills these from YAML and the environment."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from swit_saga_server.core.units import MINUTE, SECOND, Span
+
+
+class CachePolicy(StrEnum):
+    """Which idle saga leaves the working set first: least recently used, least frequently used, first in."""
+
+    LRU = "lru"
+    LFU = "lfu"
+    FIFO = "fifo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions:
+    """The seed's CacheConfig, for the working set of non-terminal sagas.
+
+    Eviction is always safe: an evicted saga comes back by its due time, its result or a command.
+
+    Attributes:
+        enabled: Off keeps a saga in memory only while something is being done with it.
+        ttl: An idle saga leaves after this long.
+        max_size: Idle sagas kept at most; those being worked on are not counted.
+        policy: Who leaves first when full.
+    """
+
+    enabled: bool = True
+    ttl: Span = 10 * MINUTE
+    max_size: int = 100_000
+    policy: CachePolicy = CachePolicy.LRU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How the engine runs.
+
+    Attributes:
+        owner: Names this coordinator in leases and events; unique among those that share a store.
+        cache: The working set.
+        lease_term: A partition's lease; renewed every third of it, given up by two thirds without renewal.
+        round_size: Sagas in one commit at most.
+        timer_horizon: Timers due within this are kept in memory; later ones stay in the store's index.
+        timer_poll: How often the store's index is asked. Less than ``timer_horizon``.
+        load_batch: Sagas read back in one go at most.
+        watch_buffer: Events kept for a watcher that lags; past it, it reads the history again.
+    """
+
+    owner: str
+    cache: CacheOptions = field(default_factory=CacheOptions)
+    lease_term: Span = 10 * SECOND
+    round_size: int = 256
+    timer_horizon: Span = 30 * SECOND
+    timer_poll: Span = 5 * SECOND
+    load_batch: int = 256
+    watch_buffer: int = 256

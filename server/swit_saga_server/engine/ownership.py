@@ -1,0 +1,119 @@
+"""Partition leases: taking, renewing, giving up. The lease is only liveness; safety is the store's check of epoch and
+nonce on every commit.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+import structlog
+
+from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.units import Instant
+from swit_saga_server.engine.options import EngineOptions
+from swit_saga_server.engine.surroundings import Surroundings
+from swit_saga_server.store.contract import Lease, StateStorage
+
+log = structlog.get_logger(__name__)
+
+
+class Ownership:
+    """The partitions this coordinator holds.
+
+    A partition counts as held once ``acquired`` has found what was in flight, until its lease is lost or two thirds of its term have
+    passed without a renewal; from then on nothing is sent for it (the rest of the term is for clocks that differ).
+    """
+
+    def __init__(
+        self,
+        store: StateStorage,
+        options: EngineOptions,
+        around: Surroundings,
+        acquired: Callable[[Lease], Awaitable[Callable[[], None]]],
+        lost: Callable[[int], None],
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._clock = around.clock
+        self._acquired = acquired
+        self._lost = lost
+        self._held: dict[int, Lease] = {}
+        self._good_until: dict[int, Instant] = {}
+        self._again = asyncio.Event()
+
+    @property
+    def leases(self) -> Mapping[int, Lease]:
+        """What is held, by partition."""
+        return self._held
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._held))
+
+    def holds(self, partition: int) -> bool:
+        """Whether effects may be sent for this partition now."""
+        return self._clock.now() < self._good_until.get(partition, 0)
+
+    def fenced(self, partition: int) -> None:
+        """The store says the lease is no longer ours."""
+        if partition in self._held:
+            log.warning("partition_fenced", partition=partition, epoch=self._held[partition].epoch)
+            self._drop(partition)
+            self._again.set()
+
+    async def take_free(self) -> None:
+        """Acquire every partition that is free."""
+        for partition in range(self._store.partitions):
+            if partition in self._held:
+                continue
+            asked_at = self._clock.now()
+            lease = await self._store.acquire(partition, self._options.owner, self._options.lease_term)
+            if lease is not None:
+                self._clock.align(await self._store.now())
+                resume = await self._acquired(lease)
+                self._hold(lease, asked_at)
+                resume()  # In one breath with holding it, so that nothing gets in before what was in flight.
+
+    async def keep(self) -> None:
+        """Renew for ever, give up what could not be renewed in time, take what is free. Ends by cancellation."""
+        while True:
+            try:
+                async with asyncio.timeout(self._options.lease_term / 3e6):
+                    await self._again.wait()
+            except TimeoutError:
+                pass
+            self._again.clear()
+            try:
+                await self._renew()
+                await self.take_free()
+            except StoreUnavailable as unavailable:
+                log.warning("lease_not_renewed", error=str(unavailable))
+            for partition in [p for p in self._held if not self.holds(p)]:
+                log.warning("partition_given_up", partition=partition)
+                self._drop(partition)
+
+    async def release_all(self) -> None:
+        """Give everything up, so that others need not wait for the leases to expire."""
+        leases = list(self._held.values())
+        for partition in list(self._held):
+            self._drop(partition)
+        await self._store.release(leases)
+
+    async def _renew(self) -> None:
+        held = list(self._held.values())
+        asked_at = self._clock.now()
+        renewed = await self._store.renew(held, self._options.lease_term)
+        for old, new in zip(held, renewed, strict=True):
+            if self._held.get(old.partition) is not old:
+                continue  # Fenced meanwhile.
+            if new is None:
+                self.fenced(old.partition)
+            else:
+                self._hold(new, asked_at)
+
+    def _hold(self, lease: Lease, asked_at: Instant) -> None:
+        self._held[lease.partition] = lease
+        self._good_until[lease.partition] = asked_at + self._options.lease_term * 2 // 3
+
+    def _drop(self, partition: int) -> None:
+        self._held.pop(partition, None)
+        self._good_until.pop(partition, None)
+        self._lost(partition)

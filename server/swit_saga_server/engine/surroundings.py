@@ -1,0 +1,64 @@
+"""What the engine must not reach for by itself: time, chance and ids. Real ones here; a simulation brings its own."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from swit_saga_server.core.units import Instant
+
+
+class Clock(Protocol):
+    """The time by the store's clock."""
+
+    def now(self) -> Instant:
+        """Never goes backwards."""
+        ...
+
+    def align(self, store_now: Instant) -> None:
+        """Learn the store's time."""
+        ...
+
+
+class MonotonicClock:
+    """The local monotonic clock plus an offset to the store's clock; a step of the wall clock does not move it."""
+
+    def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns, wall_ns: Callable[[], int] = time.time_ns):
+        self._monotonic_ns = monotonic_ns
+        self._offset = wall_ns() // 1000 - monotonic_ns() // 1000
+        self._last = 0
+
+    def now(self) -> Instant:
+        """Microseconds since the epoch; stands still rather than going back when the offset shrinks."""
+        self._last = max(self._last, self._monotonic_ns() // 1000 + self._offset)
+        return self._last
+
+    def align(self, store_now: Instant) -> None:
+        """Take the store's time as the truth from now on."""
+        self._offset = store_now - self._monotonic_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Time, chance and ids, handed in.
+
+    Attributes:
+        clock: The time by the store's clock.
+        rng: For jitter, ids and nonces. Seeded in a simulation.
+    """
+
+    clock: Clock = field(default_factory=MonotonicClock)
+    rng: random.Random = field(default_factory=random.SystemRandom)
+
+    def chance(self) -> float:
+        """Uniform in [0, 1)."""
+        return self.rng.random()
+
+    def hex(self, digits: int) -> str:
+        """Random lower-case hex digits, not all zero."""
+        return f"{self.rng.randrange(1, 16**digits):0{digits}x}"
+
+    def time_ordered_id(self) -> str:
+        """A unique id that sorts by time, so that a B-tree grows at its end: 11 digits of milliseconds, 21 random."""
+        return f"{self.clock.now() // 1000:011x}{self.hex(21)}"

@@ -1,0 +1,122 @@
+"""The sagas in memory. Those being worked on are pinned; idle ones stay by the cache policy and can leave at any time,
+because everything about them is durable and their due time is in the store's index.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import cachetools
+
+from swit_saga_server.core.definition import Definition
+from swit_saga_server.core.events import SagaEvent
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.units import Instant
+from swit_saga_server.engine.options import CacheOptions, CachePolicy
+
+
+class Phase(Enum):
+    """Where an entry is on its way through a round."""
+
+    IDLE = auto()
+    LOADING = auto()
+    READY = auto()
+    COMMITTING = auto()
+
+
+@dataclass(slots=True)
+class Entry:
+    """One saga in memory.
+
+    Attributes:
+        applied: The saga as the store has it; None before its creation is durable. All that readers see.
+        pending: What the round in the making makes of it; None if nothing is in the making.
+        definition: Its definition; None only while loading.
+        base_events: Events of the transitions folded into ``pending``.
+        items: The inputs folded into ``pending``; put back in the inbox if the write is refused.
+        waiting: Inputs that came while the saga was loading or committing.
+        notify: Calls to make, in order, once ``pending`` is durable.
+    """
+
+    saga_id: str
+    partition: int
+    phase: Phase = Phase.IDLE
+    applied: Saga | None = None
+    pending: Saga | None = None
+    definition: Definition | None = None
+    commit_id: str = ""
+    events: list[SagaEvent] = field(default_factory=list)
+    items: list[Any] = field(default_factory=list)
+    waiting: deque[Any] = field(default_factory=deque)
+    notify: list[Callable[[Saga], None]] = field(default_factory=list)
+    idle_since: Instant = 0
+
+    @property
+    def current(self) -> Saga | None:
+        """What the next input meets: the state in the making, or the applied one."""
+        return self.pending if self.pending is not None else self.applied
+
+
+class WorkingSet:
+    """Entries by saga id: the busy ones pinned, the idle ones cached."""
+
+    def __init__(self, options: CacheOptions) -> None:
+        kinds: dict[CachePolicy, type[cachetools.Cache[str, Entry]]] = {
+            CachePolicy.LRU: cachetools.LRUCache,
+            CachePolicy.LFU: cachetools.LFUCache,
+            CachePolicy.FIFO: cachetools.FIFOCache,
+        }
+        self._options = options
+        self._busy: dict[str, Entry] = {}
+        self._idle = kinds[options.policy](maxsize=max(options.max_size, 1))
+
+    def __len__(self) -> int:
+        return len(self._busy) + len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        """Entries that something is being done with."""
+        return len(self._busy)
+
+    def is_busy(self, saga_id: str) -> bool:
+        """Whether something is being done with it."""
+        return saga_id in self._busy
+
+    def find(self, saga_id: str, now: Instant) -> Entry | None:
+        """The entry, if it is in memory and, when idle, not past its ttl."""
+        entry = self._busy.get(saga_id)
+        if entry is None:
+            entry = self._idle.get(saga_id)
+            if entry is not None and now - entry.idle_since > self._options.ttl:
+                del self._idle[saga_id]
+                return None
+        return entry
+
+    def pin(self, entry: Entry) -> None:
+        """Something is being done with it: it must not leave."""
+        self._busy[entry.saga_id] = entry
+        self._idle.pop(entry.saga_id, None)
+
+    def rest(self, entry: Entry, now: Instant) -> None:
+        """Nothing more is being done with it. Terminal sagas, and all when the cache is off, leave at once."""
+        self._busy.pop(entry.saga_id, None)
+        if self._options.enabled and entry.applied is not None and not entry.applied.state.is_terminal:
+            entry.idle_since = now
+            self._idle[entry.saga_id] = entry
+
+    def drop(self, entry: Entry) -> None:
+        """Forget it: memory and store disagree, or another coordinator owns it now."""
+        self._busy.pop(entry.saga_id, None)
+        self._idle.pop(entry.saga_id, None)
+
+    def of_partition(self, partition: int) -> Iterator[Entry]:
+        """Every entry of a partition, safe against changes while iterating."""
+        for entries in (self._busy, self._idle):
+            yield from [e for e in list(entries.values()) if e.partition == partition]
+
+    def sweep(self, now: Instant) -> None:
+        """Let go of idle entries past their ttl."""
+        for entry in [e for e in self._idle.values() if now - e.idle_since > self._options.ttl]:
+            del self._idle[entry.saga_id]
