@@ -118,7 +118,9 @@ def decide(saga: Saga, definition: Definition, given: Input, now: Instant, chanc
         case TakenOver():
             turn.resend_open()
         case Cancel(reason):
-            turn.stop(StopCause.CANCEL, _error(turn.now, "CANCELLED", reason or "cancelled", ErrorType.BUSINESS), reason)
+            turn.stop(
+                StopCause.CANCEL, _error(turn.now, "CANCELLED", reason or "cancelled", ErrorType.BUSINESS), reason
+            )
         case Answered(Kind.EXECUTE, index, attempt, answer):
             turn.executed(index, attempt, answer)
         case Answered(Kind.COMPENSATE, index, attempt, answer):
@@ -287,7 +289,9 @@ class _Turn:
                 settled = replace(call, in_flight=False, retry_at=0, doubt=call.doubt and not only)
                 if step.status is StepStatus.RUNNING:
                     duration = self.now - call.started_at
-                    self._step_event(EventType.STEP_COMPLETED, step, StepStatus.COMPLETED, data=output, duration=duration)
+                    self._step_event(
+                        EventType.STEP_COMPLETED, step, StepStatus.COMPLETED, data=output, duration=duration
+                    )
                     self._set(step, status=StepStatus.COMPLETED, completed_at=self.now, error=None)
                 self._set(step, effect=Effect.DONE, output=output, call=settled)
             case Rejected(error):
@@ -502,9 +506,7 @@ class _Turn:
             return
         self._abandon(step, comp, error, exhausted=error.retryable)
 
-    def _abandon(
-        self, step: StepState, comp: CompensationState, error: SagaError, *, exhausted: bool = False
-    ) -> None:
+    def _abandon(self, step: StepState, comp: CompensationState, error: SagaError, *, exhausted: bool = False) -> None:
         """The compensation failed for good: only a human can undo this effect now."""
         self._comp_event(EventType.COMPENSATION_STEP_FAILED, step, comp, StepStatus.FAILED, error=error)
         if exhausted:
@@ -624,7 +626,7 @@ def _resent(call: Call, limit: Instant) -> Call:
     return replace(call, resends=call.resends + 1, doubt=True, not_after=max(call.not_after, limit))
 
 
-def _error(
-    now: Instant, code: str, message: str, kind: ErrorType, cause: SagaError | None = None
-) -> SagaError:
-    return SagaError(code=code, message=message, type=kind, retryable=kind in RETRYABLE_TYPES, timestamp=now, cause=cause)
+def _error(now: Instant, code: str, message: str, kind: ErrorType, cause: SagaError | None = None) -> SagaError:
+    return SagaError(
+        code=code, message=message, type=kind, retryable=kind in RETRYABLE_TYPES, timestamp=now, cause=cause
+    )

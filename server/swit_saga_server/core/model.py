@@ -294,9 +294,7 @@ def compensation_key(saga_id: str, step_id: str) -> str:
 
 def is_in_flight(saga: Saga) -> bool:
     """Whether a command may be out: what a takeover must send again."""
-    return any(
-        s.call.in_flight or (s.compensation is not None and s.compensation.call.in_flight) for s in saga.steps
-    )
+    return any(s.call.in_flight or (s.compensation is not None and s.compensation.call.in_flight) for s in saga.steps)
 
 
 def total_deadline(saga: Saga, definition: Definition, index: int) -> Instant:

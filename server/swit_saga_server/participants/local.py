@@ -27,9 +27,7 @@ class LocalParticipant(Protocol):
         """What it can be asked."""
         ...
 
-    async def execute(
-        self, request: participant_service_pb2.ExecuteRequest
-    ) -> participant_service_pb2.ExecuteResponse:
+    async def execute(self, request: participant_service_pb2.ExecuteRequest) -> participant_service_pb2.ExecuteResponse:
         """As the RPC. An ordinary exception means *unknown*."""
         ...
 
@@ -101,7 +99,9 @@ class LocalTransport:
             return Unknown(_error("DEADLINE_EXCEEDED", text, ErrorType.TIMEOUT))
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-            return Unknown(_error(type(error).__name__, text, ErrorType.SERVICE, "".join(traceback.format_exception(error))))
+            return Unknown(
+                _error(type(error).__name__, text, ErrorType.SERVICE, "".join(traceback.format_exception(error)))
+            )
 
 
 def _error(code: str, message: str, kind: ErrorType, stack_trace: str = "") -> SagaError:

@@ -1,0 +1,42 @@
+"""One way to write a length of time, used by definitions, the YAML files, the configuration and the command line."""
+
+import re
+from datetime import timedelta
+from typing import TypeAlias
+
+DurationLike: TypeAlias = str | timedelta
+"""``"30s"``, ``"1m30s"``, ``"500ms"``, ``"2h"``, ``"1d"``, or a timedelta. A bare number is refused: it has no unit."""
+
+_UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|d|h|m|s)")
+
+
+def parse_duration(value: DurationLike) -> timedelta:
+    """Read a duration.
+
+    Raises:
+        ValueError: It is not one; the message says how to write it.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a duration; write for example '30s', '1m30s' or '500ms'")
+    text = value.strip()
+    parts = list(_PART.finditer(text))
+    if not parts or "".join(p.group() for p in parts) != text:
+        raise ValueError(f"{value!r} is not a duration; write for example '30s', '1m30s' or '500ms'")
+    units = [p.group(2) for p in parts]
+    if sorted(units, key=list(_UNITS).index) != units or len(set(units)) != len(units):
+        raise ValueError(f"{value!r} is not a duration; write each unit once, the largest first, for example '1m30s'")
+    return timedelta(microseconds=round(sum(float(p.group(1)) * _UNITS[p.group(2)] for p in parts)))
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest exact way to write it, such as ``1m30s``."""
+    left = round(value.total_seconds() * 1_000_000)
+    parts = []
+    for unit, size in _UNITS.items():
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

@@ -1,0 +1,180 @@
+"""What the client raises. Every exception of a call carries the server's stable ``reason`` and its fields."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import grpc
+import grpc.aio
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+if TYPE_CHECKING:
+    from swit_saga.views import SagaView
+
+
+class SagaClientError(Exception):
+    """Root of everything the client raises on purpose."""
+
+
+class CallError(SagaClientError):
+    """A call to the coordinator failed.
+
+    Attributes:
+        code: The gRPC status.
+        reason: The server's stable reason, such as ``SAGA_NOT_FOUND``; empty if the failure is not the server's.
+        fields: What the server says about it, such as ``{"saga_id": "order-17"}``.
+        violations: For a bad request: (field, what is wrong with it).
+        retry_after_s: How long the server asks to wait before trying again; None if it does not ask.
+    """
+
+    reasons: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
+        reason: str = "",
+        fields: Mapping[str, str] | None = None,
+        violations: Iterable[tuple[str, str]] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.fields = dict(fields or {})
+        self.violations = tuple(violations)
+        self.retry_after_s = retry_after_s
+
+
+class NotFoundError(CallError):
+    """There is no such saga or definition."""
+
+    reasons = frozenset({"SAGA_NOT_FOUND", "DEFINITION_NOT_FOUND"})
+
+
+class AlreadyExistsError(CallError):
+    """A saga with this id was started by a different request."""
+
+    reasons = frozenset({"SAGA_ALREADY_EXISTS"})
+
+
+class AlreadyFinishedError(CallError):
+    """The saga has its outcome; this can no longer be done."""
+
+    reasons = frozenset({"SAGA_ALREADY_FINISHED"})
+
+
+class InvalidRequestError(CallError):
+    """The request or the definition is not valid; see ``violations``."""
+
+    reasons = frozenset({"INVALID_REQUEST", "INVALID_DEFINITION", "PAYLOAD_TOO_LARGE", "CURSOR_OUT_OF_RANGE"})
+
+
+class UnsupportedError(CallError):
+    """The server does not support this call or this field yet."""
+
+    reasons = frozenset({"UNSUPPORTED_FIELD", "NOT_IMPLEMENTED"})
+
+
+class DefinitionDisabledError(CallError):
+    """This definition version takes no new sagas."""
+
+    reasons = frozenset({"DEFINITION_DISABLED"})
+
+
+class UnavailableError(CallError):
+    """The coordinator could not be reached or cannot take this now; the same call may be made again."""
+
+    reasons = frozenset({"COORDINATOR_UNAVAILABLE", "COORDINATOR_STOPPING", "STORE_UNAVAILABLE"})
+
+
+class TimedOutError(CallError):
+    """The call was not answered in time; whether it was done is unknown, and it may be made again."""
+
+
+class OutcomeError(SagaClientError):
+    """The saga did not complete. Only ``result`` raises this; ``wait`` never does.
+
+    Attributes:
+        saga: The saga with its outcome.
+    """
+
+    def __init__(self, saga: "SagaView") -> None:
+        why = f": {saga.error.message}" if saga.error else ""
+        super().__init__(f"saga {saga.id!r} is {saga.state}{why}")
+        self.saga = saga
+
+
+class SagaCompensated(OutcomeError):
+    """It failed, and every effect is undone."""
+
+
+class SagaFailed(OutcomeError):
+    """Effects remain: it waits for an operator."""
+
+
+class SagaCancelled(OutcomeError):
+    """It was cancelled, and every effect is undone."""
+
+
+class SagaTimedOut(OutcomeError):
+    """Its deadline passed, and every effect is undone."""
+
+
+class WaitTimeout(SagaClientError):
+    """The saga had not reached its outcome within the time given to ``result``."""
+
+
+class CodecError(SagaClientError):
+    """A value cannot be encoded, or a payload cannot be decoded as asked."""
+
+
+_CLASSES = (
+    NotFoundError,
+    AlreadyExistsError,
+    AlreadyFinishedError,
+    InvalidRequestError,
+    UnsupportedError,
+    DefinitionDisabledError,
+    UnavailableError,
+)
+_BY_REASON = {reason: kind for kind in _CLASSES for reason in kind.reasons}
+_BY_CODE = {
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
+    grpc.StatusCode.UNIMPLEMENTED: UnsupportedError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: TimedOutError,
+}
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def from_status(status: status_pb2.Status) -> CallError:
+    """The exception for a google.rpc.Status with its AIP-193 details."""
+    info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    for detail in status.details:
+        for message in (info, bad, retry):
+            detail.Unpack(message)
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    kind = _BY_REASON.get(info.reason) or _BY_CODE.get(code, CallError)
+    return kind(
+        status.message,
+        code=code,
+        reason=info.reason,
+        fields=info.metadata,
+        violations=[(v.field, v.description) for v in bad.field_violations],
+        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds() if retry.HasField("retry_delay") else None,
+    )
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError) -> CallError:
+    """The exception for a failed call, with the server's details where it sent any."""
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # The details do not belong to this status: a proxy rewrote it.
+        status = None
+    if status is not None:
+        return from_status(status)
+    code = error.code()
+    return _BY_CODE.get(code, CallError)(error.details() or code.name, code=code)

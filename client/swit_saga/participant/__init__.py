@@ -1,0 +1,1 @@
+"""The participant SDK: step handlers in plain Python, served over gRPC or called in process."""

@@ -1,0 +1,100 @@
+"""What a handler is told, and how it says no."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from swit_saga.payload import Codecs
+from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2
+
+
+class Reject(Exception):
+    """The certain answer "this did not happen, do not retry". Anything else a handler raises means *unknown*."""
+
+    def __init__(
+        self, code: str, message: str = "", *, details: Mapping[str, Any] | None = None, type: str = "business"
+    ) -> None:
+        """Say no.
+
+        Args:
+            code: Stable UPPER_SNAKE code, such as ``OUT_OF_STOCK``.
+            message: For a person.
+            details: JSON-like values for the saga's record.
+            type: The class of error: ``business``, ``validation``, ``data`` or another of the eight.
+
+        Raises:
+            ValueError: There is no such type.
+        """
+        super().__init__(f"{code}: {message}" if message else code)
+        self.code = code
+        self.message = message
+        self.details = dict(details or {})
+        self.type = error_pb2.ErrorType.Value(f"ERROR_TYPE_{type.upper()}")
+
+    def to_proto(self) -> error_pb2.SagaError:
+        """As it is sent."""
+        made = error_pb2.SagaError(code=self.code, message=self.message, type=self.type)
+        if self.details:
+            made.details.update(self.details)
+        return made
+
+
+class StepContext:
+    """Which saga and step a handler works for, and until when.
+
+    Attributes:
+        saga_id, step_id, action: What is asked.
+        attempt: From 1; ``resend`` counts how often this attempt had been sent before.
+        key: The idempotency key of this call: the same for every attempt and resend of it.
+        execute_key: In a compensation: the key the Execute carried; else the same as ``key``.
+        certainty: In a compensation: ``completed``, or ``unknown`` if it may never have happened; else empty.
+        reason: In a compensation: why the saga stopped.
+        not_after: Nothing may be started after this.
+        labels, metadata: The saga's labels, the step's metadata.
+        traceparent: W3C trace context; empty without a trace.
+    """
+
+    def __init__(
+        self,
+        request: participant_service_pb2.ExecuteRequest | participant_service_pb2.CompensateRequest,
+        codecs: Codecs,
+    ) -> None:
+        command: command_pb2.CommandContext = request.command
+        self._codecs = codecs
+        self._request = request
+        self.saga_id = command.saga_id
+        self.step_id = command.step_id
+        self.action = command.action
+        self.attempt = command.attempt
+        self.resend = command.resend
+        self.key = command.idempotency_key
+        self.not_after = command.not_after.ToDatetime(UTC)
+        self.labels: Mapping[str, str] = dict(command.labels)
+        self.metadata: Mapping[str, Any] = MessageToDict(command.metadata)
+        self.correlation_id = command.correlation_id
+        self.traceparent = command.traceparent
+        self.tracestate = command.tracestate
+        self.execute_key = self.key
+        self.certainty = ""
+        self.reason = ""
+        if isinstance(request, participant_service_pb2.CompensateRequest):
+            self.execute_key = request.execute_idempotency_key
+            self.certainty = command_pb2.Certainty.Name(request.certainty).removeprefix("CERTAINTY_").lower()
+            self.reason = request.reason
+
+    @property
+    def time_left(self) -> timedelta:
+        """Until ``not_after``; negative when it is past."""
+        return self.not_after - datetime.now(UTC)
+
+    def initial_data(self, kind: Any = None) -> Any:
+        """In a compensation: what the saga was started with."""
+        request = self._request
+        if not isinstance(request, participant_service_pb2.CompensateRequest) or not request.HasField("initial_data"):
+            return None
+        return self._codecs.decode(request.initial_data, kind)
+
+    def __repr__(self) -> str:
+        return f"<{self.saga_id}/{self.step_id} attempt {self.attempt}>"

@@ -1,0 +1,184 @@
+"""``Participant``: a named set of steps. One object, called in process or served over gRPC, unchanged.
+
+The three answers: a handler that returns has *completed*; one that raises ``Reject`` says that this attempt did not
+happen; anything else (an exception, a time-out, a crash) is *unknown* and will be asked again with the same key.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ParamSpec, TypeVar
+
+from swit_saga.errors import CodecError
+from swit_saga.participant.context import Reject, StepContext
+from swit_saga.participant.handler import StepHandler
+from swit_saga.payload import Codecs
+from swit_saga.v1 import command_pb2, participant_service_pb2, payload_pb2
+from swit_saga.v1.participant_service_pb2 import (
+    CompensateRequest,
+    CompensateResponse,
+    ExecuteRequest,
+    ExecuteResponse,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Answer = command_pb2.Completed | command_pb2.Rejected
+
+
+class TooLate(Exception):
+    """The command came after its not-after time; nothing was started. Means *unknown* to the coordinator."""
+
+
+class Participant:
+    """A participant: its name, as definitions use it, and its steps."""
+
+    def __init__(self, name: str, *, codecs: Codecs | None = None, threads: int = 16) -> None:
+        """Name it.
+
+        Args:
+            name: As definitions name it.
+            codecs: How values become payloads; must match the client's.
+            threads: Plain (not async) handlers run at once at most.
+        """
+        self.name = name
+        self._codecs = codecs or Codecs()
+        self._handlers: dict[str, StepHandler[Any, Any]] = {}
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"participant-{name}")
+        self._running: dict[str, asyncio.Task[Answer]] = {}
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """What it can be asked."""
+        return frozenset(self._handlers)
+
+    def step(self, action: str) -> Callable[[Callable[P, R]], StepHandler[P, R]]:
+        """Make a function ``(input, StepContext)`` the handler of ``action``; both parameters may be left out.
+
+        The input is decoded as its annotation says: a dataclass, pydantic model, protobuf message, dict, str, bytes
+        or ``Payload``. Async functions run on the event loop, plain ones in a thread.
+
+        Raises:
+            ValueError: ``action`` has a handler.
+            TypeError: The function asks for more than there is.
+        """
+
+        def decorate(function: Callable[P, R]) -> StepHandler[P, R]:
+            if action in self._handlers:
+                raise ValueError(f"participant {self.name!r} already has a handler for {action!r}")
+            handler = StepHandler(action, function)
+            self._handlers[action] = handler
+            return handler
+
+        return decorate
+
+    async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
+        """Answer an Execute. Duplicates in flight, by key, get the first one's answer.
+
+        Raises:
+            Exception: Whatever the handler raised but ``Reject``; ``TooLate``. To the caller: *unknown*.
+        """
+        answer = await self._joined(request, self._execute)
+        if isinstance(answer, command_pb2.Rejected):
+            return ExecuteResponse(rejected=answer)
+        return ExecuteResponse(completed=answer)
+
+    async def compensate(self, request: CompensateRequest) -> CompensateResponse:
+        """Answer a Compensate. One that meets its Execute still running here waits for it first.
+
+        Raises:
+            Exception: As ``execute``.
+        """
+        running = self._running.get(request.execute_idempotency_key)
+        if running is not None:
+            await asyncio.wait([running])
+        answer = await self._joined(request, self._compensate)
+        if isinstance(answer, command_pb2.Rejected):
+            return CompensateResponse(rejected=answer)
+        return CompensateResponse(completed=answer)
+
+    async def _joined(self, request: Any, work: Callable[[Any, StepHandler[Any, Any]], Awaitable[Answer]]) -> Answer:
+        command = request.command
+        handler = self._handlers.get(command.action)
+        if handler is None:
+            known = ", ".join(sorted(self._handlers)) or "none"
+            return _rejected("UNKNOWN_ACTION", f"{self.name!r} has no action {command.action!r}; known: {known}")
+        running = self._running.get(command.idempotency_key)
+        if running is None:
+            not_after = command.not_after.ToNanoseconds()
+            if not_after and time.time_ns() > not_after:
+                raise TooLate(f"came after its not-after time, {command.not_after.ToJsonString()}; nothing was started")
+            running = asyncio.ensure_future(work(request, handler))
+            self._running[command.idempotency_key] = running
+            running.add_done_callback(lambda done: self._ended(command.idempotency_key, done))
+        # A caller that goes away must not stop the handler half-way: its effect would be torn.
+        return await asyncio.shield(running)
+
+    def _ended(self, key: str, done: "asyncio.Task[Answer]") -> None:
+        del self._running[key]
+        if not done.cancelled():
+            done.exception()  # Every waiter got it; without this, one that left would have it logged as never retrieved.
+
+    async def _execute(self, request: ExecuteRequest, handler: StepHandler[Any, Any]) -> Answer:
+        context = StepContext(request, self._codecs)
+        try:
+            call = handler.execute
+            value = self._codecs.decode(request.input if request.HasField("input") else None, *call.kinds)
+        except CodecError as unreadable:
+            return _rejected("UNDECODABLE_INPUT", str(unreadable), "data")
+        try:
+            output = await call([value], context, self._threads)
+        except Reject as no:
+            return command_pb2.Rejected(error=no.to_proto())
+        payload: payload_pb2.Payload | None = self._codecs.encode(output)
+        return command_pb2.Completed(output=payload)
+
+    async def _compensate(self, request: CompensateRequest, handler: StepHandler[Any, Any]) -> Answer:
+        call = handler.undo
+        if call is None:
+            return _rejected(
+                "NO_COMPENSATION", f"{self.name!r} has no compensation for {handler.action!r}", "compensation"
+            )
+        context = StepContext(request, self._codecs)
+        try:
+            given = (
+                request.input if request.HasField("input") else None,
+                request.output if request.HasField("output") else None,
+            )
+            values = [self._codecs.decode(p, kind) for p, kind in zip(given, call.kinds, strict=False)]
+        except CodecError as unreadable:
+            return _rejected("UNDECODABLE_INPUT", str(unreadable), "data")
+        try:
+            await call(values, context, self._threads)
+        except Reject as no:
+            return command_pb2.Rejected(error=no.to_proto())
+        return command_pb2.Completed()
+
+    # ---- serving -----------------------------------------------------------------------------------------------------
+
+    def servicer(self) -> Any:
+        """A ParticipantService servicer for a grpc.aio server of your own."""
+        from swit_saga.participant.serving import ParticipantServicer
+
+        return ParticipantServicer(self)
+
+    def serve(self, listen: str) -> "AbstractAsyncContextManager[Any]":
+        """Serve while the context lasts: ``async with inventory.serve("127.0.0.1:0") as server: server.port``."""
+        from swit_saga.participant.serving import serve
+
+        return serve(self, listen)
+
+    def run(self, listen: str) -> None:
+        """Serve until SIGTERM or SIGINT, then finish what runs."""
+        from swit_saga.participant.serving import run
+
+        run(self, listen)
+
+
+def _rejected(code: str, message: str, kind: str = "validation") -> command_pb2.Rejected:
+    return command_pb2.Rejected(error=Reject(code, message, type=kind).to_proto())
+
+
+__all__ = ["Participant", "TooLate", "participant_service_pb2"]

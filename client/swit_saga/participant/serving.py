@@ -1,0 +1,115 @@
+"""A participant over gRPC: the servicer, and a small server for programs that have none."""
+
+import asyncio
+import signal
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+import grpc.aio
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from swit_saga.participant.participant import TooLate
+from swit_saga.v1 import participant_service_pb2_grpc
+from swit_saga.v1.participant_service_pb2 import (
+    CompensateRequest,
+    CompensateResponse,
+    ExecuteRequest,
+    ExecuteResponse,
+)
+
+if TYPE_CHECKING:
+    from swit_saga.participant.participant import Participant
+
+SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # Two processes on one port would share its calls by chance.
+    ("grpc.so_reuseport", 0),
+)
+DRAIN_S = 20.0
+TRACE_BYTES = 4_000
+"""gRPC carries the status in headers, which peers limit to about 8 KiB."""
+
+
+class ParticipantServicer(participant_service_pb2_grpc.ParticipantServiceServicer):
+    """Calls a participant for each RPC. For grpc.aio servers only: on a sync server it would fail to serialise."""
+
+    def __init__(self, participant: "Participant") -> None:
+        self._participant = participant
+
+    async def Execute(  # type: ignore[override]
+        self, request: ExecuteRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> ExecuteResponse:
+        """Do the step."""
+        try:
+            return await self._participant.execute(request)
+        except Exception as error:
+            await _abort(context, error)
+
+    async def Compensate(  # type: ignore[override]
+        self, request: CompensateRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> CompensateResponse:
+        """Undo the step."""
+        try:
+            return await self._participant.compensate(request)
+        except Exception as error:
+            await _abort(context, error)
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
+    """An ordinary exception: a status that no coordinator takes for a rejection, with the traceback for the record."""
+    code = code_pb2.DEADLINE_EXCEEDED if isinstance(error, TooLate) else code_pb2.UNKNOWN
+    text = "".join(traceback.format_exception(error)).encode()[-TRACE_BYTES:].decode(errors="replace")
+    detail = AnyMessage()
+    detail.Pack(error_details_pb2.DebugInfo(stack_entries=text.splitlines(), detail=type(error).__name__))
+    message = f"{type(error).__name__}: {error}"[:1_000]
+    status = rpc_status.to_status(status_pb2.Status(code=code, message=message, details=[detail]))
+    await context.abort_with_status(status)
+    raise AssertionError("abort_with_status returned")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A participant's running server."""
+
+    server: grpc.aio.Server
+    port: int
+
+
+@asynccontextmanager
+async def serve(participant: "Participant", listen: str) -> AsyncIterator[Serving]:
+    """Serve while the context lasts; on leaving, running handlers are finished first, at most ``DRAIN_S``.
+
+    Raises:
+        RuntimeError: The address cannot be bound.
+    """
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    participant_service_pb2_grpc.add_ParticipantServiceServicer_to_server(ParticipantServicer(participant), server)
+    port = server.add_insecure_port(listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}")
+    await server.start()
+    try:
+        yield Serving(server, port)
+    finally:
+        await server.stop(DRAIN_S)
+
+
+def run(participant: "Participant", listen: str) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what runs."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with serve(participant, listen) as serving:
+            actions = ", ".join(sorted(participant.actions))
+            print(f"participant {participant.name} on port {serving.port}: {actions}", flush=True)
+            await stop.wait()
+
+    asyncio.run(main())

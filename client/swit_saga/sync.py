@@ -1,0 +1,114 @@
+"""``SagaClient``: the same client for programs without asyncio. It drives an ``AsyncSagaClient`` on a loop of its own."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from swit_saga.client import AsyncSagaClient
+from swit_saga.definition import Saga
+from swit_saga.durations import DurationLike
+from swit_saga.handle import SagaHandle
+from swit_saga.v1 import definition_pb2, metrics_pb2
+from swit_saga.views import EventView, SagaView
+
+T = TypeVar("T")
+
+
+class SagaClient:
+    """A connection to a coordinator. Use it as a context manager, or ``close`` it. Safe to use from many threads."""
+
+    def __init__(self, target: str, **options: Any) -> None:
+        """See ``AsyncSagaClient`` for the options; a ``channel`` cannot be given, as it belongs to another loop."""
+        if "channel" in options:
+            raise ValueError("a channel belongs to its own event loop; give the target")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="swit-saga", daemon=True)
+        self._thread.start()
+        self._client = self._run(self._make(target, options))
+
+    @staticmethod
+    async def _make(target: str, options: dict[str, Any]) -> AsyncSagaClient:
+        return AsyncSagaClient(target, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection and the thread. Safe to call twice."""
+        if not self._loop.is_closed():
+            self._run(self._client.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def register(self, saga: Saga | definition_pb2.SagaDefinition) -> int:
+        """See ``AsyncSagaClient.register``."""
+        return self._run(self._client.register(saga))
+
+    def start(self, definition: str | Saga | definition_pb2.SagaDefinition, data: Any = None, **options: Any) -> str:
+        """See ``AsyncSagaClient.start``; returns the saga's id."""
+        return self._run(self._client.start(definition, data, **options)).id
+
+    def get(self, saga_id: str, *, full: bool = True) -> SagaView:
+        """See ``AsyncSagaClient.get``."""
+        return self._run(self._client.get(saga_id, full=full))
+
+    def list(self, **wanted: Any) -> Iterator[SagaView]:
+        """See ``AsyncSagaClient.list``."""
+        return self._iterate(self._client.list(**wanted))
+
+    def cancel(self, saga_id: str, reason: str = "") -> SagaView:
+        """See ``AsyncSagaClient.cancel``."""
+        return self._run(self._client.cancel(saga_id, reason))
+
+    def wait(self, saga_id: str, *, timeout: DurationLike | None = None, states: Sequence[str] = ()) -> SagaView:
+        """See ``AsyncSagaClient.wait``."""
+        return self._run(self._client.wait(saga_id, timeout=timeout, states=states))
+
+    def result(self, saga_id: str, kind: Any = None, *, timeout: DurationLike | None = None) -> Any:
+        """See ``SagaHandle.result``."""
+        handle: SagaHandle = self._client.handle(saga_id)
+        return self._run(handle.result(kind, timeout=timeout))
+
+    def watch(self, saga_id: str, *, after: int = 0, follow: bool = False) -> Iterator[EventView]:
+        """See ``AsyncSagaClient.watch``."""
+        return self._iterate(self._client.watch(saga_id, after=after, follow=follow))
+
+    def metrics(self) -> metrics_pb2.CoordinatorMetrics:
+        """See ``AsyncSagaClient.metrics``."""
+        return self._run(self._client.metrics())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+        async def following() -> tuple[bool, Any]:
+            try:
+                return True, await anext(items)
+            except StopAsyncIteration:
+                return False, None
+
+        async def close() -> None:
+            await items.aclose()  # type: ignore[attr-defined]
+
+        try:
+            while True:
+                more, item = self._run(following())
+                if not more:
+                    return
+                yield item
+        finally:
+            if not self._loop.is_closed():
+                self._run(close())

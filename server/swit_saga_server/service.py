@@ -1,0 +1,384 @@
+"""What can be asked of a coordinator, in the core's terms: servicers and the embedding facade both call this.
+
+It resolves definitions, checks sizes and knows who may be asked for what; everything about how a saga goes on is the
+engine's and the machine's.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from swit_saga_server.core.definition import Definition
+from swit_saga_server.core.errors import (
+    CoordinatorUnavailable,
+    CursorOutOfRange,
+    DefinitionDisabled,
+    DefinitionNotFound,
+    InvalidDefinition,
+    InvalidRequest,
+    PayloadTooLarge,
+    SagaNotFound,
+    Violation,
+)
+from swit_saga_server.core.events import EventType, SagaEvent
+from swit_saga_server.core.model import TERMINAL_STATES, Saga, SagaState, Settings, TraceContext
+from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.start import StartRequest, new_saga
+from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.engine.feed import Subscription
+from swit_saga_server.engine.loop import Engine
+from swit_saga_server.store.codec import digest, pack_definition
+from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage, StoredDefinition, partition_of
+
+HISTORY_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Sizes in bytes: ``payload`` of one payload, ``definition`` of one encoded definition."""
+
+    payload: int = 1 << 20
+    definition: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """The seed's CoordinatorMetrics. Counts of sagas are the store's, over all coordinators; the rest is this process's."""
+
+    total_sagas: int
+    active_sagas: int
+    completed_sagas: int
+    compensated_sagas: int
+    failed_sagas: int
+    cancelled_sagas: int
+    timed_out_sagas: int
+    total_steps: int
+    completed_steps: int
+    failed_steps: int
+    total_retries: int
+    successful_retries: int
+    total_compensations: int
+    successful_compensations: int
+    average_saga_duration: Span | None
+    average_step_duration: Span | None
+    start_time: Instant
+    last_update_time: Instant
+    started_sagas: int
+    parked_sagas: int
+    working_set_size: int
+    commands_in_flight: int
+    rounds: int
+    writes: int
+
+
+class SagaService:
+    """One coordinator's operations. All methods belong to the engine's event loop."""
+
+    def __init__(self, engine: Engine, defaults: Settings, limits: Limits) -> None:
+        """Serve what ``engine`` drives; ``defaults`` fill what neither request nor definition says."""
+        self._engine = engine
+        self._store = engine.store
+        self._defaults = defaults
+        self._limits = limits
+        self._definitions: dict[tuple[str, int, str], StoredDefinition] = {}
+
+    # ---- sagas ---------------------------------------------------------------------------------------------------
+
+    async def start(self, request: StartRequest, trace: TraceContext | None = None) -> tuple[Saga, bool]:
+        """Start a saga; it is durable when this returns.
+
+        Args:
+            request: As the caller sent it.
+            trace: The caller's trace: ``parent_span_id`` is its span. None begins a trace of its own.
+
+        Returns:
+            The saga and whether this call created it; the same request again gets the same saga.
+
+        Raises:
+            InvalidRequest, DefinitionNotFound, DefinitionDisabled, PayloadTooLarge, SagaAlreadyExists,
+            CoordinatorUnavailable.
+        """
+        self._check_payload(request.initial_data)
+        around = self._engine.around
+        found = await self._definition_for(request)
+        saga_id = request.saga_id or self._own_id()
+        own_trace = trace or TraceContext(trace_id=around.hex(32))
+        saga = new_saga(
+            request,
+            found.definition,
+            saga_id=saga_id,
+            version=found.version,
+            digest=found.digest,
+            fingerprint=digest(request),
+            defaults=self._defaults,
+            trace=replace(own_trace, span_id=around.hex(16)),
+            source=self._engine.options.owner,
+            now=around.clock.now(),
+        )
+        return await self._engine.begin(saga, found.definition)
+
+    async def get(self, saga_id: str) -> Saga:
+        """The saga as it is durably.
+
+        Raises:
+            SagaNotFound, StoreUnavailable.
+        """
+        return await self._engine.get(saga_id)
+
+    async def list_sagas(self, wanted: SagaFilter, order: SagaOrder, page_size: int, page_token: str) -> SagaPage:
+        """A page of sagas; see ``StateStorage.list_sagas``."""
+        return await self._store.list_sagas(wanted, order, page_size, page_token)
+
+    async def cancel(self, saga_id: str, reason: str) -> Saga:
+        """Stop and undo; durable when this returns; idempotent. Compensations may be still under way.
+
+        Raises:
+            SagaNotFound, SagaAlreadyFinished, CoordinatorUnavailable.
+        """
+        return await self._engine.cancel(saga_id, reason)
+
+    async def wait(self, saga_id: str, states: frozenset[SagaState], timeout_s: float) -> tuple[Saga, bool]:
+        """Until the saga is in one of ``states`` (any outcome, if empty), or the time is up.
+
+        Returns:
+            The saga, and whether it got there. A saga at another outcome than asked for ends the wait, too.
+        """
+        wanted = states or TERMINAL_STATES
+        clock = self._engine.around.clock
+        until = clock.now() + int(timeout_s * 1e6)
+        subscription = self._engine.feed.subscribe(saga_id)
+        try:
+            while True:
+                saga = await self._engine.get(saga_id)
+                left_s = (until - clock.now()) / 1e6
+                if saga.state in wanted or saga.state.is_terminal or left_s <= 0:
+                    return saga, saga.state in wanted
+                await subscription.wait(left_s)
+                subscription.take()
+        finally:
+            self._engine.feed.unsubscribe(saga_id, subscription)
+
+    async def watch(
+        self, saga_id: str, after: int, *, follow: bool, idle_s: float
+    ) -> tuple[Saga, AsyncIterator[SagaEvent | None]]:
+        """A saga's events after sequence ``after``: history, then live, no gap and no duplicate (invariant 15).
+
+        Returns:
+            The saga as it is now, and an iterator that gives None when nothing came for ``idle_s`` and ends after the
+            outcome's last event unless ``follow``. Close it (``aclose``) when done early.
+
+        Raises:
+            SagaNotFound: There is no such saga.
+            CursorOutOfRange: ``after`` lies beyond the saga's latest event.
+        """
+        subscription = self._engine.feed.subscribe(saga_id)
+        try:
+            saga = await self._engine.get(saga_id)
+            if after > saga.last_sequence:
+                raise CursorOutOfRange(
+                    f"saga {saga_id!r} has no event {after}; its latest is {saga.last_sequence}",
+                    saga_id=saga_id,
+                    oldest=1,
+                    latest=saga.last_sequence,
+                )
+        except BaseException:
+            self._engine.feed.unsubscribe(saga_id, subscription)
+            raise
+        return saga, self._follow(saga, subscription, after, follow=follow, idle_s=idle_s)
+
+    async def _follow(
+        self, saga: Saga, subscription: Subscription, after: int, *, follow: bool, idle_s: float
+    ) -> AsyncIterator[SagaEvent | None]:
+        try:
+            subscription.overflowed = True  # The history comes first.
+            while True:
+                if subscription.overflowed:
+                    subscription.overflowed = False
+                    while page := await self._store.events(saga.id, after, HISTORY_PAGE):
+                        for event in page:
+                            after = event.sequence
+                            yield event
+                    saga = await self._engine.get(saga.id)
+                for event in subscription.take():
+                    if event.sequence == after + 1:
+                        after = event.sequence
+                        yield event
+                    elif event.sequence > after:
+                        subscription.overflowed = True  # A gap: the history has it.
+                        break
+                saga = subscription.saga or saga
+                if saga.state.is_terminal and after >= saga.last_sequence and not follow:
+                    return
+                if not subscription.overflowed and not await subscription.wait(idle_s):
+                    yield None
+        except SagaNotFound:
+            return  # Deleted while watched: there is nothing more to come.
+        finally:
+            self._engine.feed.unsubscribe(saga.id, subscription)
+
+    # ---- definitions -----------------------------------------------------------------------------------------------
+
+    def validate(self, definition: Definition) -> None:
+        """Check a definition, its participants and, where they are known, their actions.
+
+        Raises:
+            InvalidDefinition: With everything wrong, at once.
+            PayloadTooLarge: Encoded, it exceeds the limit.
+        """
+        definition.validate()
+        found = []
+        for i, step in enumerate(definition.steps):
+            wrong = self._engine.transport.knows(step.participant, step.action_name)
+            if wrong:
+                found.append(Violation(f"steps[{i}].participant", wrong))
+        if found:
+            raise InvalidDefinition(tuple(found))
+        size = len(pack_definition(definition))
+        if size > self._limits.definition:
+            raise PayloadTooLarge(
+                f"the definition has {size} bytes; at most {self._limits.definition}", limit=self._limits.definition
+            )
+
+    async def register(self, definition: Definition) -> tuple[StoredDefinition, bool]:
+        """Give the definition its version; the same content keeps its version.
+
+        Raises:
+            InvalidDefinition, PayloadTooLarge, StoreUnavailable.
+        """
+        self.validate(definition)
+        return await self._store.register(definition, digest(definition), self._engine.around.clock.now())
+
+    async def get_definition(self, definition_id: str, version: int) -> StoredDefinition:
+        """One version; 0 is the latest not disabled.
+
+        Raises:
+            DefinitionNotFound.
+        """
+        found = await self._store.definition(definition_id, version, "")
+        if found is None:
+            raise self._no_definition(definition_id, version)
+        return found
+
+    async def list_definitions(
+        self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
+    ) -> tuple[list[StoredDefinition], str]:
+        """A page of definitions; see ``StateStorage.list_definitions``."""
+        page, token = await self._store.list_definitions(definition_id, include_disabled, page_size, page_token)
+        return list(page), token
+
+    async def disable_definition(self, definition_id: str, version: int, disabled: bool) -> StoredDefinition:
+        """Take no new sagas with one version, or take them again. Running sagas are not touched.
+
+        Raises:
+            DefinitionNotFound.
+        """
+        found = await self._store.disable_definition(definition_id, version, disabled)
+        if found is None:
+            raise self._no_definition(definition_id, version)
+        return found
+
+    async def definition_of(self, saga: Saga) -> Definition:
+        """The very version a saga is pinned to."""
+        key = (saga.definition_id, saga.definition_version, saga.definition_digest)
+        found = self._definitions.get(key)
+        if found is None:
+            found = await self._store.definition(*key)
+            if found is None:
+                raise self._no_definition(saga.definition_id, saga.definition_version)
+            self._definitions[key] = found
+        return found.definition
+
+    # ---- the coordinator itself ------------------------------------------------------------------------------------
+
+    async def metrics(self) -> Metrics:
+        """What was counted, see ``Metrics``."""
+        counters, per_state = self._engine.counters, await self._store.count()
+        total = sum(per_state.values())
+        over = sum(n for state, n in per_state.items() if state.is_terminal)
+        events = counters.events
+        steps_done = events[EventType.STEP_COMPLETED]
+        return Metrics(
+            total_sagas=total,
+            active_sagas=total - over,
+            completed_sagas=per_state.get(SagaState.COMPLETED, 0),
+            compensated_sagas=per_state.get(SagaState.COMPENSATED, 0),
+            failed_sagas=per_state.get(SagaState.FAILED, 0),
+            cancelled_sagas=per_state.get(SagaState.CANCELLED, 0),
+            timed_out_sagas=per_state.get(SagaState.TIMED_OUT, 0),
+            total_steps=events[EventType.STEP_STARTED],
+            completed_steps=steps_done,
+            failed_steps=events[EventType.STEP_FAILED],
+            total_retries=events[EventType.RETRY_ATTEMPTED],
+            successful_retries=counters.retries_successful,
+            total_compensations=events[EventType.COMPENSATION_STEP_STARTED],
+            successful_compensations=events[EventType.COMPENSATION_STEP_COMPLETED],
+            average_saga_duration=(counters.saga_time // counters.sagas_finished if counters.sagas_finished else None),
+            average_step_duration=counters.step_time // steps_done if steps_done else None,
+            start_time=counters.started_at,
+            last_update_time=counters.updated_at,
+            started_sagas=counters.sagas_started,
+            parked_sagas=counters.parked,
+            working_set_size=len(self._engine.working_set),
+            commands_in_flight=self._engine.transport.in_flight,
+            rounds=counters.rounds,
+            writes=counters.writes,
+        )
+
+    async def health(self) -> None:
+        """Return if the coordinator can take and drive sagas.
+
+        Raises:
+            CoordinatorUnavailable: It cannot, and why.
+        """
+        if self._engine.failure is not None:
+            raise CoordinatorUnavailable(f"the engine failed: {self._engine.failure!r}")
+        await self._store.now()
+        if not any(self._engine.ownership.holds(p) for p in range(self._store.partitions)):
+            raise CoordinatorUnavailable("no partition is held by this coordinator")
+
+    def begin_stop(self) -> None:
+        """Refuse new sagas from now on; those under way go on."""
+        self._engine.stop_accepting()
+
+    # ---- within ------------------------------------------------------------------------------------------------------
+
+    async def _definition_for(self, request: StartRequest) -> StoredDefinition:
+        if request.definition is None:
+            if not request.definition_id:
+                raise InvalidRequest((Violation("definition_id", "give one, or an inline definition"),))
+            found = await self.get_definition(request.definition_id, request.definition_version)
+            if found.disabled:
+                raise DefinitionDisabled(
+                    f"definition {request.definition_id!r} version {found.version} is disabled",
+                    definition_id=request.definition_id,
+                    version=found.version,
+                )
+            return found
+        if request.definition_id or request.definition_version:
+            raise InvalidRequest((Violation("definition", "give a definition_id or an inline definition, not both"),))
+        inline, key = request.definition, (request.definition.id, 0, digest(request.definition))
+        if key not in self._definitions:
+            self.validate(inline)
+            now = self._engine.around.clock.now()
+            await self._store.put_inline(inline, key[2], now)
+            self._definitions[key] = StoredDefinition(definition=inline, version=0, digest=key[2], registered_at=now)
+        return self._definitions[key]
+
+    def _own_id(self) -> str:
+        """An id in a partition held here, so that the start needs no other coordinator."""
+        held = set(self._engine.ownership)
+        while True:
+            saga_id = self._engine.around.time_ordered_id()
+            if not held or partition_of(saga_id, self._store.partitions) in held:
+                return saga_id
+
+    def _check_payload(self, payload: Payload | None) -> None:
+        if payload is not None and payload.size > self._limits.payload:
+            raise PayloadTooLarge(
+                f"initial_data has {payload.size} bytes; at most {self._limits.payload}", limit=self._limits.payload
+            )
+
+    def _no_definition(self, definition_id: str, version: int) -> DefinitionNotFound:
+        which = f"version {version} of definition" if version else "definition"
+        return DefinitionNotFound(
+            f"there is no {which} {definition_id!r}; register it first", definition_id=definition_id, version=version
+        )

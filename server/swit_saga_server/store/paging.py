@@ -1,0 +1,41 @@
+"""Opaque page tokens: where a listing stopped, tied to what was listed so that a token cannot be used for another."""
+
+import base64
+import binascii
+from typing import Any
+
+import msgpack
+
+from swit_saga_server.core.errors import InvalidRequest, Violation
+from swit_saga_server.store.codec import digest
+
+
+def make_token(listing: Any, position: list[Any]) -> str:
+    """A token for going on after ``position``.
+
+    Args:
+        listing: What is listed: anything made of core dataclasses.
+        position: The last item's sort key.
+    """
+    return base64.urlsafe_b64encode(msgpack.packb([digest(listing)[:12], position])).decode().rstrip("=")
+
+
+def read_token(listing: Any, token: str) -> list[Any] | None:
+    """The position in ``token``; None for the first page.
+
+    Raises:
+        InvalidRequest: It is not a token of this listing.
+    """
+    if not token:
+        return None
+    try:
+        mark, position = msgpack.unpackb(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (ValueError, TypeError, binascii.Error, msgpack.UnpackException) as unreadable:
+        raise _bad_token() from unreadable
+    if mark != digest(listing)[:12] or not isinstance(position, list):
+        raise _bad_token()
+    return position
+
+
+def _bad_token() -> InvalidRequest:
+    return InvalidRequest((Violation("page_token", "is not one that this listing returned; start at the first page"),))

@@ -1,0 +1,74 @@
+-- One row per saga; what is asked for by index stands in columns, the rest in the header blob (store/codec.py).
+-- ids grow with time where the server or the SDK chooses them, so that B-trees grow at their end.
+create table meta (key text primary key, value any not null) strict, without rowid;
+
+create table saga (
+    n          integer primary key,          -- short internal number, so that steps and events need not repeat the id
+    id         text not null unique,
+    part       integer not null,             -- partition_of(id)
+    version    integer not null,
+    commit_id  text not null,
+    state      text not null,
+    definition text not null,
+    created    integer not null,
+    updated    integer not null,
+    completed  integer not null,             -- 0 before the outcome
+    due        integer not null,             -- 0 is never
+    in_flight  integer not null,
+    stuck      integer not null,
+    last_seq   integer not null,
+    header     blob not null,
+    labels     text,                         -- JSON objects, for filters; null if empty
+    metadata   text
+) strict;
+create index saga_due on saga (part, due) where due > 0;
+create index saga_in_flight on saga (part, id) where in_flight;
+create index saga_created on saga (created, id);
+create index saga_completed on saga (part, completed) where completed > 0;
+create index saga_state on saga (state, created, id) where state not in ('running', 'completed');
+
+create table step (
+    saga  integer not null,
+    i     integer not null,
+    data  blob not null,
+    primary key (saga, i)
+) strict, without rowid;
+
+create table event (
+    position integer primary key,            -- the feed's, over all partitions; grows with every event
+    saga     integer not null,
+    seq      integer not null,
+    data     blob not null
+) strict;
+create unique index event_saga on event (saga, seq);
+
+create table lease (
+    part    integer primary key,
+    epoch   integer not null,                -- never goes back, never expires
+    nonce   text not null,
+    owner   text not null,
+    expires integer not null                 -- 0: free
+) strict;
+
+create table inbox (
+    n        integer primary key,
+    entry_id text not null unique,
+    part     integer not null,
+    saga_id  text not null,
+    body     blob not null,
+    answer   blob,                           -- null until consumed
+    answered integer not null default 0
+) strict;
+create index inbox_open on inbox (part, n) where answer is null;
+create index inbox_answered on inbox (answered) where answer is not null;
+
+create table definition (
+    id         text not null,
+    version    integer not null,             -- 0: inline
+    digest     text not null,
+    registered integer not null,
+    disabled   integer not null default 0,
+    data       blob not null,
+    primary key (id, version, digest)
+) strict, without rowid;
+create index definition_digest on definition (id, digest);

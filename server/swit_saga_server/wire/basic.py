@@ -1,0 +1,120 @@
+"""Times, payloads, errors and free-form values."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from swit_saga.v1 import error_pb2, payload_pb2
+from swit_saga_server.core.errors import ErrorType, SagaError
+from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.units import Instant, Span
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def timestamp(at: Instant) -> Timestamp | None:
+    """None for 0, which is "never" throughout the core."""
+    return Timestamp(seconds=at // 1_000_000, nanos=at % 1_000_000 * 1000) if at else None
+
+
+def instant(at: Timestamp) -> Instant:
+    """Microseconds since the epoch; 0 for an unset field."""
+    return at.seconds * 1_000_000 + at.nanos // 1000
+
+
+def duration(span: Span | None) -> Duration | None:
+    """None for None."""
+    if span is None:
+        return None
+    return Duration(seconds=span // 1_000_000, nanos=span % 1_000_000 * 1000)
+
+
+def span(d: Duration) -> Span:
+    """Microseconds; less than one microsecond counts as one, so that "very short" does not become "none"."""
+    whole = d.seconds * 1_000_000 + d.nanos // 1000
+    return whole or (1 if d.nanos > 0 else 0)
+
+
+def struct(values: Mapping[str, Any]) -> Struct | None:
+    """None if empty."""
+    if not values:
+        return None
+    made = Struct()
+    made.update(dict(values))
+    return made
+
+
+def mapping(values: Struct) -> dict[str, Any]:
+    """A plain dict; numbers are floats, as in JSON by protobuf."""
+    return MessageToDict(values) if values.fields else {}
+
+
+def payload(value: Payload | None) -> payload_pb2.Payload | None:
+    """None for None."""
+    if value is None:
+        return None
+    if isinstance(value.data, str):
+        return payload_pb2.Payload(content_type=value.content_type, text=value.data)
+    return payload_pb2.Payload(content_type=value.content_type, binary=value.data)
+
+
+def read_payload(value: payload_pb2.Payload) -> Payload:
+    """Without a content it is the empty binary value."""
+    data = value.text if value.WhichOneof("data") == "text" else value.binary
+    return Payload(value.content_type, data)
+
+
+def enum_value(wrapper: EnumTypeWrapper[Any], prefix: str, member: StrEnum | None) -> Any:
+    """The proto value of a core enum member, by name: ``prefix`` and the member's name; UNSPECIFIED for None."""
+    return wrapper.Value(f"{prefix}_{member.name if member is not None else 'UNSPECIFIED'}")
+
+
+def enum_member(kind: type[E], wrapper: EnumTypeWrapper[Any], prefix: str, value: int, default: E) -> E:
+    """The core member of a proto value.
+
+    Raises:
+        ValueError: A number this version does not know.
+    """
+    if value == 0:
+        return default
+    if value not in wrapper.values():
+        raise ValueError(f"{value} is not a value this server knows")
+    return kind[wrapper.Name(value).removeprefix(f"{prefix}_")]
+
+
+def error(value: SagaError | None) -> error_pb2.SagaError | None:
+    """With its causes; None for None."""
+    if value is None:
+        return None
+    return error_pb2.SagaError(
+        code=value.code,
+        message=value.message,
+        type=enum_value(error_pb2.ErrorType, "ERROR_TYPE", value.type),
+        retryable=value.retryable,
+        timestamp=timestamp(value.timestamp),
+        stack_trace=value.stack_trace,
+        details=struct(value.details),
+        cause=error(value.cause),
+    )
+
+
+def read_error(value: error_pb2.SagaError, now: Instant, default: ErrorType) -> SagaError:
+    """A participant's error as it goes on record; what it left out is filled in."""
+    known = value.type in error_pb2.ErrorType.values()
+    kind = enum_member(ErrorType, error_pb2.ErrorType, "ERROR_TYPE", value.type if known else 0, default)
+    return SagaError(
+        code=value.code or "UNSPECIFIED",
+        message=value.message,
+        type=kind,
+        retryable=value.retryable,
+        timestamp=instant(value.timestamp) or now,
+        stack_trace=value.stack_trace,
+        details=mapping(value.details),
+        cause=read_error(value.cause, now, default) if value.HasField("cause") else None,
+    )

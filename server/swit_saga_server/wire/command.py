@@ -1,0 +1,157 @@
+"""Commands out, answers in."""
+
+import time
+from collections.abc import Mapping
+
+import grpc
+
+from swit_saga.v1 import command_pb2, participant_service_pb2
+from swit_saga_server.core.errors import ErrorType, SagaError
+from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
+from swit_saga_server.core.model import Effect
+from swit_saga_server.core.units import Instant
+from swit_saga_server.engine.commands import ParticipantCommand
+from swit_saga_server.wire.basic import duration, payload, read_error, read_payload, struct, timestamp
+
+REJECTED_STATUS = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.OUT_OF_RANGE,
+    }
+)
+"""From a plain servicer these mean *rejected*: libraries and proxies do not make them up (design §4)."""
+
+_STATUS_TYPES: Mapping[grpc.StatusCode, ErrorType] = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: ErrorType.TIMEOUT,
+    grpc.StatusCode.UNAVAILABLE: ErrorType.NETWORK,
+    grpc.StatusCode.CANCELLED: ErrorType.NETWORK,
+    grpc.StatusCode.PERMISSION_DENIED: ErrorType.SYSTEM,
+    grpc.StatusCode.UNAUTHENTICATED: ErrorType.SYSTEM,
+}
+
+_CERTAINTY = {
+    Effect.DONE: command_pb2.CERTAINTY_COMPLETED,
+    Effect.MAYBE: command_pb2.CERTAINTY_UNKNOWN,
+    Effect.NONE: command_pb2.CERTAINTY_UNSPECIFIED,
+}
+
+
+def execute_request(c: ParticipantCommand) -> participant_service_pb2.ExecuteRequest:
+    """The Execute as it is sent."""
+    return participant_service_pb2.ExecuteRequest(command=_context(c), input=payload(c.input))
+
+
+def compensate_request(c: ParticipantCommand) -> participant_service_pb2.CompensateRequest:
+    """The Compensate as it is sent."""
+    return participant_service_pb2.CompensateRequest(
+        command=_context(c),
+        input=payload(c.input),
+        output=payload(c.output),
+        execute_idempotency_key=c.execute_key,
+        certainty=_CERTAINTY[c.certainty],
+        initial_data=payload(c.initial_data),
+        reason=c.reason,
+    )
+
+
+def metadata(c: ParticipantCommand) -> tuple[tuple[str, str], ...]:
+    """What a proxy or an interceptor may want to read without the body. ASCII only: ids may hold any characters."""
+    pairs = {
+        "swit-saga-id": c.saga_id,
+        "swit-step-id": c.step_id,
+        "swit-attempt": str(c.attempt),
+        "swit-idempotency-key": c.idempotency_key,
+        "swit-not-after-ms": str(c.not_after // 1000),
+        "swit-epoch": str(c.epoch),
+        "traceparent": c.traceparent,
+        "tracestate": c.tracestate,
+    }
+    return tuple((k, v.encode("ascii", "backslashreplace").decode()) for k, v in pairs.items() if v)
+
+
+def execute_answer(response: participant_service_pb2.ExecuteResponse) -> Answer:
+    """What an ExecuteResponse says."""
+    match response.WhichOneof("answer"):
+        case "completed":
+            out = response.completed
+            return Completed(read_payload(out.output) if out.HasField("output") else None)
+        case "rejected":
+            return _rejected(response.rejected)
+        case other:
+            return _no_answer(other)
+
+
+def compensate_answer(response: participant_service_pb2.CompensateResponse) -> Answer:
+    """What a CompensateResponse says."""
+    match response.WhichOneof("answer"):
+        case "completed":
+            return Completed()
+        case "rejected":
+            return _rejected(response.rejected)
+        case other:
+            return _no_answer(other)
+
+
+def status_answer(c: ParticipantCommand, code: grpc.StatusCode, details: str, stack_trace: str = "") -> Answer:
+    """What an aborted call means. Only the participant's own certain statuses are a rejection."""
+    first = c.attempt == 1 and not c.resend
+    rejected = (
+        code in REJECTED_STATUS
+        or code.name in c.rejected_status_codes
+        or (code is grpc.StatusCode.ALREADY_EXISTS and first)
+    )
+    error = SagaError(
+        code=code.name,
+        message=details,
+        type=ErrorType.BUSINESS if rejected else _STATUS_TYPES.get(code, ErrorType.SERVICE),
+        retryable=not rejected,
+        timestamp=_now(),
+        stack_trace=stack_trace,
+    )
+    return Rejected(error) if rejected else Unknown(error)
+
+
+def _context(c: ParticipantCommand) -> command_pb2.CommandContext:
+    return command_pb2.CommandContext(
+        saga_id=c.saga_id,
+        step_id=c.step_id,
+        step_index=c.step_index,
+        participant=c.participant,
+        action=c.action,
+        attempt=c.attempt,
+        resend=c.resend,
+        idempotency_key=c.idempotency_key,
+        not_after=timestamp(c.not_after),
+        timeout=duration(c.timeout),
+        ownership_epoch=c.epoch,
+        completion_token=c.completion_token,
+        traceparent=c.traceparent,
+        tracestate=c.tracestate,
+        definition_id=c.definition_id,
+        definition_version=c.definition_version,
+        correlation_id=c.correlation_id,
+        metadata=struct(c.metadata),
+        labels=c.labels,
+    )
+
+
+def _rejected(answer: command_pb2.Rejected) -> Rejected:
+    error = read_error(answer.error, _now(), ErrorType.BUSINESS)
+    return Rejected(error if answer.HasField("error") else _made_up("REJECTED", "rejected without a reason"))
+
+
+def _no_answer(kind: str | None) -> Unknown:
+    if kind == "pending":
+        text = "the participant answered 'pending', which this version of the coordinator does not support"
+        return Unknown(_made_up("PENDING_NOT_SUPPORTED", text))
+    return Unknown(_made_up("EMPTY_ANSWER", "the participant answered without saying what became of it", retry=True))
+
+
+def _made_up(code: str, message: str, *, retry: bool = False) -> SagaError:
+    return SagaError(code=code, message=message, type=ErrorType.DATA, retryable=retry, timestamp=_now())
+
+
+def _now() -> Instant:
+    return time.time_ns() // 1000

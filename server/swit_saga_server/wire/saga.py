@@ -1,0 +1,170 @@
+"""Sagas and their events, with every field of the seed filled, the derived ones too."""
+
+from importlib.metadata import version as installed_version
+
+from swit_saga.v1 import definition_pb2, event_pb2
+from swit_saga.v1 import saga_pb2 as pb
+from swit_saga_server.core.definition import Definition, StepDefinition
+from swit_saga_server.core.events import SCHEMA_VERSION, SagaEvent
+from swit_saga_server.core.machine import due_at
+from swit_saga_server.core.model import (
+    CompensationState,
+    Saga,
+    SagaState,
+    StepState,
+    compensation_key,
+    idempotency_key,
+)
+from swit_saga_server.wire.basic import duration, enum_member, enum_value, error, payload, struct, timestamp
+from swit_saga_server.wire.definition import retry_policy
+
+SERVICE_VERSION = installed_version("swit-saga")
+
+
+def state(value: SagaState) -> "pb.SagaState.ValueType":
+    """The proto value."""
+    return enum_value(pb.SagaState, "SAGA_STATE", value)  # type: ignore[no-any-return]
+
+
+def read_state(value: int) -> SagaState:
+    """The core value.
+
+    Raises:
+        ValueError: Unspecified, or a number this version does not know.
+    """
+    if value == pb.SAGA_STATE_UNSPECIFIED:
+        raise ValueError("SAGA_STATE_UNSPECIFIED is not a state")
+    return enum_member(SagaState, pb.SagaState, "SAGA_STATE", value, SagaState.PENDING)
+
+
+def saga(s: Saga, definition: Definition | None) -> pb.Saga:
+    """A saga as others see it.
+
+    Args:
+        s: The applied state.
+        definition: The version it is pinned to; None gives the basic view, without payloads and steps.
+    """
+    made = pb.Saga(
+        id=s.id,
+        definition_id=s.definition_id,
+        name=s.name,
+        description=s.description,
+        state=state(s.state),
+        current_step=s.current_step,
+        total_steps=len(s.steps),
+        created_at=timestamp(s.created_at),
+        updated_at=timestamp(s.updated_at),
+        started_at=timestamp(s.started_at),
+        completed_at=timestamp(s.completed_at),
+        timed_out_at=timestamp(s.timed_out_at),
+        error=error(s.error),
+        timeout=duration(s.settings.timeout),
+        retry_policy=retry_policy(s.settings.retry_policy),
+        metadata=struct(s.metadata),
+        trace_id=s.trace.trace_id,
+        span_id=s.trace.span_id,
+        parent_span_id=s.trace.parent_span_id,
+        version=s.version,
+        definition_version=s.definition_version,
+        definition_digest=s.definition_digest,
+        mode=enum_value(definition_pb2.CoordinatorMode, "COORDINATOR_MODE", s.mode),
+        labels=s.labels,
+        stop_cause=enum_value(pb.StopCause, "STOP_CAUSE", s.stop_cause),
+        stop_reason=s.stop_reason,
+        correlation_id=s.correlation_id,
+        source=s.source,
+        service=s.service,
+        deadline=timestamp(s.deadline),
+        due_at=timestamp(due_at(s)),
+        last_sequence=s.last_sequence,
+        compensation_strategy=enum_value(
+            definition_pb2.CompensationStrategy, "COMPENSATION_STRATEGY", s.compensation_strategy
+        ),
+        stuck=s.stuck > 0,
+    )
+    if definition is not None:
+        for field, value in (
+            (made.initial_data, s.initial_data),
+            (made.current_data, s.current_data),
+            (made.result_data, s.result_data),
+        ):
+            if value is not None:
+                field.CopyFrom(payload(value))
+        made.step_states.extend(_step(s, step, definition.steps[step.index]) for step in s.steps)
+    return made
+
+
+def event(e: SagaEvent, s: Saga) -> event_pb2.SagaEvent:
+    """An event as others see it: what it says itself, and what its saga's header says for all its events."""
+    return event_pb2.SagaEvent(
+        id=f"{s.id}/{e.sequence}",
+        saga_id=s.id,
+        step_id=e.step_id,
+        type=e.type,
+        version=SCHEMA_VERSION,
+        timestamp=timestamp(e.at),
+        correlation_id=s.correlation_id,
+        data=payload(e.data),
+        previous_state=e.previous_state,
+        new_state=e.new_state,
+        error=error(e.error),
+        duration=duration(e.duration) if e.duration else None,
+        attempt=e.attempt,
+        max_attempts=e.max_attempts,
+        metadata=struct(e.metadata),
+        source=s.source,
+        service=e.service,
+        service_version=SERVICE_VERSION,
+        trace_id=s.trace.trace_id,
+        span_id=s.trace.span_id,
+        parent_span_id=s.trace.parent_span_id,
+        sequence=e.sequence,
+        definition_id=s.definition_id,
+        definition_version=s.definition_version,
+    )
+
+
+def _step(s: Saga, step: StepState, described: StepDefinition) -> pb.StepState:
+    call = step.call
+    return pb.StepState(
+        id=step.id,
+        saga_id=s.id,
+        step_index=step.index,
+        name=described.name or step.id,
+        state=enum_value(pb.StepStatus, "STEP_STATUS", step.status),
+        attempts=call.attempts,
+        max_attempts=step.max_attempts,
+        created_at=timestamp(step.created_at),
+        started_at=timestamp(call.started_at),
+        completed_at=timestamp(step.completed_at),
+        last_attempt_at=timestamp(call.last_attempt_at),
+        input_data=payload(s.input_of(step.index)),
+        output_data=payload(step.output),
+        error=error(step.error),
+        compensation_state=_compensation(s, step, step.compensation) if step.compensation else None,
+        metadata=struct(described.metadata),
+        participant=described.participant,
+        action=described.action_name,
+        effect=enum_value(pb.Effect, "EFFECT", step.effect),
+        kind=definition_pb2.STEP_KIND_COMPENSATABLE,
+        in_flight=call.in_flight,
+        resends=call.resends,
+        retry_at=timestamp(call.retry_at or step.ready_at * (not call.attempts)),
+        not_after=timestamp(call.not_after),
+        idempotency_key=idempotency_key(s.id, step.id),
+    )
+
+
+def _compensation(s: Saga, step: StepState, c: CompensationState) -> pb.CompensationState:
+    return pb.CompensationState(
+        state=enum_value(pb.CompensationStatus, "COMPENSATION_STATUS", c.status),
+        attempts=c.call.attempts,
+        max_attempts=c.max_attempts,
+        started_at=timestamp(c.call.started_at),
+        completed_at=timestamp(c.completed_at),
+        error=error(c.error),
+        resends=c.call.resends,
+        retry_at=timestamp(c.call.retry_at),
+        idempotency_key=compensation_key(s.id, step.id),
+        in_flight=c.call.in_flight,
+    )

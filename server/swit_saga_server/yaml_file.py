@@ -1,0 +1,64 @@
+"""YAML without its traps: duplicate keys, ``on`` for true, ``1:30`` for 90 and alias bombs are refused or plain text."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+
+class YamlError(ValueError):
+    """The text is not YAML as this project takes it; the message names line and column."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Booleans are true and false only, numbers are decimal, keys come once, aliases not at all."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise YamlError(f"aliases (*name) are not allowed{_at(self.peek_event().start_mark)}")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise YamlError(f"the key {key!r} comes twice{_at(key_node.start_mark)}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _resolvers() -> dict[str, list[tuple[str, Any]]]:
+    """YAML 1.2's core schema: what looks like a date or a sexagesimal number stays text."""
+    import re
+
+    kept: dict[str, list[tuple[str, Any]]] = {}
+    rules = [
+        ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+        ("tag:yaml.org,2002:int", r"^[-+]?[0-9]+$", "-+0123456789"),
+        ("tag:yaml.org,2002:float", r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+        ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", "~nN\0"),
+    ]
+    for tag, pattern, first in rules:
+        for letter in first:
+            kept.setdefault("" if letter == "\0" else letter, []).append((tag, re.compile(pattern)))
+    return kept
+
+
+_Loader.yaml_implicit_resolvers = _resolvers()
+
+
+def load_yaml(text: str) -> Any:
+    """One document, as plain values.
+
+    Raises:
+        YamlError: With line and column.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise YamlError(str(error)) from error
+
+
+def _at(mark: Any) -> str:
+    return f" (line {mark.line + 1}, column {mark.column + 1})"
