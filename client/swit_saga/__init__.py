@@ -46,7 +46,7 @@ _NAMES = {
     "WaitTimeout": "errors",
     "CodecError": "errors",
 }
-__all__ = list(_NAMES)  # noqa: PLE0605
+__all__ = list(_NAMES)
 
 if TYPE_CHECKING:
     from swit_saga.client import AsyncSagaClient as AsyncSagaClient

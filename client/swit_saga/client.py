@@ -406,7 +406,10 @@ class AsyncSagaClient:
                     raise from_rpc_error(failed) from failed
                 yield message
         finally:
-            stream.cancel()
+            if isinstance(stream, grpc.aio.Call):
+                stream.cancel()
+            else:
+                await stream.aclose()  # In process.
 
     def _sent_metadata(self) -> tuple[tuple[str, str], ...]:
         """The caller's metadata and, if OpenTelemetry is in use, the current trace context."""

@@ -171,7 +171,7 @@ def from_status(status: status_pb2.Status) -> CallError:
 def from_rpc_error(error: grpc.aio.AioRpcError) -> CallError:
     """The exception for a failed call, with the server's details where it sent any."""
     try:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(error)  # type: ignore[arg-type] # it has all that is asked of it
     except ValueError:  # The details do not belong to this status: a proxy rewrote it.
         status = None
     if status is not None:

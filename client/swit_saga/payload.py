@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
 from swit_saga.errors import CodecError
-from swit_saga.v1.payload_pb2 import Payload
+from swit_saga.v1.payload_pb2 import Payload as Payload
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"

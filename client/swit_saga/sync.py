@@ -1,4 +1,4 @@
-"""``SagaClient``: the same client for programs without asyncio. It drives an ``AsyncSagaClient`` on a loop of its own."""
+"""``SagaClient``: the same client for programs without asyncio, an ``AsyncSagaClient`` on a loop of its own."""
 
 import asyncio
 import threading

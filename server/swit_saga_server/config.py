@@ -70,8 +70,8 @@ class RetryConfig(Section):
     backoff: Backoff = Backoff.EXPONENTIAL
     initial_delay: Duration = 1 * SECOND
     max_delay: Duration = 30 * SECOND
-    multiplier: float = Field(2.0, ge=1, le=1000)
-    max_attempts: int = Field(5, ge=1)
+    multiplier: float = Field(default=2.0, ge=1, le=1000)
+    max_attempts: int = Field(default=5, ge=1)
     jitter: Jitter = Jitter.FULL
 
     @model_validator(mode="after")
@@ -90,7 +90,7 @@ class CacheConfig(Section):
 
     enabled: bool = True
     ttl: Duration = 10 * MINUTE
-    max_size: int = Field(100_000, ge=1)
+    max_size: int = Field(default=100_000, ge=1)
     policy: CachePolicy = CachePolicy.LRU
 
 
@@ -102,9 +102,11 @@ class CoordinatorConfig(Section):
     default_timeout: Duration = 30 * MINUTE
     step_timeout: Duration = 30 * SECOND
     default_retry_policy: RetryConfig = RetryConfig()
-    default_compensation_retry_policy: RetryConfig = RetryConfig(max_delay="60s", max_attempts=20)  # type: ignore[arg-type]
-    max_payload_bytes: int = Field(1 << 20, ge=1, le=8 << 20)
-    max_definition_bytes: int = Field(1 << 20, ge=1, le=8 << 20)
+    default_compensation_retry_policy: RetryConfig = RetryConfig.model_validate(
+        {"max_delay": "60s", "max_attempts": 20}
+    )
+    max_payload_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
+    max_definition_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
     cache: CacheConfig = CacheConfig()
     max_concurrent_sagas: Any = None
     max_concurrent_steps: Any = None
@@ -159,7 +161,7 @@ class LogFormat(StrEnum):
 class LoggingConfig(Section):
     """The seed's LoggingConfig."""
 
-    level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     format: LogFormat = LogFormat.JSON
 
 
@@ -176,7 +178,7 @@ class ServerConfig(Section):
 
     listen: str = "0.0.0.0:50051"
     reflection: bool = True
-    max_concurrent_streams: int = Field(10_000, ge=1)
+    max_concurrent_streams: int = Field(default=10_000, ge=1)
     drain_timeout: Duration = 20 * SECOND
     slow_watcher_timeout: Duration = 30 * SECOND
     keepalive: KeepaliveConfig = KeepaliveConfig()
@@ -248,7 +250,7 @@ class SagaConfig(BaseSettings):
         if not isinstance(values or {}, dict):
             raise ConfigError(f"{path}: must be a mapping of sections")
         try:
-            return cls(_overrides=dict(overrides or {}), **(values or {}))
+            return cls(**(values or {}), _overrides=dict(overrides or {}))  # type: ignore[call-arg]
         except ValidationError as invalid:
             raise ConfigError(_explain(invalid, path)) from invalid
 

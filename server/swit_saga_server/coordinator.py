@@ -1,25 +1,133 @@
-"""A coordinator put together: store, participants, engine, service. ``rpc`` serves one; programs embed one.
+"""A coordinator within a program, as the seed's examples have it: the client's methods and exceptions, no network.
 
-async with Coordinator.open(config, participants=[inventory]) as c:
-    handle = await c.start(order, data)
-    outcome = await handle.wait()
+    async with Coordinator.open(config, participants=[inventory, payment]) as c:
+        handle = await c.start(order, data)
+        outcome = await handle.wait()
+
+The calls go through the very handlers that serve gRPC, so that embedding and serving cannot differ. The seed's
+SagaCoordinator is here under the client's names: StartSaga is ``start``, GetSagaInstance ``get``, CancelSaga
+``cancel``, GetActiveSagas ``list``, GetMetrics ``metrics``, HealthCheck ``health``, Close ``close``.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Any
 
-from swit_saga.errors import SwitSagaClientError
+from opentelemetry import trace
+
+from swit_saga.client import AsyncSagaClient
+from swit_saga.errors import from_status
+from swit_saga.payload import Codecs
 from swit_saga_server.config import SagaConfig
-from swit_saga_server.core.inputs import Answered
-from swit_saga_server.engine.loop import Engine
-from swit_saga_server.engine.surroundings import Surroundings
-from swit_saga_server.engine.transport import Transport
-from swit_saga_server.participants.local import LocalParticipant, LocalTransport
-from swit_saga_server.participants.router import Router
-from swit_saga_server.participants.unary import UnaryTransport
-from swit_saga_server.participants.unroutable import Unroutable
-from swit_saga_server.service import Limits, SagaService
+from swit_saga_server.participants.local import LocalParticipant
+from swit_saga_server.rpc.errors import to_status
+from swit_saga_server.rpc.handlers import Caller, CoordinatorHandlers, DefinitionHandlers
+from swit_saga_server.rpc.serving import snake
+from swit_saga_server.runtime import Runtime, open_runtime
 from swit_saga_server.store.contract import StateStorage
-from swit_saga_server.store.sqlite import SqliteStore
+from swit_saga_server.telemetry import format_traceparent
+
+
+class Coordinator(AsyncSagaClient):
+    """An embedded coordinator: everything ``AsyncSagaClient`` offers, and the coordinator's own health.
+
+    ``open`` is the way to get one.
+    """
+
+    def __init__(self, runtime: Runtime, codecs: Codecs | None = None) -> None:
+        super().__init__(stubs=_InProcess(runtime), codecs=codecs)
+        self.runtime = runtime
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        config: SagaConfig | None = None,
+        participants: Sequence[LocalParticipant] = (),
+        *,
+        store: StateStorage | None = None,
+        codecs: Codecs | None = None,
+    ) -> AsyncIterator["Coordinator"]:
+        """A running coordinator while the context lasts; then it is drained and closed.
+
+        Args:
+            config: Defaults to SQLite in ``swit-saga.db``.
+            participants: Those of this program; others by address in the configuration.
+            store: Instead of the configured one.
+            codecs: How values become payloads.
+
+        Raises:
+            StoreRefused: Another process holds the SQLite file. StoreUnavailable.
+        """
+        async with open_runtime(config or SagaConfig(), participants, store=store) as runtime:
+            yield cls(runtime, codecs)
+
+    async def health(self) -> None:
+        """Return if sagas can be taken and driven.
+
+        Raises:
+            UnavailableError: They cannot, and why.
+        """
+        await _translated(self.runtime.service.health())
+
+    async def close(self) -> None:
+        """Drain and close before the context ends. Safe to call twice."""
+        await self.runtime.stop(5.0)
+
+
+class _InProcess:
+    """The services, called directly."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.coordinator: Any = _Stub(CoordinatorHandlers(runtime.service))
+        self.definitions: Any = _Stub(DefinitionHandlers(runtime.service))
+
+    async def close(self) -> None:
+        """The runtime is the context's to close."""
+
+
+class _Stub:
+    """Looks like a generated stub; calls a handler and raises what the client would make of its refusal."""
+
+    def __init__(self, handlers: object) -> None:
+        self._handlers = handlers
+
+    def __getattr__(self, rpc: str) -> Callable[..., Any]:
+        handler = getattr(self._handlers, snake(rpc))
+
+        def call(request: Any, timeout: float | None = None, metadata: Any = None) -> Any:
+            headers = dict(metadata or ())
+            span = trace.get_current_span().get_span_context()
+            traceparent = headers.get("traceparent") or (format_traceparent(span) if span.is_valid else "")
+            made = handler(request, Caller(traceparent, headers.get("tracestate", ""), timeout))
+            return _Stream(made) if hasattr(made, "__aiter__") else _translated(made)
+
+        return call
+
+
+class _Stream:
+    """Looks like a streaming call."""
+
+    def __init__(self, messages: AsyncIterator[Any]) -> None:
+        self._messages = messages
+
+    def __aiter__(self) -> "_Stream":
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await anext(self._messages)
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            raise from_status(to_status(error)) from error
+
+    async def aclose(self) -> None:
+        await self._messages.aclose()  # type: ignore[attr-defined]
+
+
+async def _translated(work: Awaitable[Any]) -> Any:
+    try:
+        return await work
+    except Exception as error:
+        raise from_status(to_status(error)) from error

@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """The seed's CoordinatorMetrics. Counts of sagas are the store's, over all coordinators; the rest is this process's."""
+    """The seed's CoordinatorMetrics. Sagas are counted by the store for all coordinators, the rest by this process."""
 
     total_sagas: int
     active_sagas: int
@@ -288,6 +288,10 @@ class SagaService:
         return found.definition
 
     # ---- the coordinator itself ------------------------------------------------------------------------------------
+
+    def now(self) -> Instant:
+        """The time by the store's clock."""
+        return self._engine.around.clock.now()
 
     async def metrics(self) -> Metrics:
         """What was counted, see ``Metrics``."""

@@ -28,7 +28,7 @@ def command_span(command: ParticipantCommand, address: str) -> Iterator[Particip
         return
     context = trace.set_span_in_context(NonRecordingSpan(parent))
     name = f"{command.participant}/{command.action} {command.kind}"
-    attributes = {
+    attributes: dict[str, str | int] = {
         "rpc.system": "grpc",
         "server.address": address,
         "saga.id": command.saga_id,

@@ -1,4 +1,4 @@
-"""YAML without its traps: duplicate keys, ``on`` for true, ``1:30`` for 90 and alias bombs are refused or plain text."""
+"""YAML without its traps: duplicate keys and aliases are refused, ``on`` and ``1:30`` are plain text."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -15,7 +15,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            raise YamlError(f"aliases (*name) are not allowed{_at(self.peek_event().start_mark)}")
+            raise YamlError(f"aliases (*name) are not allowed{_at(self.current_event.start_mark)}")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
@@ -55,7 +55,7 @@ def load_yaml(text: str) -> Any:
         YamlError: With line and column.
     """
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise YamlError(str(error)) from error
 

@@ -119,7 +119,7 @@ class Participant:
     def _ended(self, key: str, done: "asyncio.Task[Answer]") -> None:
         del self._running[key]
         if not done.cancelled():
-            done.exception()  # Every waiter got it; without this, one that left would have it logged as never retrieved.
+            done.exception()  # Looked at, so that it is not logged as never retrieved when its waiter has left.
 
     async def _execute(self, request: ExecuteRequest, handler: StepHandler[Any, Any]) -> Answer:
         context = StepContext(request, self._codecs)

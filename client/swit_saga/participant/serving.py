@@ -44,16 +44,14 @@ class ParticipantServicer(participant_service_pb2_grpc.ParticipantServiceService
     def __init__(self, participant: "Participant") -> None:
         self._participant = participant
 
-    async def Execute(  # type: ignore[override]
-        self, request: ExecuteRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> ExecuteResponse:
+    async def Execute(self, request: ExecuteRequest, context: grpc.aio.ServicerContext[Any, Any]) -> ExecuteResponse:
         """Do the step."""
         try:
             return await self._participant.execute(request)
         except Exception as error:
             await _abort(context, error)
 
-    async def Compensate(  # type: ignore[override]
+    async def Compensate(
         self, request: CompensateRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> CompensateResponse:
         """Undo the step."""

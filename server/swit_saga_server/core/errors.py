@@ -187,3 +187,9 @@ class SagaParked(SwitSagaError):
     """An internal error stopped this saga alone; it is parked and visible as stuck."""
 
     reason = "SAGA_PARKED"
+
+
+class SlowWatcher(SwitSagaError):
+    """The watcher does not read; it is cut off and may resume where it stopped."""
+
+    reason = "SLOW_WATCHER"

@@ -61,7 +61,7 @@ from swit_saga_server.core.model import (
     StopCause,
     total_deadline,
 )
-from swit_saga_server.core.retry import RetryPolicy, delay_after
+from swit_saga_server.core.retry import delay_after
 from swit_saga_server.core.table import RECEPTION, STEP_TRANSITIONS, TRANSITIONS, Reception
 from swit_saga_server.core.units import HOUR, MINUTE, SKEW_ALLOWANCE, Instant
 
@@ -77,7 +77,7 @@ _UNDONE = frozenset({CompensationStatus.COMPLETED, CompensationStatus.SKIPPED})
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What ``decide`` found: the saga after, and the events of the transition. ``saga is before`` if nothing changed."""
+    """What ``decide`` found: the saga after (the very same object if nothing changed) and the transition's events."""
 
     saga: Saga
     events: tuple[SagaEvent, ...] = ()
@@ -121,10 +121,9 @@ def decide(saga: Saga, definition: Definition, given: Input, now: Instant, chanc
             turn.stop(
                 StopCause.CANCEL, _error(turn.now, "CANCELLED", reason or "cancelled", ErrorType.BUSINESS), reason
             )
-        case Answered(Kind.EXECUTE, index, attempt, answer):
-            turn.executed(index, attempt, answer)
-        case Answered(Kind.COMPENSATE, index, attempt, answer):
-            turn.compensated(index, attempt, answer)
+        case Answered(kind, index, attempt, answer):
+            take = turn.executed if kind is Kind.EXECUTE else turn.compensated
+            take(index, attempt, answer)
         case _:
             assert_never(given)
     turn.advance()
@@ -241,8 +240,8 @@ class _Turn:
     def resend_open(self) -> None:
         """A former driver may have sent what is in flight: send it again, same number, and remember the doubt.
 
-        A resend is not charged, so it gets an attempt's full time. A stopped saga's steps are not sent again: that could
-        only make happen what would then have to be undone.
+        A resend is not charged, so it gets an attempt's full time. A stopped saga's steps are not sent again: that
+        could only make happen what would then have to be undone.
         """
         self._check_deadline()
         for step in self.steps:

@@ -137,7 +137,7 @@ class Engine:
             return
         try:
             async with asyncio.timeout(grace_s):
-                while not self.is_quiet:
+                while not self.is_quiet:  # noqa: ASYNC110 - nothing signals it, and it happens once
                     await asyncio.sleep(0.01)
         except TimeoutError:
             log.info("stopping_with_sagas_under_way", commands=self.transport.in_flight)
@@ -270,7 +270,8 @@ class Engine:
             self._begin(entry, item, item.given)
             return
         before, definition = entry.current, entry.definition
-        assert before is not None and definition is not None
+        assert before is not None
+        assert definition is not None
         now = self.around.clock.now()
         try:
             decision = decide(before, definition, item.given, now, self.around.chance())
@@ -366,7 +367,7 @@ class Engine:
         )
 
     async def _verdicts(self, writes: Sequence[Write]) -> Sequence[Verdict | None]:
-        """The store's verdicts; None for a write that has none because its lease ended first or the store cannot take it."""
+        """The store's verdicts; None where there is none: its lease ended first, or the store cannot take the write."""
         leases: Mapping[int, Lease] = dict(self.ownership.leases)
         wait_s = RESUBMIT_FIRST_S
         while True:
@@ -391,7 +392,8 @@ class Engine:
 
     def _apply(self, entry: Entry) -> None:
         before, after, definition = entry.applied, entry.pending, entry.definition
-        assert after is not None and definition is not None
+        assert after is not None
+        assert definition is not None
         events, notify = entry.events, entry.notify
         entry.applied, entry.pending = after, None
         entry.events, entry.items, entry.notify = [], [], []
@@ -485,7 +487,7 @@ class Engine:
             self._loading = None
             self._turn.set()
 
-    async def _read(self, batch: Sequence[Entry]) -> Sequence[Saga | None | Exception]:
+    async def _read(self, batch: Sequence[Entry]) -> Sequence[Saga | Exception | None]:
         """The sagas with their definitions, set on the entries; an exception in place of one that cannot be read."""
         try:
             sagas = await self._stubbornly(lambda: self.store.load([e.saga_id for e in batch]))

@@ -19,8 +19,8 @@ log = structlog.get_logger(__name__)
 class Ownership:
     """The partitions this coordinator holds.
 
-    A partition counts as held once ``acquired`` has found what was in flight, until its lease is lost or two thirds of its term have
-    passed without a renewal; from then on nothing is sent for it (the rest of the term is for clocks that differ).
+    A partition counts as held once ``acquired`` has found what was in flight, until its lease is lost or two thirds of
+    its term have passed without a renewal; from then on nothing is sent for it (the rest is for clocks that differ).
     """
 
     def __init__(

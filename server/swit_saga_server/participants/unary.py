@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import grpc
 import grpc.aio
-from grpc_status import rpc_status
 from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from swit_saga.v1 import participant_service_pb2_grpc
 from swit_saga_server.core.errors import ErrorType, SagaError
@@ -103,7 +103,7 @@ class UnaryTransport:
                 text = f"{type(error).__name__}: {error}"
                 return Unknown(SagaError(code="CALL_FAILED", message=text, type=ErrorType.SYSTEM, retryable=True))
 
-    def _connected(self) -> participant_service_pb2_grpc.ParticipantServiceAsyncStub:
+    def _connected(self) -> "participant_service_pb2_grpc.ParticipantServiceAsyncStub":
         if self._stub is None:
             self._channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
             self._stub = participant_service_pb2_grpc.ParticipantServiceStub(self._channel)
@@ -113,7 +113,7 @@ class UnaryTransport:
 def _stack_trace(aborted: grpc.aio.AioRpcError) -> str:
     """The participant's traceback, if the SDK attached one as google.rpc.DebugInfo."""
     try:
-        status = rpc_status.from_call(aborted)
+        status = rpc_status.from_call(aborted)  # type: ignore[arg-type] # it has all that is asked of it
     except ValueError:
         return ""
     debug = error_details_pb2.DebugInfo()

@@ -80,7 +80,8 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _record_reader(kind: type) -> Callable[[Any], Any]:
+@cache
+def _record_reader(kind: Any) -> Callable[[Any], Any]:
     names, _ = _layout(kind)
     readers: list[Callable[[Any], Any]] = []
 
@@ -109,7 +110,7 @@ def unpack(kind: type[T], data: bytes) -> T:
     version, items = msgpack.unpackb(data, strict_map_key=False)
     if version != FORMAT:
         raise UnknownFormat(f"record format {version}; this version reads {FORMAT}")
-    found: T = _reader(kind)(items)
+    found: T = _record_reader(kind)(items)  # type: ignore[arg-type] # types are hashable
     return found
 
 

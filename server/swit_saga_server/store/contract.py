@@ -247,8 +247,8 @@ class StateStorage(Protocol):
 
         At most one write per saga in a round. Each write is atomic: header, steps, events, feed, due time, indexes,
         inbox and answers are all there or none of them, whatever crashes. Other writes of the round do not matter to
-        it. A write whose ``commit_id`` is the saga's latest is ``already_applied``, *before* the lease is looked at, so that a
-        resubmission after a takeover still gets the truth. Fencing is checked before the version.
+        it. A write whose ``commit_id`` is the saga's latest is ``already_applied``, *before* the lease is looked at, so
+        that a resubmission after a takeover still gets the truth. Fencing is checked before the version.
 
         Args:
             writes: The round.
@@ -270,7 +270,7 @@ class StateStorage(Protocol):
     # ---- inbox ---------------------------------------------------------------------------------------------------
 
     async def post(self, entry: InboxEntry) -> None:
-        """Put an entry in its partition's inbox, durably, once per ``entry_id``. One already consumed is not put back."""
+        """Put an entry in its partition's inbox, durably, once per ``entry_id``; what is consumed stays so."""
         ...
 
     async def inbox(self, partition: int, limit: int) -> Sequence[InboxEntry]:
@@ -344,7 +344,7 @@ class StateStorage(Protocol):
     async def list_definitions(
         self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
     ) -> tuple[Sequence[StoredDefinition], str]:
-        """A page, by id and version; all versions of one id if it is given, else the latest of each. And the next token.
+        """A page by id and version, and the next token: all versions of one id if it is given, else the latest of each.
 
         Raises:
             InvalidRequest: The token is not one of this listing's.
@@ -358,5 +358,5 @@ class StateStorage(Protocol):
     # ---- hints ---------------------------------------------------------------------------------------------------
 
     def listen(self, heard: Callable[[Hint], None]) -> Callable[[], None]:
-        """Call ``heard`` on this event loop when something may be new by another's hand. Returns a call that ends it."""
+        """Call ``heard`` on this event loop when something may be new by another's hand; the call returned ends it."""
         ...

@@ -274,7 +274,8 @@ class SqliteStore:
         sql, parameters = sqlite_query.listing(wanted, order, read_token(listing, page_token), page_size + 1)
 
         def read(db: apsw.Connection) -> list[tuple[int, str, tuple[bytes, list[bytes]] | None]]:
-            return [(key, i, _read_saga(db, "n = ?", n)) for n, i, key in db.execute(sql, parameters).fetchall()]
+            found: list[Any] = db.execute(sql, parameters).fetchall()
+            return [(key, i, _read_saga(db, "n = ?", n)) for n, i, key in found]
 
         rows = await self._read(read)
         more = len(rows) > page_size
@@ -405,6 +406,7 @@ class SqliteStore:
         def snapshot(db: apsw.Connection) -> T:
             with db:
                 return work(db)
+            raise AssertionError("unreachable")
 
         return await self._in(self._reader, snapshot)
 
@@ -427,7 +429,7 @@ class SqliteStore:
         except OSError as held:
             lock.close()
             raise StoreRefused(
-                f"{str(self._path)!r} is in use by another coordinator; SQLite takes one. Stop it, or choose another file.",
+                f"{str(self._path)!r} is in use by another coordinator; stop it or choose another file",
                 path=self._path,
             ) from held
         self._lock = lock
@@ -441,7 +443,8 @@ class SqliteStore:
                 db.execute(
                     "insert into meta values ('schema', ?), ('partitions', ?)", (SCHEMA_VERSION, self._partitions)
                 )
-            meta: dict[str, Any] = dict(db.execute("select key, value from meta").fetchall())
+            rows: list[Any] = db.execute("select key, value from meta").fetchall()
+            meta = dict(rows)
         if meta["schema"] != SCHEMA_VERSION:
             raise StoreRefused(
                 f"{str(self._path)!r} has schema version {meta['schema']}; this server reads {SCHEMA_VERSION}",

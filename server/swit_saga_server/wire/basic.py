@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -70,12 +69,12 @@ def read_payload(value: payload_pb2.Payload) -> Payload:
     return Payload(value.content_type, data)
 
 
-def enum_value(wrapper: EnumTypeWrapper[Any], prefix: str, member: StrEnum | None) -> Any:
+def enum_value(wrapper: Any, prefix: str, member: StrEnum | None) -> Any:
     """The proto value of a core enum member, by name: ``prefix`` and the member's name; UNSPECIFIED for None."""
     return wrapper.Value(f"{prefix}_{member.name if member is not None else 'UNSPECIFIED'}")
 
 
-def enum_member(kind: type[E], wrapper: EnumTypeWrapper[Any], prefix: str, value: int, default: E) -> E:
+def enum_member(kind: type[E], wrapper: Any, prefix: str, value: int, default: E) -> E:
     """The core member of a proto value.
 
     Raises:

@@ -1,5 +1,7 @@
 """Definitions and retry policies."""
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from swit_saga.v1 import definition_pb2 as pb
 from swit_saga_server.core.definition import (
     CompensationDefinition,
@@ -65,7 +67,7 @@ def definition(found: Definition | StoredDefinition) -> pb.SagaDefinition:
     )
     if isinstance(found, StoredDefinition):
         made.version, made.digest, made.disabled = found.version, found.digest, found.disabled
-        made.registered_at.CopyFrom(timestamp(found.registered_at))
+        made.registered_at.CopyFrom(timestamp(found.registered_at) or Timestamp())
     return made
 
 

@@ -23,7 +23,8 @@ SERVICE_VERSION = installed_version("swit-saga")
 
 def state(value: SagaState) -> "pb.SagaState.ValueType":
     """The proto value."""
-    return enum_value(pb.SagaState, "SAGA_STATE", value)  # type: ignore[no-any-return]
+    found: pb.SagaState.ValueType = enum_value(pb.SagaState, "SAGA_STATE", value)
+    return found
 
 
 def read_state(value: int) -> SagaState:
@@ -88,8 +89,9 @@ def saga(s: Saga, definition: Definition | None) -> pb.Saga:
             (made.current_data, s.current_data),
             (made.result_data, s.result_data),
         ):
-            if value is not None:
-                field.CopyFrom(payload(value))
+            written = payload(value)
+            if written is not None:
+                field.CopyFrom(written)
         made.step_states.extend(_step(s, step, definition.steps[step.index]) for step in s.steps)
     return made
 

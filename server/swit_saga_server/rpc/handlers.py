@@ -1,0 +1,200 @@
+"""What each call does, free of gRPC: a request in, a response out, refusals as the core's errors.
+
+The servicers put these behind gRPC; a coordinator in the caller's own process calls them directly.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+from swit_saga.v1 import coordinator_service_pb2 as pb
+from swit_saga.v1 import definition_service_pb2 as dpb
+from swit_saga.v1 import metrics_pb2, saga_pb2
+from swit_saga_server.core.errors import InvalidRequest, Violation
+from swit_saga_server.core.model import Saga, TraceContext
+from swit_saga_server.core.units import SECOND
+from swit_saga_server.rpc import requests
+from swit_saga_server.service import SagaService
+from swit_saga_server.telemetry import parse_traceparent
+from swit_saga_server.wire import saga as wire
+from swit_saga_server.wire.basic import duration, span, timestamp
+from swit_saga_server.wire.definition import definition, read_definition
+from swit_saga_server.wire.unsupported import refuse_unsupported
+
+DEFAULT_WAIT_S = 30.0
+DEFAULT_HEARTBEAT_S, MIN_HEARTBEAT_S, MAX_HEARTBEAT_S = 15.0, 0.1, 600.0
+ANSWER_MARGIN_S = 0.2
+"""A wait ends this much before its caller's deadline, so that "not yet" still gets there."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What is known of a caller.
+
+    Attributes:
+        traceparent, tracestate: W3C trace context; empty without one.
+        time_left_s: Until its deadline; None without one.
+    """
+
+    traceparent: str = ""
+    tracestate: str = ""
+    time_left_s: float | None = None
+
+
+class CoordinatorHandlers:
+    """CoordinatorService."""
+
+    def __init__(self, service: SagaService) -> None:
+        self._service = service
+
+    async def start_saga(self, request: pb.StartSagaRequest, caller: Caller) -> pb.StartSagaResponse:
+        """StartSaga."""
+        asked = requests.start_request(request)
+        saga, created = await _to_the_end(self._service.start(asked, _trace(caller)))
+        return pb.StartSagaResponse(saga=await self._view(saga, pb.SAGA_VIEW_FULL), created=created)
+
+    async def get_saga(self, request: pb.GetSagaRequest, caller: Caller) -> pb.GetSagaResponse:
+        """GetSaga."""
+        saga = await self._service.get(requests.saga_id(request.saga_id))
+        return pb.GetSagaResponse(saga=await self._view(saga, request.view or pb.SAGA_VIEW_FULL))
+
+    async def list_sagas(self, request: pb.ListSagasRequest, caller: Caller) -> pb.ListSagasResponse:
+        """ListSagas."""
+        page = await self._service.list_sagas(
+            requests.saga_filter(request.filter, self._service.now()),
+            requests.order(request.order_by),
+            requests.page_size(request.page_size),
+            request.page_token,
+        )
+        view = request.view or pb.SAGA_VIEW_BASIC
+        return pb.ListSagasResponse(
+            sagas=[await self._view(saga, view) for saga in page.sagas], next_page_token=page.next_token
+        )
+
+    async def cancel_saga(self, request: pb.CancelSagaRequest, caller: Caller) -> pb.CancelSagaResponse:
+        """CancelSaga."""
+        saga_id = requests.saga_id(request.saga_id)
+        saga = await _to_the_end(self._service.cancel(saga_id, request.reason))
+        return pb.CancelSagaResponse(saga=await self._view(saga, pb.SAGA_VIEW_FULL))
+
+    async def wait_saga(self, request: pb.WaitSagaRequest, caller: Caller) -> pb.WaitSagaResponse:
+        """WaitSaga."""
+        timeout_s = span(request.timeout) / SECOND if request.HasField("timeout") else DEFAULT_WAIT_S
+        if caller.time_left_s is not None:
+            timeout_s = min(timeout_s, max(caller.time_left_s - ANSWER_MARGIN_S, 0.0))
+        saga_id = requests.saga_id(request.saga_id)
+        saga, done = await self._service.wait(saga_id, requests.states(request.states), timeout_s)
+        return pb.WaitSagaResponse(saga=await self._view(saga, request.view or pb.SAGA_VIEW_FULL), done=done)
+
+    async def watch_saga(self, request: pb.WatchSagaRequest, caller: Caller) -> AsyncIterator[pb.WatchSagaResponse]:
+        """WatchSaga."""
+        idle_s = DEFAULT_HEARTBEAT_S
+        if request.HasField("heartbeat_interval"):
+            idle_s = span(request.heartbeat_interval) / SECOND
+            if not MIN_HEARTBEAT_S <= idle_s <= MAX_HEARTBEAT_S:
+                raise InvalidRequest((Violation("heartbeat_interval", f"is {idle_s:g} s; 100 ms to 10 min"),))
+        after = request.after_sequence
+        saga, events = await self._service.watch(
+            requests.saga_id(request.saga_id), after, follow=request.follow, idle_s=idle_s
+        )
+        try:
+            async for event in events:
+                if event is None:
+                    beat = pb.Heartbeat(last_sequence=after, timestamp=timestamp(self._service.now()))
+                    yield pb.WatchSagaResponse(heartbeat=beat)
+                else:
+                    after = event.sequence
+                    yield pb.WatchSagaResponse(event=wire.event(event, saga))
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]
+
+    async def get_metrics(self, request: pb.GetMetricsRequest, caller: Caller) -> pb.GetMetricsResponse:
+        """GetMetrics."""
+        values = asdict(await self._service.metrics())
+        for name in ("average_saga_duration", "average_step_duration"):
+            values[name] = duration(values[name])
+        for name in ("start_time", "last_update_time"):
+            values[name] = timestamp(values[name])
+        return pb.GetMetricsResponse(metrics=metrics_pb2.CoordinatorMetrics(**values))
+
+    async def _view(self, saga: Saga, view: "pb.SagaView.ValueType") -> saga_pb2.Saga:
+        full = view == pb.SAGA_VIEW_FULL
+        return wire.saga(saga, await self._service.definition_of(saga) if full else None)
+
+
+class DefinitionHandlers:
+    """DefinitionService."""
+
+    def __init__(self, service: SagaService) -> None:
+        self._service = service
+
+    async def register_definition(
+        self, request: dpb.RegisterDefinitionRequest, caller: Caller
+    ) -> dpb.RegisterDefinitionResponse:
+        """RegisterDefinition."""
+        refuse_unsupported(request.definition)
+        stored, created = await _to_the_end(self._service.register(read_definition(request.definition)))
+        return dpb.RegisterDefinitionResponse(definition=definition(stored), created=created)
+
+    async def get_definition(self, request: dpb.GetDefinitionRequest, caller: Caller) -> dpb.GetDefinitionResponse:
+        """GetDefinition."""
+        stored = await self._service.get_definition(request.definition_id, request.version)
+        return dpb.GetDefinitionResponse(definition=definition(stored))
+
+    async def list_definitions(
+        self, request: dpb.ListDefinitionsRequest, caller: Caller
+    ) -> dpb.ListDefinitionsResponse:
+        """ListDefinitions."""
+        size = requests.page_size(request.page_size)
+        page, token = await self._service.list_definitions(
+            request.definition_id, request.include_disabled, size, request.page_token
+        )
+        return dpb.ListDefinitionsResponse(definitions=[definition(d) for d in page], next_page_token=token)
+
+    async def validate_definition(
+        self, request: dpb.ValidateDefinitionRequest, caller: Caller
+    ) -> dpb.ValidateDefinitionResponse:
+        """ValidateDefinition: what is wrong is the answer, not an error."""
+        try:
+            refuse_unsupported(request.definition)
+            self._service.validate(read_definition(request.definition))
+        except InvalidRequest as invalid:
+            violations = [dpb.DefinitionViolation(field=v.field, description=v.description) for v in invalid.violations]
+            return dpb.ValidateDefinitionResponse(valid=False, violations=violations)
+        return dpb.ValidateDefinitionResponse(valid=True)
+
+    async def disable_definition(
+        self, request: dpb.DisableDefinitionRequest, caller: Caller
+    ) -> dpb.DisableDefinitionResponse:
+        """DisableDefinition."""
+        if not request.version:
+            raise InvalidRequest((Violation("version", "must be at least 1"),))
+        stored = await _to_the_end(
+            self._service.disable_definition(request.definition_id, request.version, not request.enable)
+        )
+        return dpb.DisableDefinitionResponse(definition=definition(stored))
+
+
+async def _to_the_end(work: Awaitable[T]) -> T:
+    """Let a write finish even if its caller's deadline passes meanwhile: nothing is left half made."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # Nobody is left to hear of it; without this a failure would be logged as never retrieved.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise
+
+
+def _trace(caller: Caller) -> TraceContext | None:
+    context = parse_traceparent(caller.traceparent)
+    if context is None:
+        return None
+    return TraceContext(
+        trace_id=f"{context.trace_id:032x}",
+        parent_span_id=f"{context.span_id:016x}",
+        flags=context.trace_flags,
+        tracestate=caller.tracestate,
+    )

@@ -1,0 +1,168 @@
+"""Requests into the core's terms, with a violation for everything wrong."""
+
+from collections.abc import Iterable
+
+from swit_saga.v1 import coordinator_service_pb2 as pb
+from swit_saga.v1 import saga_pb2
+from swit_saga_server.core.definition import MAX_ID_LENGTH, CoordinatorMode
+from swit_saga_server.core.errors import InvalidRequest, Violation
+from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.start import StartRequest
+from swit_saga_server.core.units import Instant
+from swit_saga_server.store.contract import SagaFilter, SagaOrder
+from swit_saga_server.wire.basic import instant, mapping, read_payload, span
+from swit_saga_server.wire.definition import read_definition, read_mode, read_retry_policy
+from swit_saga_server.wire.saga import read_state
+from swit_saga_server.wire.unsupported import refuse_unsupported
+
+MAX_LABELS, MAX_LABEL_KEY, MAX_LABEL_VALUE = 8, 63, 200
+MAX_PAGE = 1_000
+DEFAULT_PAGE = 100
+
+
+class _Violations:
+    def __init__(self) -> None:
+        self.found: list[Violation] = []
+
+    def add(self, field: str, description: str) -> None:
+        self.found.append(Violation(field, description))
+
+    def raise_if_any(self) -> None:
+        if self.found:
+            raise InvalidRequest(tuple(self.found))
+
+
+def saga_id(value: str) -> str:
+    """A saga's id as given.
+
+    Raises:
+        InvalidRequest: It is empty or cannot be one.
+    """
+    violations = _Violations()
+    if not value:
+        violations.add("saga_id", "must not be empty")
+    else:
+        _check_id(value, "saga_id", violations)
+    violations.raise_if_any()
+    return value
+
+
+def start_request(request: pb.StartSagaRequest) -> StartRequest:
+    """A start.
+
+    Raises:
+        InvalidRequest, InvalidDefinition, UnsupportedField.
+    """
+    refuse_unsupported(request)
+    violations = _Violations()
+    if request.saga_id:
+        _check_id(request.saga_id, "saga_id", violations)
+    if request.HasField("timeout") and span(request.timeout) <= 0:
+        violations.add("timeout", "must be greater than 0")
+    if len(request.labels) > MAX_LABELS:
+        violations.add("labels", f"has {len(request.labels)} labels; at most {MAX_LABELS}")
+    for key, value in request.labels.items():
+        if not 1 <= len(key) <= MAX_LABEL_KEY:
+            violations.add("labels", f"key {key!r} must have 1 to {MAX_LABEL_KEY} characters")
+        if len(value) > MAX_LABEL_VALUE:
+            violations.add(f"labels[{key}]", f"has {len(value)} characters; at most {MAX_LABEL_VALUE}")
+    if request.HasField("initial_data") and not request.initial_data.content_type:
+        violations.add("initial_data.content_type", "must not be empty")
+    if len(request.correlation_id) > MAX_ID_LENGTH:
+        violations.add("correlation_id", f"has {len(request.correlation_id)} characters; at most {MAX_ID_LENGTH}")
+    mode = CoordinatorMode.ORCHESTRATION
+    try:
+        mode = read_mode(request.mode)
+    except ValueError as unknown:
+        violations.add("mode", str(unknown))
+    policy = read_retry_policy(request.retry_policy, "retry_policy") if request.HasField("retry_policy") else None
+    if policy is not None and policy.max_delay < policy.initial_delay:
+        violations.add("retry_policy.max_delay", "must not be less than initial_delay")
+    violations.raise_if_any()
+    return StartRequest(
+        saga_id=request.saga_id,
+        definition_id=request.definition_id,
+        definition_version=request.definition_version,
+        definition=read_definition(request.definition) if request.HasField("definition") else None,
+        initial_data=read_payload(request.initial_data) if request.HasField("initial_data") else None,
+        timeout=span(request.timeout) if request.HasField("timeout") else None,
+        retry_policy=policy,
+        labels=dict(request.labels),
+        metadata=mapping(request.metadata),
+        correlation_id=request.correlation_id,
+        service=request.service,
+        mode=mode,
+    )
+
+
+def states(values: Iterable["saga_pb2.SagaState.ValueType"]) -> frozenset[SagaState]:
+    """States asked for.
+
+    Raises:
+        InvalidRequest: One is not a state.
+    """
+    try:
+        return frozenset(read_state(v) for v in values)
+    except ValueError as unknown:
+        raise InvalidRequest((Violation("states", str(unknown)),)) from unknown
+
+
+def saga_filter(wanted: pb.SagaFilter, now: Instant) -> SagaFilter:
+    """A filter.
+
+    Raises:
+        InvalidRequest.
+    """
+    violations = _Violations()
+    metadata = mapping(wanted.metadata)
+    for key, value in metadata.items():
+        if not isinstance(value, str | float | int | bool):
+            violations.add(f"filter.metadata[{key}]", "must be a string, a number or a boolean")
+    if wanted.HasField("overdue_by") and span(wanted.overdue_by) <= 0:
+        violations.add("filter.overdue_by", "must be greater than 0")
+    violations.raise_if_any()
+    return SagaFilter(
+        states=states(wanted.states),
+        definition_ids=frozenset(wanted.definition_ids),
+        created_from=instant(wanted.created_from),
+        created_to=instant(wanted.created_to),
+        updated_from=instant(wanted.updated_from),
+        updated_to=instant(wanted.updated_to),
+        labels=dict(wanted.labels),
+        metadata=metadata,
+        overdue_at=now - span(wanted.overdue_by) if wanted.HasField("overdue_by") else 0,
+        stuck=wanted.stuck,
+    )
+
+
+def order(value: str) -> SagaOrder:
+    """A sort order; newest first by default.
+
+    Raises:
+        InvalidRequest.
+    """
+    if not value:
+        return SagaOrder.CREATED_DESC
+    try:
+        return SagaOrder(" ".join(value.split()))
+    except ValueError as unknown:
+        known = ", ".join(f"'{o.value}'" for o in SagaOrder)
+        raise InvalidRequest((Violation("order_by", f"{value!r} is not one of {known}"),)) from unknown
+
+
+def page_size(value: int) -> int:
+    """Items per page; 0 takes the default, too many are cut to the most allowed (AIP-158).
+
+    Raises:
+        InvalidRequest: It is negative.
+    """
+    if value < 0:
+        raise InvalidRequest((Violation("page_size", "must not be negative"),))
+    return min(value or DEFAULT_PAGE, MAX_PAGE)
+
+
+def _check_id(value: str, field: str, violations: _Violations) -> None:
+    if len(value) > MAX_ID_LENGTH:
+        violations.add(field, f"has {len(value)} characters; at most {MAX_ID_LENGTH}")
+    elif not value.isprintable() or value != value.strip() or "/" in value:
+        violations.add(field, f"{value!r} must be printable, without '/' and without spaces at its ends")

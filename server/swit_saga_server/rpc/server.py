@@ -1,0 +1,125 @@
+"""The gRPC server: services, health, reflection, limits, and a drain that loses nothing.
+
+Draining: health says NOT_SERVING, new sagas are refused, those under way go on for a bounded time, then all is closed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from opentelemetry.instrumentation.grpc import aio_server_interceptor
+
+from swit_saga_server.config import SagaConfig
+from swit_saga_server.core.errors import CoordinatorUnavailable
+from swit_saga_server.core.units import SECOND
+from swit_saga_server.rpc.handlers import CoordinatorHandlers, DefinitionHandlers
+from swit_saga_server.rpc.serving import SERVICES, generic_handler
+from swit_saga_server.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+HEALTH_CHECK_S = 1.0
+MESSAGE_OVERHEAD = 64 << 10
+"""gRPC's limits lie this much above ours, so that "too large" is our error, with a reason and the limit."""
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        port: The port bound.
+    """
+
+    def __init__(self, config: SagaConfig, runtime: Runtime) -> None:
+        """Build it; nothing listens yet."""
+        self._config = config
+        self._runtime = runtime
+        self._health = health.aio.HealthServicer()
+        self._names = [s.full_name for s in SERVICES]
+        self._server = grpc.aio.server(interceptors=[aio_server_interceptor()], options=self._options())
+        handlers = {
+            "CoordinatorService": CoordinatorHandlers(runtime.service),
+            "DefinitionService": DefinitionHandlers(runtime.service),
+        }
+        slow_s = config.server.slow_watcher_timeout / SECOND
+        self._server.add_generic_rpc_handlers(
+            tuple(generic_handler(service, handlers.get(service.name), slow_s) for service in SERVICES)
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if config.server.reflection:
+            names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+        self.port = self._server.add_insecure_port(config.server.listen)
+        self._checking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._say(serving=True)
+        await self._server.start()
+        self._checking = asyncio.create_task(self._check_health())
+
+    async def drain(self) -> None:
+        """Refuse what is new, finish what is under way, close. Safe to call twice."""
+        if self._checking is not None:
+            self._checking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._checking
+            self._checking = None
+        await self._health.enter_graceful_shutdown()
+        self._runtime.service.begin_stop()
+        grace_s = self._config.server.drain_timeout / SECOND
+        log.info("draining", grace_s=grace_s)
+        # The engine first, so that callers who wait for their sagas still hear of them.
+        await self._runtime.stop(grace_s)
+        await self._server.stop(1.0)
+
+    async def _check_health(self) -> None:
+        serving = True
+        while True:
+            await asyncio.sleep(HEALTH_CHECK_S)
+            try:
+                await self._runtime.service.health()
+                healthy = True
+            except CoordinatorUnavailable as unavailable:
+                healthy = False
+                if serving:
+                    log.error("not_serving", error=str(unavailable))
+            if healthy != serving:
+                serving = healthy
+                await self._say(serving=serving)
+
+    async def _say(self, *, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        for name in ("", *self._names):
+            await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
+
+    def _options(self) -> list[tuple[str, int]]:
+        server, limit = self._config.server, self._config.coordinator
+        largest = max(limit.max_payload_bytes, limit.max_definition_bytes) + MESSAGE_OVERHEAD
+        return [
+            # Twice the limit, so that what is somewhat too large is refused by us and in words.
+            ("grpc.max_receive_message_length", 2 * largest),
+            ("grpc.max_send_message_length", 64 << 20),
+            ("grpc.max_concurrent_streams", server.max_concurrent_streams),
+            ("grpc.keepalive_time_ms", server.keepalive.time // 1000),
+            ("grpc.keepalive_timeout_ms", server.keepalive.timeout // 1000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", server.keepalive.min_client_interval // 1000),
+            # Two coordinators on one port would share its calls by chance.
+            ("grpc.so_reuseport", 0),
+        ]
+
+
+@asynccontextmanager
+async def serving(config: SagaConfig, runtime: Runtime) -> AsyncIterator[Server]:
+    """Serve a runtime while the context lasts, then drain."""
+    server = Server(config, runtime)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.drain()

@@ -1,0 +1,142 @@
+"""Services as generic handlers: built from the descriptors, so that every RPC of every service is there.
+
+What is not built yet answers UNIMPLEMENTED with the reason NOT_IMPLEMENTED, not with gRPC's bare refusal.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from grpc_status import rpc_status
+from opentelemetry import trace
+
+from swit_saga.v1 import (
+    coordinator_service_pb2,
+    definition_service_pb2,
+    event_service_pb2,
+    operator_service_pb2,
+    worker_service_pb2,
+)
+from swit_saga_server.core.errors import NotImplementedYet, SlowWatcher, SwitSagaError
+from swit_saga_server.rpc.errors import to_status
+from swit_saga_server.rpc.handlers import Caller
+from swit_saga_server.telemetry import format_traceparent
+from swit_saga_server.wire.unsupported import RPCS
+
+log = structlog.get_logger(__name__)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+SERVICES: tuple[ServiceDescriptor, ...] = (
+    coordinator_service_pb2.DESCRIPTOR.services_by_name["CoordinatorService"],
+    definition_service_pb2.DESCRIPTOR.services_by_name["DefinitionService"],
+    operator_service_pb2.DESCRIPTOR.services_by_name["OperatorService"],
+    worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"],
+    event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+)
+"""What a coordinator serves; ParticipantService is what participants serve."""
+
+
+def snake(name: str) -> str:
+    """``start_saga`` for ``StartSaga``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def generic_handler(
+    service: ServiceDescriptor, handlers: object | None, slow_watcher_s: float
+) -> grpc.GenericRpcHandler:
+    """A service's RPCs: those of ``handlers``, by name in snake case, and refusals for the rest."""
+    return grpc.method_handlers_generic_handler(
+        service.full_name, {m.name: _method(m, handlers, slow_watcher_s) for m in service.methods}
+    )
+
+
+def _method(method: MethodDescriptor, handlers: object | None, slow_watcher_s: float) -> Any:
+    request, response = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+    codec: dict[str, Any] = {
+        "request_deserializer": request.FromString,
+        "response_serializer": response.SerializeToString,
+    }
+    if f"{method.containing_service.name}/{method.name}" in RPCS:
+        return _refusing(method, codec)
+    handler: Callable[[Any, Caller], Any] = getattr(handlers, snake(method.name))
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(_streaming(handler, slow_watcher_s), **codec)
+    return grpc.unary_unary_rpc_method_handler(_unary(handler), **codec)
+
+
+def _unary(handler: Callable[[Any, Caller], Any]) -> Callable[[Any, Context], Any]:
+    async def call(request: Any, context: Context) -> Any:
+        try:
+            return await handler(request, caller_of(context))
+        except Exception as error:
+            await refuse(context, error)
+
+    return call
+
+
+def _streaming(handler: Callable[[Any, Caller], Any], slow_watcher_s: float) -> Callable[[Any, Context], Any]:
+    """Messages as they come; a reader that does not read is cut, with the sequence to resume after."""
+
+    async def call(request: Any, context: Context) -> None:
+        after = request.after_sequence
+        messages: AsyncIterator[Any] = handler(request, caller_of(context))
+        try:
+            async for message in messages:
+                try:
+                    async with asyncio.timeout(slow_watcher_s):
+                        await context.write(message)
+                except TimeoutError:
+                    raise SlowWatcher(
+                        f"nothing was read for {slow_watcher_s:g} s; resume after sequence {after}",
+                        saga_id=request.saga_id,
+                        resume_after=after,
+                    ) from None
+                if message.WhichOneof("message") == "event":
+                    after = message.event.sequence
+        except Exception as error:
+            await refuse(context, error)
+        finally:
+            await messages.aclose()  # type: ignore[attr-defined]
+
+    return call
+
+
+def _refusing(method: MethodDescriptor, codec: dict[str, Any]) -> Any:
+    """The handler of a call not built yet, of the right shape."""
+    error = NotImplementedYet(
+        f"{method.containing_service.name}.{method.name} belongs to a later version of this server",
+        rpc=f"{method.containing_service.name}/{method.name}",
+    )
+
+    async def call(request: Any, context: Context) -> Any:
+        await refuse(context, error)
+
+    kinds = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    return kinds[method.client_streaming, method.server_streaming](call, **codec)
+
+
+def caller_of(context: Context) -> Caller:
+    """Deadline and trace of a call. The span of the server's instrumentation, if any, goes before the raw header."""
+    headers = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
+    span = trace.get_current_span().get_span_context()
+    traceparent = format_traceparent(span) if span.is_valid else headers.get("traceparent", "")
+    return Caller(traceparent, headers.get("tracestate", ""), context.time_remaining())
+
+
+async def refuse(context: Context, error: Exception) -> NoReturn:
+    """End a call with the status of ``error``; what was not raised on purpose is logged and says nothing."""
+    if not isinstance(error, SwitSagaError):
+        log.error("call_failed", exc_info=error)
+    await context.abort_with_status(rpc_status.to_status(to_status(error)))
+    raise AssertionError("abort_with_status returned")

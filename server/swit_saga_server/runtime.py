@@ -1,0 +1,101 @@
+"""A coordinator put together from its configuration: store, participants, engine, service."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from swit_saga_server.config import SagaConfig
+from swit_saga_server.core.inputs import Answered
+from swit_saga_server.engine.loop import Engine
+from swit_saga_server.engine.surroundings import Surroundings
+from swit_saga_server.engine.transport import Transport
+from swit_saga_server.participants.local import LocalParticipant, LocalTransport
+from swit_saga_server.participants.router import Router
+from swit_saga_server.participants.unary import UnaryTransport
+from swit_saga_server.participants.unroutable import Unroutable
+from swit_saga_server.service import Limits, SagaService
+from swit_saga_server.store.contract import StateStorage
+from swit_saga_server.store.sqlite import SqliteStore
+
+
+class Runtime:
+    """The parts of one coordinator, running.
+
+    Attributes:
+        engine: The loop.
+        service: What can be asked of it.
+    """
+
+    def __init__(
+        self,
+        config: SagaConfig,
+        participants: Sequence[LocalParticipant],
+        store: StateStorage | None,
+        around: Surroundings | None,
+    ) -> None:
+        """Put it together; nothing runs yet. ``open_runtime`` is the way to get one that does."""
+        self._store = store or SqliteStore(config.storage.connection)
+        self.engine = Engine(
+            self._store, self._router(config, participants), config.engine_options(), around or Surroundings()
+        )
+        limits = Limits(
+            payload=config.coordinator.max_payload_bytes, definition=config.coordinator.max_definition_bytes
+        )
+        self.service = SagaService(self.engine, config.settings(), limits)
+
+    def _router(self, config: SagaConfig, participants: Sequence[LocalParticipant]) -> Router:
+        def deliver(saga_id: str, answered: Answered) -> None:
+            self.engine.deliver(saga_id, answered)
+
+        routes: dict[str, Transport] = {
+            name: UnaryTransport(name, at.address, deliver) for name, at in config.participants.items()
+        }
+        local = LocalTransport(participants, deliver)
+        routes |= dict.fromkeys(local.names, local)
+        return Router(routes, Unroutable(deliver))
+
+    async def start(self) -> None:
+        """Open the store, take up what a former life left, run.
+
+        Raises:
+            StoreRefused, StoreUnavailable.
+        """
+        await self._store.open()
+        try:
+            await self.engine.start()
+        except BaseException:
+            await self._store.close()
+            raise
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new sagas, let those under way go on for at most ``grace_s``, close. Safe to call twice."""
+        await self.engine.stop(grace_s)
+        await self._store.close()
+
+
+@asynccontextmanager
+async def open_runtime(
+    config: SagaConfig,
+    participants: Sequence[LocalParticipant] = (),
+    *,
+    store: StateStorage | None = None,
+    around: Surroundings | None = None,
+    grace_s: float = 5.0,
+) -> AsyncIterator[Runtime]:
+    """A running coordinator while the context lasts.
+
+    Args:
+        config: All of it.
+        participants: Those in this process.
+        store: Instead of the configured one; it is opened and closed with the runtime.
+        around: Clock and randomness, for simulations.
+        grace_s: How long sagas under way may go on at the end; the rest is resumed by the next life.
+
+    Raises:
+        StoreRefused, StoreUnavailable.
+    """
+    runtime = Runtime(config, participants, store, around)
+    await runtime.start()
+    try:
+        yield runtime
+    finally:
+        await runtime.stop(grace_s)
