@@ -163,6 +163,7 @@ class Codecs:
         """
         if payload is None or not payload.content_type:
             return None
+        kind = _required(kind)
         if kind is Payload:
             return payload
         for hook in reversed(self._hooks):
@@ -171,6 +172,13 @@ class Codecs:
             if codec.takes(payload.content_type):
                 return codec.decode(payload, kind)
         raise CodecError(f"no codec reads {payload.content_type!r}")
+
+
+def _required(kind: Any) -> Any:
+    """``Order`` for ``Order | None``: there is a value to be read."""
+    arguments = getattr(kind, "__args__", ())
+    some = [a for a in arguments if a is not type(None)]
+    return some[0] if type(None) in arguments and len(some) == 1 else kind
 
 
 def _plain(value: Any) -> Any:
@@ -183,8 +191,9 @@ def _plain(value: Any) -> Any:
 
 
 def _as(value: Any, kind: Any) -> Any:
-    if kind is None or kind is Any or kind is object:
+    if kind is None or kind is Any or kind is object or (value is None and _required(kind) is not kind):
         return value
+    kind = _required(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _as_dataclass(value, kind)
     validate = getattr(kind, "model_validate", None)
@@ -203,10 +212,7 @@ def _as(value: Any, kind: Any) -> Any:
         if not isinstance(value, origin) or (isinstance(value, bool) and origin is int):
             raise CodecError(f"expected {_name(kind)}, got {type(value).__name__}")
         return value
-    arguments = [a for a in getattr(kind, "__args__", ()) if a is not type(None)]
-    if value is None or not arguments:
-        return value
-    return _as(value, arguments[0]) if len(arguments) == 1 else value
+    return value
 
 
 def _as_dataclass(value: Any, kind: type) -> Any:

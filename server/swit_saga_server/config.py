@@ -201,7 +201,6 @@ class SagaConfig(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
-        nested_model_default_partial_update=True,
     )
 
     coordinator: CoordinatorConfig = CoordinatorConfig()

@@ -38,7 +38,7 @@ from swit_saga_server.core.errors import (
     StoreUnavailable,
     SwitSagaError,
 )
-from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Wake
+from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Unknown, Wake
 from swit_saga_server.core.machine import Decision, decide, due_at, park
 from swit_saga_server.core.model import Saga, is_in_flight
 from swit_saga_server.core.units import SECOND, Instant
@@ -211,6 +211,17 @@ class Engine:
 
     def deliver(self, saga_id: str, answered: Answered) -> None:
         """A participant's answer. May come twice, late or for nothing; the machine sorts it out."""
+        if isinstance(answered.answer, Unknown):
+            error = answered.answer.error
+            log.warning(
+                "step_in_doubt",
+                saga_id=saga_id,
+                step=answered.step_index,
+                attempt=answered.attempt,
+                kind=answered.kind.value,
+                code=error.code,
+                error=error.message,
+            )
         self._put(Item(saga_id, answered))
 
     # ---- inbox ---------------------------------------------------------------------------------------------------

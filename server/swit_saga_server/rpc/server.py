@@ -11,7 +11,7 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.instrumentation.grpc import aio_server_interceptor
+from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
@@ -40,7 +40,9 @@ class Server:
         self._runtime = runtime
         self._health = health.aio.HealthServicer()
         self._names = [s.full_name for s in SERVICES]
-        self._server = grpc.aio.server(interceptors=[aio_server_interceptor()], options=self._options())
+        # Not for streams: it takes only generators, and a generator cannot tell that its reader does not read.
+        spans = aio_server_interceptor(filter_=filters.negate(filters.method_name("WatchSaga")))
+        self._server = grpc.aio.server(interceptors=[spans], options=self._options())
         handlers = {
             "CoordinatorService": CoordinatorHandlers(runtime.service),
             "DefinitionService": DefinitionHandlers(runtime.service),

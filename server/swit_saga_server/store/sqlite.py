@@ -445,6 +445,8 @@ class SqliteStore:
                 )
             rows: list[Any] = db.execute("select key, value from meta").fetchall()
             meta = dict(rows)
+            # Whoever held a lease is gone: this process has the file's lock. Nobody need wait for the leases to expire.
+            db.execute("update lease set expires = 0, nonce = ''")
         if meta["schema"] != SCHEMA_VERSION:
             raise StoreRefused(
                 f"{str(self._path)!r} has schema version {meta['schema']}; this server reads {SCHEMA_VERSION}",

@@ -6,6 +6,7 @@ A test walks every field of the messages below and fails on one that is neither 
 from collections.abc import Iterator
 from typing import Any
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from swit_saga.v1 import definition_pb2 as d
@@ -76,6 +77,11 @@ def refuse_unsupported(message: Message, path: str = "") -> None:
         raise UnsupportedField(found)
 
 
+def _is_ours(kind: Descriptor | None) -> bool:
+    """Whether a field holds a message of this project, which may have fields to refuse."""
+    return kind is not None and kind.full_name.startswith("swit_saga.") and not kind.GetOptions().map_entry
+
+
 def _unsupported(message: Message, path: str) -> Iterator[Violation]:
     refused = FIELDS.get(message.DESCRIPTOR.name, {})
     for field, value in message.ListFields():
@@ -87,7 +93,7 @@ def _unsupported(message: Message, path: str) -> Iterator[Violation]:
             elif value in values:
                 shown = field.enum_type.values_by_number[value].name if field.enum_type else value
                 yield Violation(at, f"{shown} is not supported by this version of the server")
-        elif field.message_type is not None and field.message_type.full_name.startswith("swit_saga."):
+        elif _is_ours(field.message_type):
             if field.is_repeated:
                 for i, item in enumerate(value):
                     yield from _unsupported(item, f"{at}[{i}]")

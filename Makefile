@@ -1,0 +1,32 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint gen proto-check clean
+PYTHON ?= python3
+
+help: ## List what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: ## Make .venv with everything needed (python3 and pip are enough)
+	@PYTHON=$(PYTHON) scripts/setup
+
+demo: setup ## Watch real sagas run, fail, compensate and survive a crash
+	@.venv/bin/python -m examples.order_saga.demo
+
+test: setup ## Run every test
+	@.venv/bin/python -m pytest
+
+lint: setup ## Lint, types and import rules
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+gen: setup ## Write the stubs from protos/
+	scripts/protos generate
+
+proto-check: setup ## Proto lint, breaking changes, drift of the stubs
+	scripts/protos lint
+	scripts/protos breaking
+	scripts/protos drift
+
+clean: ## Remove what was made
+	rm -rf .venv .venv-gen .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -1,0 +1,63 @@
+"""``serve`` and ``dev``: a coordinator as a process."""
+
+import asyncio
+import signal
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+import typer
+
+from swit_saga_server.config import LogFormat, SagaConfig
+from swit_saga_server.logs import set_up_logs
+from swit_saga_server.rpc.server import serving
+from swit_saga_server.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+
+def run_server(
+    config_file: str | None, listen: str | None, participants: list[str], *, dev: bool, store: str | None = None
+) -> None:
+    """Run until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        ConfigError, StoreRefused, StoreUnavailable: With what to do about it.
+    """
+    with ExitStack() as stack:
+        overrides: dict[str, Any] = {"participants": {n: {"address": a} for n, a in map(_participant, participants)}}
+        if listen:
+            overrides["server"] = {"listen": listen}
+        if dev:
+            folder = store is None and stack.enter_context(tempfile.TemporaryDirectory(prefix="swit-saga-"))
+            overrides["storage"] = {"connection": store or str(Path(str(folder), "dev.db"))}
+            overrides["logging"] = {"format": "console"}
+        config = SagaConfig.load(config_file, overrides)
+        set_up_logs(config.logging.level, pretty=config.logging.format is LogFormat.CONSOLE, explain=dev)
+        asyncio.run(_serve(config))
+
+
+async def _serve(config: SagaConfig) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runtime = Runtime(config, (), None, None)
+    await runtime.start()
+    try:
+        async with serving(config, runtime) as server:
+            known = ", ".join(f"{name}={at.address}" for name, at in sorted(config.participants.items())) or "none"
+            log.info("serving", port=server.port, participants=known, store=config.storage.connection)
+            # For whoever started us and waits to know where we are.
+            print(f"listening on port {server.port}", flush=True)
+            await stop.wait()
+    finally:
+        await runtime.stop(0.0)
+
+
+def _participant(item: str) -> tuple[str, str]:
+    name, equals, address = item.partition("=")
+    if not (name and equals and address):
+        raise typer.BadParameter(f"--participant wants NAME=ADDRESS, not {item!r}")
+    return name, address
