@@ -26,8 +26,9 @@ from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.feed import Subscription
 from swit_saga_server.engine.loop import Engine
-from swit_saga_server.store.codec import digest, pack_definition
+from swit_saga_server.store.codec import pack_definition
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage, StoredDefinition, partition_of
+from swit_saga_server.store.digest import digest
 
 HISTORY_PAGE = 500
 

@@ -1,179 +1,213 @@
-"""The model as bytes: msgpack of positional arrays, the same in every store.
+"""The model as bytes: msgpack of positional arrays behind a format number, the same in every store.
 
-Evolution: fields are only ever appended, and a missing tail takes the class's defaults, so a new reader takes old
-records. Changing or removing a field needs a new ``FORMAT``. Times and spans are integers, enums their values.
+A dataclass becomes an array of its fields in order, an enum the index of its member, a known event type its index in
+``EventType``; times and spans are integers. Empty values at an array's end (0, "", None, False, an empty mapping) are
+left out where the field's default is the same, so that a record costs what it says. Other defaults are written out,
+so that a later change of a default does not change what was stored.
+
+Evolution: fields and enum members are only ever *appended*, a new field with an empty default; a reader gives what a
+record does not have its default. Anything else needs a new ``FORMAT``. ``tests/unit/store/test_codec.py`` holds bytes
+written by format 1 and fails when they read differently.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
-from types import UnionType
+from operator import attrgetter
+from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
 from swit_saga_server.core.definition import Definition
-from swit_saga_server.core.events import SagaEvent
+from swit_saga_server.core.events import EventType, SagaEvent
 from swit_saga_server.core.model import Saga, StepState
 
 FORMAT = 1
 T = TypeVar("T")
+Convert = Callable[[Any], Any]
 
-# The steps of a saga are kept apart from its header, so that a transition writes only those it changed.
 _APART = {(Saga, "steps")}
+"""Kept apart from its header, so that a transition writes only the steps it changed."""
+
+_OPEN_ENUMS: Mapping[tuple[type, str], type[StrEnum]] = {(SagaEvent, "type"): EventType}
+"""Strings that are usually, but not always, a member of an enum."""
 
 
 class UnknownFormat(ValueError):
-    """The record was written by a newer version."""
-
-
-def _flatten(value: Any) -> Any:
-    """A value as msgpack takes it; dataclasses become arrays in field order, trailing defaults left out."""
-    if is_dataclass(value) and not isinstance(value, type):
-        names, defaults = _layout(type(value))
-        items = [getattr(value, name) for name in names]
-        while items and items[-1] == defaults[len(items) - 1]:
-            items.pop()
-        return [_flatten(item) for item in items]
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, tuple | list):
-        return [_flatten(item) for item in value]
-    if isinstance(value, Mapping):
-        return {k: _flatten(v) for k, v in value.items()}
-    return value
-
-
-@cache
-def _layout(kind: type) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    names, defaults = [], []
-    for f in fields(kind):
-        if (kind, f.name) in _APART:
-            continue
-        names.append(f.name)
-        defaults.append(f.default_factory() if f.default_factory is not MISSING else f.default)
-    return tuple(names), tuple(defaults)
-
-
-@cache
-def _reader(kind: Any) -> Callable[[Any], Any]:
-    """How to read a value of a type back."""
-    if get_origin(kind) in (Union, UnionType):
-        some = [a for a in get_args(kind) if a is not type(None)]
-        if len(some) != 1:
-            return _same  # str | bytes and the like: msgpack keeps them apart.
-        inner = _reader(some[0])
-        return _same if inner is _same else lambda v: None if v is None else inner(v)
-    if get_origin(kind) is tuple:
-        inner = _reader(get_args(kind)[0])
-        return tuple if inner is _same else lambda v: tuple(map(inner, v))
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind
-    if isinstance(kind, type) and is_dataclass(kind):
-        return _record_reader(kind)
-    return _same
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-@cache
-def _record_reader(kind: Any) -> Callable[[Any], Any]:
-    names, _ = _layout(kind)
-    readers: list[Callable[[Any], Any]] = []
-
-    def read(items: Any) -> Any:
-        if not readers:  # Late, because a class may contain itself.
-            hints = get_type_hints(kind)
-            readers.extend(_reader(hints[name]) for name in names)
-        if len(items) > len(names):
-            raise UnknownFormat(f"{kind.__name__} has {len(items)} fields; this version knows {len(names)}")
-        return kind(**{n: r(v) for n, r, v in zip(names, readers, items, strict=False)})
-
-    return read
-
-
-def pack(value: Any) -> bytes:
-    """A dataclass of the core as bytes. ``Saga.steps`` is left out; see ``pack_step``."""
-    return bytes(msgpack.packb([FORMAT, _flatten(value)]))
-
-
-def unpack(kind: type[T], data: bytes) -> T:
-    """The reverse of ``pack``.
-
-    Raises:
-        UnknownFormat: Written by a newer version.
-    """
-    version, items = msgpack.unpackb(data, strict_map_key=False)
-    if version != FORMAT:
-        raise UnknownFormat(f"record format {version}; this version reads {FORMAT}")
-    found: T = _record_reader(kind)(items)  # type: ignore[arg-type] # types are hashable
-    return found
+    """The record was written by a newer version of this software."""
 
 
 def pack_header(saga: Saga) -> bytes:
     """A saga without its steps."""
-    return pack(saga)
+    return _pack(saga)
 
 
 def unpack_saga(header: bytes, steps: tuple[StepState, ...]) -> Saga:
-    """A saga from its header and its steps in order."""
-    version, items = msgpack.unpackb(header, strict_map_key=False)
-    if version != FORMAT:
-        raise UnknownFormat(f"record format {version}; this version reads {FORMAT}")
-    names, _ = _layout(Saga)
-    if len(items) > len(names):
-        raise UnknownFormat(f"Saga has {len(items)} fields; this version knows {len(names)}")
-    return Saga(steps=steps, **{n: r(v) for n, r, v in zip(names, _saga_readers(), items, strict=False)})
+    """A saga from its header and its steps in order.
 
-
-@cache
-def _saga_readers() -> tuple[Callable[[Any], Any], ...]:
-    hints = get_type_hints(Saga)
-    return tuple(_reader(hints[name]) for name in _layout(Saga)[0])
+    Raises:
+        UnknownFormat: Written by a newer version; of all ``unpack`` functions.
+    """
+    return Saga(steps=steps, **_record(Saga).fields_of(_items(header)))
 
 
 def pack_step(step: StepState) -> bytes:
     """One step."""
-    return pack(step)
+    return _pack(step)
 
 
 def unpack_step(data: bytes) -> StepState:
     """The reverse of ``pack_step``."""
-    return unpack(StepState, data)
+    return _unpack(StepState, data)
 
 
 def pack_event(event: SagaEvent) -> bytes:
     """One event."""
-    return pack(event)
+    return _pack(event)
 
 
 def unpack_event(data: bytes) -> SagaEvent:
     """The reverse of ``pack_event``."""
-    return unpack(SagaEvent, data)
+    return _unpack(SagaEvent, data)
+
+
+def pack_events(events: Sequence[SagaEvent]) -> bytes:
+    """The events of one transition, together."""
+    flat = _record(SagaEvent).flat
+    return bytes(msgpack.packb((FORMAT, [flat(event) for event in events]), default=_plain))
+
+
+def unpack_events(data: bytes) -> list[SagaEvent]:
+    """The reverse of ``pack_events``."""
+    read = _record(SagaEvent).read
+    return [read(items) for items in _items(data)]
 
 
 def pack_definition(definition: Definition) -> bytes:
-    """One definition. Canonical: equal definitions give equal bytes."""
-    return bytes(msgpack.packb([FORMAT, _sorted(_flatten(definition))]))
+    """One definition. Not canonical; content is compared by ``digest``."""
+    return _pack(definition)
 
 
 def unpack_definition(data: bytes) -> Definition:
     """The reverse of ``pack_definition``."""
-    return unpack(Definition, data)
+    return _unpack(Definition, data)
 
 
-def digest(value: Any) -> str:
-    """SHA-256 over a canonical encoding of any value made of core dataclasses; equal values, equal digests."""
-    return hashlib.sha256(msgpack.packb([FORMAT, _sorted(_flatten(value))])).hexdigest()
+# ---- how a class is written and read, worked out once from its fields ------------------------------------------------
 
 
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _sorted(value[k]) for k in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(v) for v in value]
+class _Record:
+    """One dataclass's layout."""
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+        hints = get_type_hints(kind)
+        kept = [f for f in fields(kind) if (kind, f.name) not in _APART]
+        self.names = [f.name for f in kept]
+        self._get = attrgetter(*self.names) if len(kept) > 1 else lambda value: (getattr(value, self.names[0]),)
+        # Never left out unless empty *and* empty by default; a required field is never left out.
+        self._may_go = [f.default_factory is not MISSING or (f.default is not MISSING and not f.default) for f in kept]
+        converters = [
+            _open_enum(_OPEN_ENUMS[kind, f.name]) if (kind, f.name) in _OPEN_ENUMS else _converters(hints[f.name])
+            for f in kept
+        ]
+        self._out = [(i, out) for i, (out, _) in enumerate(converters) if out is not None]
+        self._in = [(i, back) for i, (_, back) in enumerate(converters) if back is not None]
+
+    def flat(self, value: Any) -> list[Any]:
+        items = list(self._get(value))
+        while items and not items[-1] and self._may_go[len(items) - 1]:
+            items.pop()
+        length = len(items)
+        for i, convert in self._out:
+            if i >= length:
+                break
+            items[i] = convert(items[i])
+        return items
+
+    def fields_of(self, items: list[Any]) -> dict[str, Any]:
+        length = len(items)
+        if length > len(self.names):
+            raise UnknownFormat(f"{self.kind.__name__} has {length} fields; this version knows {len(self.names)}")
+        for i, convert in self._in:
+            if i >= length:
+                break
+            items[i] = convert(items[i])
+        return dict(zip(self.names, items, strict=False))
+
+    def read(self, items: list[Any]) -> Any:
+        return self.kind(**self.fields_of(items))
+
+
+@cache
+def _record(kind: type) -> _Record:
+    return _Record(kind)
+
+
+def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:
+    """How a field of this type is written and read; None where msgpack does it by itself."""
+    if get_origin(hint) in (Union, UnionType):
+        some = [a for a in get_args(hint) if a is not NoneType]
+        if len(some) != 1:
+            return None, None  # str | bytes: msgpack keeps them apart.
+        out, back = _converters(some[0])
+        return out and _unless_none(out), back and _unless_none(back)
+    if get_origin(hint) is tuple:
+        out, back = _converters(get_args(hint)[0])
+        return (
+            (lambda values: [out(v) for v in values]) if out else None,
+            (lambda items: tuple([back(i) for i in items])) if back else tuple,
+        )
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return _enum(hint)
+    if isinstance(hint, type) and is_dataclass(hint):
+        # Looked up late, because a class may contain itself.
+        return (lambda value: _record(hint).flat(value)), (lambda items: _record(hint).read(items))
+    return None, None
+
+
+def _unless_none(convert: Convert) -> Convert:
+    return lambda value: None if value is None else convert(value)
+
+
+def _enum(kind: type[StrEnum]) -> tuple[Convert, Convert]:
+    members = list(kind)
+
+    def member(index: int) -> StrEnum:
+        if index >= len(members):
+            raise UnknownFormat(f"{kind.__name__} has no member {index}; this version knows {len(members)}")
+        return members[index]
+
+    return {m: i for i, m in enumerate(members)}.__getitem__, member
+
+
+def _open_enum(kind: type[StrEnum]) -> tuple[Convert, Convert]:
+    index = {m.value: i for i, m in enumerate(kind)}
+    _, member = _enum(kind)
+    return (lambda value: index.get(value, value)), (lambda v: member(v).value if isinstance(v, int) else v)
+
+
+def _pack(value: Any) -> bytes:
+    record = _record(type(value))  # type: ignore[arg-type] # classes are hashable
+    return bytes(msgpack.packb((FORMAT, record.flat(value)), default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be stored; use JSON-like values")
+
+
+def _unpack(kind: type[T], data: bytes) -> T:
+    value: T = _record(kind).read(_items(data))  # type: ignore[arg-type] # classes are hashable
     return value
+
+
+def _items(data: bytes) -> list[Any]:
+    version, items = msgpack.unpackb(data, strict_map_key=False)
+    if version != FORMAT:
+        raise UnknownFormat(f"record format {version}; this version reads {FORMAT}")
+    found: list[Any] = items
+    return found

@@ -182,7 +182,11 @@ class StoredDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A wake-up: something may be new in ``partition``. May come twice, late or never; never more than a hint."""
+    """A wake-up: something may be new in ``partition``. May come twice, late or never; never more than a hint.
+
+    ``kind`` is ``inbox`` (an entry was posted), ``due`` (a saga was created without a lease) or ``lease`` (a partition
+    was released).
+    """
 
     kind: str
     partition: int

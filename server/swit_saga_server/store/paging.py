@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from swit_saga_server.core.errors import InvalidRequest, Violation
-from swit_saga_server.store.codec import digest
+from swit_saga_server.store.digest import digest
 
 
 def make_token(listing: Any, position: list[Any]) -> str:
@@ -20,8 +20,13 @@ def make_token(listing: Any, position: list[Any]) -> str:
     return base64.urlsafe_b64encode(msgpack.packb([digest(listing)[:12], position])).decode().rstrip("=")
 
 
-def read_token(listing: Any, token: str) -> list[Any] | None:
+def read_token(listing: Any, token: str, *shape: type) -> list[Any] | None:
     """The position in ``token``; None for the first page.
+
+    Args:
+        listing: What is listed, as when the token was made.
+        token: From the client: anything may be in it.
+        shape: The types of the position's items.
 
     Raises:
         InvalidRequest: It is not a token of this listing.
@@ -32,9 +37,15 @@ def read_token(listing: Any, token: str) -> list[Any] | None:
         mark, position = msgpack.unpackb(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (ValueError, TypeError, binascii.Error, msgpack.UnpackException) as unreadable:
         raise _bad_token() from unreadable
-    if mark != digest(listing)[:12] or not isinstance(position, list):
+    if mark != digest(listing)[:12] or not isinstance(position, list) or not _fits(position, shape):
         raise _bad_token()
     return position
+
+
+def _fits(position: list[Any], shape: tuple[type, ...]) -> bool:
+    return [type(item) for item in position] == list(shape) and all(
+        abs(item) < 2**63 for item in position if isinstance(item, int)
+    )
 
 
 def _bad_token() -> InvalidRequest:

@@ -1,6 +1,7 @@
 """The SQL of a saga listing, from its filter."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from swit_saga_server.store.contract import SagaFilter, SagaOrder
@@ -37,7 +38,7 @@ def listing(wanted: SagaFilter, order: SagaOrder, after: list[Any] | None, limit
         if high:
             add(f"{name} < ?", high)
     for label, value in sorted(wanted.labels.items()):
-        add("exists (select 1 from json_each(labels) where key = ? and value = ?)", label, value)
+        add("n in (select saga from label where key = ? and value = ?)", label, value)
     for name, value_ in sorted(wanted.metadata.items()):
         # As JSON on both sides, so that true is not 1 and "1" is not 1; 1 and 1.0 are the same number.
         add(
@@ -56,6 +57,14 @@ def listing(wanted: SagaFilter, order: SagaOrder, after: list[Any] | None, limit
     condition = f" where {' and '.join(where)}" if where else ""
     sql = f"select n, id, {key} from saga{condition} order by {key} {direction}, id {direction} limit ?"
     return sql, [*parameters, limit]
+
+
+def listing_key(wanted: SagaFilter) -> Any:
+    """A value that is equal for filters that may share page tokens.
+
+    ``overdue_at`` is usually the time of the call, so only whether it is asked for counts.
+    """
+    return replace(wanted, overdue_at=int(wanted.overdue_at > 0))
 
 
 def _marks(values: Any) -> str:

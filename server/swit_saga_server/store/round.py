@@ -1,0 +1,61 @@
+"""What every backend checks of a round before it writes any of it: the rules of ``Write`` that need no look at the
+store. A backend checks one more: that the events continue the stored ones.
+"""
+
+from collections.abc import Sequence
+
+from swit_saga_server.core.model import SagaState
+from swit_saga_server.store.contract import Write
+
+
+def check_round(writes: Sequence[Write]) -> None:
+    """Refuse a round that breaks the contract.
+
+    Raises:
+        ValueError: With the saga and the rule. It is a bug of the caller; nothing may be written.
+    """
+    seen = set()
+    for write in writes:
+        _check(write)
+        if write.saga.id in seen:
+            raise _broken(write, "stands in the round twice")
+        seen.add(write.saga.id)
+
+
+def check_create(write: Write) -> None:
+    """Refuse anything but the creation of a pending saga, which alone may be written without a lease.
+
+    Raises:
+        ValueError: With the saga and the rule.
+    """
+    _check(write)
+    if write.base_version != 0 or write.saga.version == 0:
+        raise _broken(write, f"builds on version {write.base_version}; a create builds on 0")
+    if write.saga.state is not SagaState.PENDING:
+        raise _broken(write, f"is {write.saga.state}; only a pending saga is created without a lease")
+    if write.answers:
+        raise _broken(write, "consumes inbox entries without a lease")
+
+
+def _check(write: Write) -> None:
+    saga = write.saga
+    if not saga.id or not write.commit_id:
+        raise _broken(write, "has no saga id or no commit id")
+    if saga.version < write.base_version or write.base_version < 0:
+        raise _broken(write, f"goes from version {write.base_version} back to {saga.version}")
+    if saga.version == write.base_version:
+        if write.changed_steps or write.events or not write.answers:
+            raise _broken(write, f"keeps version {saga.version}; it may and must only consume inbox entries")
+        return
+    every = range(len(saga.steps))
+    if write.base_version == 0 and sorted(write.changed_steps) != list(every):
+        raise _broken(write, f"creates the saga, but lists steps {write.changed_steps} of {len(every)}")
+    if any(i not in every for i in write.changed_steps):
+        raise _broken(write, f"lists steps {write.changed_steps}, but has {len(every)}")
+    first = saga.last_sequence - len(write.events) + 1
+    if any(event.sequence != first + k for k, event in enumerate(write.events)):
+        raise _broken(write, f"has events that do not end, without a gap, at {saga.last_sequence}")
+
+
+def _broken(write: Write, rule: str) -> ValueError:
+    return ValueError(f"the write of saga {write.saga.id!r} {rule}")
