@@ -267,12 +267,15 @@ class Engine:
         if entry.phase in (Phase.LOADING, Phase.COMMITTING):
             entry.waiting.append(item)
             return
+        self._try(entry, item)
+        if entry.phase is Phase.IDLE:
+            self.working_set.rest(entry, self.around.clock.now())
+
+    def _try(self, entry: Entry, item: Item) -> None:
         try:
             self._decide(entry, item)
         except SwitSagaError as refused:
             self._refuse(item, refused)
-        if entry.phase is Phase.IDLE:
-            self.working_set.rest(entry, self.around.clock.now())
 
     # ---- decide --------------------------------------------------------------------------------------------------
 
@@ -446,10 +449,17 @@ class Engine:
         self._turn.set()
 
     def _release(self, entry: Entry) -> None:
-        """The entry is idle: what waited for it goes first in the next turn."""
-        self._inbox.extendleft(reversed(entry.waiting))
+        """The entry is idle: what waited for it is decided at once, while it is surely in memory."""
+        waiting = list(entry.waiting)
         entry.waiting.clear()
-        self.working_set.rest(entry, self.around.clock.now())
+        held = self.ownership.holds(entry.partition)
+        for item in waiting:
+            if held:
+                self._try(entry, item)
+            else:
+                self._refuse(item, CoordinatorUnavailable(f"the partition of saga {entry.saga_id!r} was lost"))
+        if entry.phase is Phase.IDLE:
+            self.working_set.rest(entry, self.around.clock.now())
 
     # ---- effects -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,323 @@
+"""The loop: folding, commits whose outcome is unknown, fences, conflicts, parked sagas, restarts, the working set."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from swit_saga_server.core import machine
+from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, SagaNotFound, SagaParked
+from swit_saga_server.core.inputs import Kind
+from swit_saga_server.core.model import SagaState, is_in_flight
+from swit_saga_server.core.units import SECOND
+from swit_saga_server.engine import loop
+from swit_saga_server.engine.options import CacheOptions, CachePolicy
+from swit_saga_server.store.contract import Write
+from tests.engine.bench import bench, over
+from tests.unit.core.drive import chain, done, lost, no
+
+
+async def test_an_n_step_saga_costs_n_plus_1_writes(tmp_path):
+    async with bench(tmp_path) as b:
+        saga, created = await b.begin("s")
+        assert created
+        assert saga.state is SagaState.RUNNING
+        b.answer(await b.transport.next(0), done())
+        b.answer(await b.transport.next(1), done())
+        assert (await b.until("s", over)).state is SagaState.COMPLETED
+        assert sum(len(r) for r in b.store.rounds) == 3
+        await b.check("s")
+
+
+async def test_a_rejected_saga_is_compensated(tmp_path):
+    async with bench(tmp_path) as b:
+        await b.begin("s")
+        b.answer(await b.transport.next(0), done())
+        b.answer(await b.transport.next(1), no())
+        undo = await b.transport.next(2)
+        assert (undo.kind, undo.execute_key) == (Kind.COMPENSATE, "s/a")
+        b.answer(undo, done())
+        assert (await b.until("s", over)).state is SagaState.COMPENSATED
+        await b.check("s")
+
+
+async def test_inputs_of_one_saga_in_one_round_are_one_write(tmp_path):
+    """They fold on the base version, and the superseded command is never sent."""
+    async with bench(tmp_path) as b:
+        b.definition = chain("a", "b", timeout=60 * SECOND)
+        await b.begin("s")
+        first = await b.transport.next(0)
+        b.answer(first, lost())
+        retry = await b.transport.next(1)
+        b.store.open_gate.clear()
+        other = asyncio.create_task(b.begin("other"))  # Keeps the committer busy.
+        await b.store.round_begun(4)
+        b.answer(retry, lost(retryable=False))  # Gives the step up ...
+        b.engine.deliver(
+            "s", replace_answer(first, done())
+        )  # ... and then the first attempt's success comes after all.
+        await asyncio.sleep(0)
+        b.store.open_gate.set()
+        await other
+        saga = await b.until("s", lambda s: s.stop_cause is not None)
+        (write,) = [w for r in b.store.rounds for w in r if w.saga.id == "s" and w.base_version == 4]
+        assert (write.saga.version, saga.version >= 6) == (6, True), "two transitions, one write"
+        await b.check("s")
+
+
+def replace_answer(command, answer):
+    from swit_saga_server.core.inputs import Answered
+
+    return Answered(command.kind, command.step_index, command.attempt, answer)
+
+
+@pytest.mark.parametrize("lost_at", ["lose_before", "lose_after"])
+async def test_a_commit_without_a_verdict_is_made_again_unchanged(tmp_path, lost_at):
+    """Invariants 4 and 6: no effect and no acknowledgement before there is a verdict; the write happens once."""
+    async with bench(tmp_path) as b:
+        setattr(b.store, lost_at, 3)
+        saga, created = await b.begin("s")
+        assert created
+        assert saga.version == 2
+        first, *again = b.store.rounds
+        assert len(again) == 3
+        assert all([w.commit_id for w in r] == [w.commit_id for w in first] for r in again)
+        setattr(b.store, lost_at, 1)
+        b.answer(await b.transport.next(0), done())
+        b.answer(await b.transport.next(1), done())
+        await b.until("s", over)
+        assert [c.command_id for c in b.transport.sent] == ["s/0/execute/1", "s/1/execute/1"]
+        await b.check("s")
+
+
+async def test_nothing_is_acknowledged_before_it_is_durable(tmp_path):
+    """Invariant 1."""
+    async with bench(tmp_path) as b:
+        await b.begin("warm-up")
+        b.store.open_gate.clear()
+        start = asyncio.create_task(b.begin("s"))
+        _, pending = await asyncio.wait([start], timeout=0.1)
+        assert pending
+        with pytest.raises(SagaNotFound):
+            await b.engine.get("s")
+        b.store.open_gate.set()
+        await start
+
+
+async def test_a_fenced_engine_changes_nothing_and_takes_up_the_saga_again(tmp_path):
+    """Invariant 5."""
+    async with bench(tmp_path) as b:
+        await b.begin("s")
+        command = await b.transport.next(0)
+        usurped = await b.store.acquire(0, "test", 10 * SECOND)
+        assert usurped is not None
+        b.answer(command, done())
+        again = await b.transport.next(1)
+        assert (again.step_id, again.attempt, again.resend) == ("a", 1, 1)
+        assert again.epoch > usurped.epoch > command.epoch
+        b.answer(again, done())
+        b.answer(await b.transport.next(2), done())
+        await b.until("s", over)
+        await b.check("s")
+
+
+async def test_a_start_meets_a_fence(tmp_path):
+    async with bench(tmp_path) as b:
+        assert await b.store.acquire(0, "test", 10 * SECOND)
+        with pytest.raises(CoordinatorUnavailable):
+            await b.begin("s")
+        async with asyncio.timeout(10):
+            created = None
+            while created is None:
+                try:
+                    _, created = await b.begin("s")
+                except CoordinatorUnavailable:
+                    await asyncio.sleep(0.01)  # As a client would.
+        assert created
+
+
+async def test_a_conflict_makes_the_store_the_truth(tmp_path):
+    async with bench(tmp_path) as b:
+        await b.begin("s")
+        command = await b.transport.next(0)
+        held = await b.engine.get("s")
+        changed = replace(held, version=held.version + 1, stop_reason="changed behind its back")
+        write = Write(
+            saga=changed, base_version=held.version, commit_id="x", changed_steps=(), events=(),
+            due_at=held.deadline, in_flight=True,
+        )  # fmt: skip
+        await b.store.commit([write], b.engine.ownership.leases)
+        b.answer(command, done())
+        b.answer(await b.transport.next(1), done())
+        saga = await b.until("s", over)
+        assert saga.stop_reason == "changed behind its back"
+        assert saga.version == changed.version + 2
+        await b.check("s")
+
+
+async def test_an_exception_in_decide_parks_that_saga_alone(tmp_path, monkeypatch):
+    async with bench(tmp_path) as b:
+        await b.begin("bad")
+        await b.begin("good")
+        bad, good = await b.transport.next(0), await b.transport.next(1)
+        real = machine.decide
+
+        def broken(saga, *rest):
+            if saga.id == "bad":
+                raise ZeroDivisionError("planted")
+            return real(saga, *rest)
+
+        monkeypatch.setattr(loop, "decide", broken)
+        b.answer(bad, done())
+        b.answer(good, done())
+        b.answer(await b.transport.next(2), done())
+        assert (await b.until("good", over)).state is SagaState.COMPLETED
+        parked = await b.until("bad", lambda s: s.stuck > 0)
+        assert parked.state is SagaState.RUNNING
+        with pytest.raises(SagaParked):
+            await b.engine.cancel("bad", "")
+        events = await b.store.events("bad", 0, 100)
+        assert events[-1].type == "saga.stuck"
+        assert "planted" in events[-1].error.message  # type: ignore[union-attr]
+        monkeypatch.setattr(loop, "decide", real)
+        b.answer(bad, done())
+        b.answer(await b.transport.next(3), done())
+        assert (await b.until("bad", over)).state is SagaState.COMPLETED
+
+
+async def test_a_write_the_store_cannot_take_does_not_hold_up_the_others(tmp_path):
+    async with bench(tmp_path) as b:
+        await b.begin("warm-up")
+        b.store.open_gate.clear()
+        blocker = asyncio.create_task(b.begin("blocker"))
+        await b.store.round_begun(2)
+        good = asyncio.create_task(b.begin("good"))
+        bad_saga = replace(b.saga("bad"), metadata={"not": object()})
+        bad = asyncio.create_task(b.engine.begin(bad_saga, b.definition))
+        await asyncio.sleep(0.05)
+        b.store.open_gate.set()
+        await blocker
+        assert (await good)[1]
+        with pytest.raises(CoordinatorUnavailable):
+            await bad
+
+
+class TestDuplicateStarts:
+    async def test_same_request_same_saga(self, tmp_path):
+        """Invariant 13."""
+        async with bench(tmp_path) as b:
+            answers = await asyncio.gather(*(b.begin("s") for _ in range(10)))
+            assert sorted(created for _, created in answers) == [False] * 9 + [True]
+            assert len(b.transport.sent) == 1
+
+    async def test_different_request_is_refused(self, tmp_path):
+        async with bench(tmp_path) as b:
+            await b.begin("s")
+            with pytest.raises(SagaAlreadyExists):
+                await b.begin("s", fingerprint="other")
+
+    async def test_of_a_saga_no_longer_in_memory(self, tmp_path):
+        async with bench(tmp_path, cache=CacheOptions(enabled=False)) as b:
+            await b.begin("s")
+            _, created = await b.begin("s")
+            assert not created
+            with pytest.raises(SagaAlreadyExists):
+                await b.begin("s", fingerprint="other")
+
+
+class TestRestart:
+    async def test_in_flight_steps_are_sent_again(self, tmp_path):
+        async with bench(tmp_path) as b:
+            await b.begin("s")
+            b.answer(await b.transport.next(0), done())
+            await b.transport.next(1)
+        async with bench(tmp_path) as b:
+            b.store.durable = {s.id: s for s in await b.store.load(["s"]) if s}
+            again = await b.transport.next(0)
+            assert (again.step_id, again.attempt, again.resend) == ("b", 1, 1)
+            b.answer(again, done())
+            assert (await b.until("s", over)).state is SagaState.COMPLETED
+            await b.check("s")
+
+    async def test_backoff_goes_on_and_counters_survive(self, tmp_path):
+        """Invariants 14 and 18."""
+        async with bench(tmp_path) as b:
+            await b.begin("s")
+            b.answer(await b.transport.next(0), lost())
+            await b.until("s", lambda s: not is_in_flight(s))
+        async with bench(tmp_path) as b:
+            b.store.durable = {s.id: s for s in await b.store.load(["s"]) if s}
+            retry = await b.transport.next(0)
+            assert (retry.attempt, retry.resend) in {(2, 0), (2, 1)}
+            b.answer(retry, done())
+            b.answer(await b.transport.next(1), done())
+            await b.until("s", over)
+            await b.check("s")
+
+    async def test_a_pending_saga_is_set_going(self, tmp_path):
+        """Invariant 14 holds for pending sagas, too."""
+        async with bench(tmp_path) as b:
+            await b.store.put_inline(b.definition, b.saga("s").definition_digest, 1)
+            saga = b.saga("s")
+            await b.store.create(
+                Write(
+                    saga=saga,
+                    base_version=0,
+                    commit_id="c",
+                    changed_steps=(0, 1),
+                    events=(),
+                    due_at=saga.created_at,
+                    in_flight=False,
+                )  # fmt: skip
+            )
+        async with bench(tmp_path) as b:
+            b.answer(await b.transport.next(0), done())
+            b.answer(await b.transport.next(1), done())
+            assert (await b.until("s", over)).state is SagaState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    "cache",
+    [CacheOptions(enabled=False), CacheOptions(ttl=1), *(CacheOptions(max_size=1, policy=p) for p in CachePolicy)],
+    ids=str,
+)
+async def test_eviction_loses_nothing(tmp_path, cache):
+    async with bench(tmp_path, cache=cache) as b:
+        await asyncio.gather(*(b.begin(f"s{i}") for i in range(5)))
+        for n in range(5):
+            b.answer(await b.transport.next(n), lost() if n % 2 else done())
+        for n in range(5, 10):
+            b.answer(await b.transport.next(n), done())
+        for n in range(10, 12):
+            b.answer(await b.transport.next(n), done())
+        for i in range(5):
+            assert (await b.until(f"s{i}", over)).state is SagaState.COMPLETED
+            await b.check(f"s{i}")
+        assert len(b.engine.working_set) <= 1
+
+
+async def test_cancel_is_durable_and_idempotent(tmp_path):
+    async with bench(tmp_path) as b:
+        await b.begin("s")
+        first = await b.engine.cancel("s", "enough")
+        assert (first.state, first.stop_reason) == (SagaState.COMPENSATING, "enough")
+        assert (await b.engine.cancel("s", "again")).version == first.version
+        b.answer(await b.transport.next(0), done())
+        b.answer(await b.transport.next(1), done())
+        assert (await b.until("s", over)).state is SagaState.CANCELLED
+        assert (await b.engine.cancel("s", "late")).state is SagaState.CANCELLED
+
+
+async def test_cancel_of_what_is_not_there(tmp_path):
+    async with bench(tmp_path) as b:
+        with pytest.raises(SagaNotFound):
+            await b.engine.cancel("nope", "")
+
+
+async def test_stop_can_be_called_twice_and_refuses_what_is_new(tmp_path):
+    async with bench(tmp_path) as b:
+        b.engine.stop_accepting()
+        with pytest.raises(CoordinatorUnavailable):
+            await b.begin("s")
+        await b.engine.stop(0.0)
+        await b.engine.stop(0.0)
