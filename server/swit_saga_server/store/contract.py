@@ -77,7 +77,8 @@ class Write:
         due_at: When the saga needs attention if nothing happens; 0 for never.
         in_flight: Whether a command may be out; what a takeover must look at.
         answers: Inbox entries this write consumes. They may belong to entries that changed nothing: then ``saga`` is
-            as stored, ``base_version == saga.version``, and only the entries and answers are written.
+            as stored, ``base_version == saga.version``, and only the entries and answers are written. To answer
+            for a saga that does not exist, both versions are 0, and nothing is created.
     """
 
     saga: Saga
@@ -241,7 +242,10 @@ class StateStorage(Protocol):
         ...
 
     async def release(self, leases: Sequence[Lease]) -> None:
-        """Give the partitions up at once, so that others need not wait. Those no longer held are passed over."""
+        """Give the partitions up at once, so that others need not wait. Those no longer held are passed over.
+
+        What is still committed under a released lease is fenced.
+        """
         ...
 
     # ---- the round -----------------------------------------------------------------------------------------------
@@ -260,6 +264,10 @@ class StateStorage(Protocol):
 
         Returns:
             A verdict per write, in order.
+
+        Raises:
+            ValueError: A write breaks a rule of ``Write``, or a saga stands in the round twice: a bug of the caller.
+                Nothing of the round was applied.
         """
         ...
 
@@ -268,13 +276,19 @@ class StateStorage(Protocol):
 
         Returns:
             ``applied``, ``already_applied``, or ``conflict`` if the saga exists.
+
+        Raises:
+            ValueError: The saga is not pending, or the write breaks a rule of ``Write``; nothing was applied.
         """
         ...
 
     # ---- inbox ---------------------------------------------------------------------------------------------------
 
     async def post(self, entry: InboxEntry) -> None:
-        """Put an entry in its partition's inbox, durably, once per ``entry_id``; what is consumed stays so."""
+        """Put an entry in its partition's inbox, durably, once per ``entry_id``.
+
+        What is consumed stays so for as long as its answer is kept; later the same id is a new entry.
+        """
         ...
 
     async def inbox(self, partition: int, limit: int) -> Sequence[InboxEntry]:
@@ -308,7 +322,16 @@ class StateStorage(Protocol):
         ...
 
     async def list_sagas(self, wanted: SagaFilter, order: SagaOrder, page_size: int, page_token: str) -> SagaPage:
-        """A page of matching sagas. A saga that exists and matches during the whole listing is on exactly one page.
+        """A page of matching sagas.
+
+        A saga that exists and matches during the whole listing is on exactly one page, provided that what the list is
+        sorted by does not change meanwhile.
+
+        Args:
+            wanted: The filter; the same for every page, but ``overdue_at`` may move on.
+            order: The sort order; the same for every page.
+            page_size: Sagas at most, from 1.
+            page_token: Empty for the first page, else the ``next_token`` of the one before.
 
         Raises:
             InvalidRequest: The token is not one of this listing's.
@@ -320,7 +343,11 @@ class StateStorage(Protocol):
         ...
 
     async def delete(self, saga_id: str, lease: Lease) -> bool:
-        """Remove a *terminal* saga with its events and index entries. False if it is not there, active or fenced."""
+        """Remove a *terminal* saga with its events and index entries, durably.
+
+        Returns:
+            False if it is not there, not terminal, not of the lease's partition, or the lease is not current.
+        """
         ...
 
     async def expired(self, partition: int, older_than: Instant, limit: int) -> Sequence[str]:
