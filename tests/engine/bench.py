@@ -173,3 +173,5 @@ async def bench(folder: Path, **options: Any) -> AsyncIterator[Bench]:
         made.store.open_gate.set()
         await made.engine.stop(0.0)
         await made.store.close()
+    if made.engine.failure is not None:
+        raise made.engine.failure

@@ -268,7 +268,7 @@ class TestRestart:
                     events=(),
                     due_at=saga.created_at,
                     in_flight=False,
-                )  # fmt: skip
+                )
             )
         async with bench(tmp_path) as b:
             b.answer(await b.transport.next(0), done())
