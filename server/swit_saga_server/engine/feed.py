@@ -63,6 +63,10 @@ class Feed:
         self._readers.setdefault(saga_id, set()).add(subscription)
         return subscription
 
+    def is_watched(self, saga_id: str) -> bool:
+        """Whether anybody reads ``saga_id``."""
+        return saga_id in self._readers
+
     def unsubscribe(self, saga_id: str, subscription: Subscription) -> None:
         """Stop reading. Safe to call twice."""
         readers = self._readers.get(saga_id)

@@ -117,13 +117,18 @@ def _refusing(method: MethodDescriptor, codec: dict[str, Any]) -> Any:
     async def call(request: Any, context: Context) -> Any:
         await refuse(context, error)
 
+    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+        await refuse(context, error)
+        yield  # Makes it a generator, which the span interceptor asks of streams.
+
     kinds = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }
-    return kinds[method.client_streaming, method.server_streaming](call, **codec)
+    kind = kinds[method.client_streaming, method.server_streaming]
+    return kind(stream if method.server_streaming else call, **codec)
 
 
 def caller_of(context: Context) -> Caller:
