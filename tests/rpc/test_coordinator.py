@@ -24,6 +24,7 @@ from swit_saga import (
     UnavailableError,
     UnsupportedError,
 )
+from swit_saga.errors import from_rpc_error
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import (
     coordinator_service_pb2_grpc,
@@ -34,6 +35,7 @@ from swit_saga.v1 import (
 )
 from swit_saga_server.rpc.serving import SERVICES
 from tests.rpc.serve import ORDER, serve
+from tests.waiting import eventually
 
 
 async def test_start_watch_result(tmp_path):
@@ -294,6 +296,33 @@ async def test_drain_refuses_what_is_new_and_finishes_what_runs(tmp_path):
 
 async def _events(client, saga_id):
     return [e.type async for e in client.watch(saga_id)]
+
+
+async def test_a_watcher_that_does_not_read_is_cut_with_where_to_resume(tmp_path):
+    async with serve(tmp_path, slow_watcher_timeout="300ms") as s:
+        big = Saga("big", [Step(f"s{i}", "shop", action="reserve") for i in range(12)])
+        async with AsyncSagaClient(s.address) as client:
+            handle = await client.start(big, {"fill": "x" * 500_000})
+            await handle.wait()
+        # HTTP/2's window fills up unread.
+        options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536)]
+        async with grpc.aio.insecure_channel(s.address, options=options) as channel:
+            stub = coordinator_service_pb2_grpc.CoordinatorServiceStub(channel)
+            stream = stub.WatchSaga(pb.WatchSagaRequest(saga_id=handle.id))
+            messages = aiter(stream)
+            seen = [(await anext(messages)).event.sequence]
+            await eventually(lambda: not s.runtime.engine.feed.is_watched(handle.id))
+            try:
+                async for message in messages:
+                    seen.append(message.event.sequence)
+            except grpc.aio.AioRpcError as cut:
+                error = from_rpc_error(cut)
+        assert (error.code, error.reason) == (grpc.StatusCode.ABORTED, "SLOW_WATCHER")
+        resume_after = int(error.fields["resume_after"])
+        assert seen == list(range(1, len(seen) + 1))
+        assert resume_after <= len(seen) < 26
+        async with AsyncSagaClient(s.address) as client:
+            assert [e.sequence async for e in client.watch(handle.id, after=resume_after)][-1] == 26
 
 
 async def test_metrics(tmp_path):

@@ -86,23 +86,25 @@ def _streaming(handler: Callable[[Any, Caller], Any], slow_watcher_s: float) -> 
     async def call(request: Any, context: Context) -> None:
         after = request.after_sequence
         messages: AsyncIterator[Any] = handler(request, caller_of(context))
+        refused: Exception | None = None
         try:
             async for message in messages:
-                try:
-                    async with asyncio.timeout(slow_watcher_s):
-                        await context.write(message)
-                except TimeoutError:
-                    raise SlowWatcher(
-                        f"nothing was read for {slow_watcher_s:g} s; resume after sequence {after}",
-                        saga_id=request.saga_id,
-                        resume_after=after,
-                    ) from None
+                async with asyncio.timeout(slow_watcher_s):
+                    await context.write(message)
                 if message.WhichOneof("message") == "event":
                     after = message.event.sequence
+        except TimeoutError:
+            text = f"nothing was read for {slow_watcher_s:g} s; resume after sequence {after}"
+            refused = SlowWatcher(text, saga_id=request.saga_id, resume_after=after)
+            log.warning("slow_watcher_cut", saga_id=request.saga_id, resume_after=after)
         except Exception as error:
-            await refuse(context, error)
+            refused = error
         finally:
             await messages.aclose()  # type: ignore[attr-defined]
+        if refused is not None:
+            # To a reader that does not read even this is not sent before it reads or leaves. All that waits for that
+            # is this coroutine and the one message in the way.
+            await refuse(context, refused)
 
     return call
 

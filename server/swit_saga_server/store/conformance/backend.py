@@ -1,0 +1,66 @@
+"""What the suite asks of a backend, and the fixtures made from it."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import pytest
+
+from swit_saga_server.core.units import Span
+from swit_saga_server.store.contract import Lease, StateStorage
+
+
+class Backend(Protocol):
+    """One set of data, empty at first, and handles on it.
+
+    Attributes:
+        time_is_free: ``pass_time`` turns a fake clock, so that minutes may pass in a test.
+    """
+
+    time_is_free: bool
+
+    def handle(self) -> StateStorage:
+        """Another store object on the same data, not opened. At most one is open at a time."""
+        ...
+
+    async def pass_time(self, span: Span) -> None:
+        """Return when the store's clock has moved on by ``span``: by turning a fake clock, or by waiting."""
+        ...
+
+
+class WithStore:
+    """Fixtures: an open store, and the leases of all its partitions."""
+
+    @pytest.fixture
+    async def store(self, backend: Backend) -> AsyncIterator[StateStorage]:
+        """Open; closed at the end, whatever the test did with it."""
+        store = backend.handle()
+        await store.open()
+        yield store
+        await store.close()
+
+    @pytest.fixture
+    async def leases(self, store: StateStorage) -> dict[int, Lease]:
+        """All partitions, held by ``me``."""
+        return await hold_all(store, "me")
+
+
+TERM: Span = 300_000
+"""Of leases in the suite: short, because a backend may have to wait for its end."""
+
+
+async def hold_all(store: StateStorage, owner: str) -> dict[int, Lease]:
+    """Acquire every partition."""
+    found = {}
+    for partition in range(store.partitions):
+        lease = await store.acquire(partition, owner, TERM)
+        assert lease is not None
+        found[partition] = lease
+    return found
+
+
+async def reopen(backend: Backend, store: StateStorage) -> StateStorage:
+    """A restart: close, then open another handle. The caller closes that one."""
+    await store.close()
+    again = backend.handle()
+    await again.open()
+    return again

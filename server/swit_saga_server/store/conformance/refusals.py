@@ -1,0 +1,195 @@
+"""``commit`` and ``create``: what is refused, and that a refused write changes nothing at all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.store.conformance.backend import WithStore, hold_all
+from swit_saga_server.store.conformance.samples import (
+    applied,
+    change,
+    event,
+    finish,
+    fresh,
+    only_answers,
+    start,
+)
+from swit_saga_server.store.contract import (
+    InboxAnswer,
+    InboxEntry,
+    Lease,
+    SagaFilter,
+    SagaOrder,
+    StateStorage,
+    Verdict,
+    Write,
+)
+
+
+@dataclass(frozen=True)
+class Everything:
+    """All that a store shows of its sagas."""
+
+    sagas: list[Saga | None]
+    events: list[Any]
+    due: list[Any]
+    in_flight: list[Any]
+    feed: list[Any]
+    inbox: list[Any]
+    listed: list[Any]
+    count: dict[SagaState, int]
+
+
+async def everything(store: StateStorage, *saga_ids: str) -> Everything:
+    """Read all of it."""
+    parts = range(store.partitions)
+    page = await store.list_sagas(SagaFilter(), SagaOrder.CREATED_ASC, 1_000, "")
+    return Everything(
+        sagas=list(await store.load(saga_ids)),
+        events=[list(await store.events(i, 0, 1_000)) for i in saga_ids],
+        due=[list(await store.due(p, 2**53, 1_000)) for p in parts],
+        in_flight=[list(await store.in_flight(p, "", 1_000)) for p in parts],
+        feed=[list(await store.feed(p, 0, 1_000)) for p in parts],
+        inbox=[list(await store.inbox(p, 1_000)) for p in parts],
+        listed=list(page.sagas),
+        count={s: n for s, n in (await store.count()).items() if n},
+    )
+
+
+def _event_beyond(saga: Saga) -> Write:
+    write = change(saga)
+    return replace(write, events=(event(saga.last_sequence + 2, saga.id),))
+
+
+def _events_from_nowhere(saga: Saga) -> Write:
+    """Consistent in itself; only the store can see that event ``last_sequence + 1`` is missing."""
+    return replace(change(saga, last_sequence=saga.last_sequence + 2), events=(event(saga.last_sequence + 2, saga.id),))
+
+
+def _create_without_all_steps(saga: Saga) -> Write:
+    return replace(start(), changed_steps=(0,))
+
+
+BROKEN: dict[str, Callable[[Saga], Write]] = {
+    "events that leave a gap": _event_beyond,
+    "events that do not continue the stored ones": _events_from_nowhere,
+    "events out of order": lambda s: replace(w := change(s, events=2), events=w.events[::-1]),
+    "events missing": lambda s: replace(change(s, events=2), events=()),
+    "a create that lacks a step": _create_without_all_steps,
+    "a step that is not there": lambda s: replace(change(s), changed_steps=(7,)),
+    "a version going back": lambda s: replace(change(s), saga=replace(s, version=s.version - 1)),
+    "the same version with an event": lambda s: replace(
+        only_answers(s, "e"), saga=replace(s, last_sequence=s.last_sequence + 1), events=(event(2, s.id),)
+    ),
+    "the same version without answers": lambda s: only_answers(s),
+    "no commit id": lambda s: replace(change(s), commit_id=""),
+    "no saga id": lambda s: start(id=""),
+}
+
+
+class RefusalTests(WithStore):
+    """Fences, conflicts, and writes that break the rules."""
+
+    @pytest.fixture
+    async def saga(self, store: StateStorage, leases: dict[int, Lease]) -> Saga:
+        """A running saga with an entry in its inbox, called ``entry``."""
+        (saga,) = await applied(store, leases, start())
+        (saga,) = await applied(store, leases, change(saga))
+        await store.post(InboxEntry(entry_id="entry", saga_id=saga.id, body=b"cancel"))
+        return saga
+
+    @pytest.mark.parametrize("how", ["old lease", "other nonce", "other epoch", "no lease", "released"])
+    async def test_fenced_write_changes_nothing(
+        self, store: StateStorage, leases: dict[int, Lease], saga: Saga, how: str
+    ) -> None:
+        """Epoch and nonce are compared for equality (invariant 5)."""
+        if how == "old lease":
+            await hold_all(store, "me")
+        elif how == "other nonce":
+            leases = {p: replace(lease, nonce="somebody's") for p, lease in leases.items()}
+        elif how == "other epoch":
+            leases = {p: replace(lease, epoch=lease.epoch + 1) for p, lease in leases.items()}
+        elif how == "no lease":
+            leases = {}
+        elif how == "released":
+            await store.release(list(leases.values()))
+        before = await everything(store, saga.id)
+        answers = (InboxAnswer(entry_id="entry", answer=b"done"),)
+        round_ = [change(saga, answers=answers, events=2, due_at=5, labels={"a": "b"}), start()]
+        assert await store.commit(round_, leases) == [Verdict.FENCED, Verdict.FENCED]
+        assert await store.commit([finish(saga)], leases) == [Verdict.FENCED]
+        assert await everything(store, saga.id) == before
+
+    async def test_fence_goes_before_conflict(self, store: StateStorage, leases: dict[int, Lease], saga: Saga) -> None:
+        """Who is fenced is told so, however stale the version."""
+        await hold_all(store, "me")
+        stale = change(replace(saga, version=saga.version - 1))
+        assert await store.commit([stale, start()], leases) == [Verdict.FENCED, Verdict.FENCED]
+
+    async def test_conflict_changes_nothing(self, store: StateStorage, leases: dict[int, Lease], saga: Saga) -> None:
+        """A base version that is too old, too new, of no saga; a create of what exists."""
+        before = await everything(store, saga.id)
+        answers = (InboxAnswer(entry_id="entry", answer=b"done"),)
+        older, newer = (replace(saga, version=saga.version + d) for d in (-1, 1))
+        rivals = [
+            change(older, answers=answers, events=2, due_at=5),
+            change(newer, answers=answers, labels={"a": "b"}),
+            finish(newer),
+            start(saga.id),
+            only_answers(older, "entry"),
+            change(start(fresh("nobody")).saga),
+        ]
+        for rival in rivals:
+            assert await store.commit([rival], leases) == [Verdict.CONFLICT]
+        assert await everything(store, saga.id) == before
+
+    async def test_only_the_latest_commit_id_counts(self, store: StateStorage, leases: dict[int, Lease]) -> None:
+        """An older write that comes again is a conflict; it is never applied twice."""
+        first = start()
+        second = change(first.saga)
+        await applied(store, leases, first)
+        await applied(store, leases, second)
+        assert await store.commit([first], leases) == [Verdict.CONFLICT]
+        assert await store.load([first.saga.id]) == [second.saga]
+
+    @pytest.mark.parametrize("rule", BROKEN)
+    async def test_broken_write_undoes_its_round(
+        self, store: StateStorage, leases: dict[int, Lease], saga: Saga, rule: str
+    ) -> None:
+        """A bug of the caller: nothing of the round is applied, before or after it; each alone is another matter."""
+        before = await everything(store, saga.id)
+        good, also_good = start(), start()
+        with pytest.raises(ValueError, match=r"."):
+            await store.commit([good, BROKEN[rule](saga), also_good], leases)
+        assert await everything(store, saga.id) == before
+        await applied(store, leases, good, also_good, change(saga))
+
+    async def test_saga_twice_in_a_round_is_refused(
+        self, store: StateStorage, leases: dict[int, Lease], saga: Saga
+    ) -> None:
+        """At most one write per saga in a round."""
+        before = await everything(store, saga.id)
+        first = change(saga)
+        with pytest.raises(ValueError, match=saga.id):
+            await store.commit([first, change(first.saga)], leases)
+        assert await everything(store, saga.id) == before
+
+    async def test_create_takes_only_a_new_pending_saga(self, store: StateStorage, saga: Saga) -> None:
+        """It has no lease to be fenced by, so it must not be able to change anything."""
+        before = await everything(store, saga.id)
+        answered = replace(start(), answers=(InboxAnswer(entry_id="entry", answer=b"x"),))
+        for write in (change(saga), start(state=SagaState.RUNNING), answered, only_answers(saga, "entry")):
+            with pytest.raises(ValueError, match=r"."):
+                await store.create(write)
+        assert await everything(store, saga.id) == before
+
+    async def test_nothing_is_no_error(self, store: StateStorage) -> None:
+        """What is not there is empty, not an error."""
+        nothing = await everything(store, "nobody")
+        assert nothing.sagas == [None]
+        assert nothing.count == {}
+        assert not any([*nothing.events, *nothing.due, *nothing.in_flight, *nothing.feed, *nothing.inbox])
+        assert nothing.listed == []
