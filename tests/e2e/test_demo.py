@@ -1,0 +1,29 @@
+"""``make demo`` judges itself: outcomes and the participants' own books; here it must say that all is well."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.e2e
+async def test_the_demo_ends_well():
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "examples.order_saga.demo",
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(90):
+            printed, _ = await demo.communicate()
+    finally:
+        if demo.returncode is None:
+            demo.kill()
+            await demo.wait()
+    assert demo.returncode == 0, printed.decode()
+    assert b"The books agree" in printed
+    assert printed.count(b"kill -9") == 2
