@@ -206,7 +206,8 @@ class SagaService:
                     elif event.sequence > after:
                         subscription.overflowed = True  # A gap: the history has it.
                         break
-                saga = subscription.saga or saga
+                if subscription.saga is not None and subscription.saga.version > saga.version:
+                    saga = subscription.saga
                 if saga.state.is_terminal and after >= saga.last_sequence and not follow:
                     return
                 if not subscription.overflowed and not await subscription.wait(idle_s):

@@ -132,6 +132,13 @@ class Bench:
         begun: tuple[Saga, bool] = await self.engine.begin(self.saga(saga_id, fingerprint), self.definition)
         return begun
 
+    async def command(self, step_id: str) -> ParticipantCommand:
+        """The first command for a step."""
+        number = 0
+        while (c := await self.transport.next(number)).step_id != step_id:
+            number += 1
+        return c
+
     def answer(self, c: ParticipantCommand, answer: Answer) -> None:
         self.transport.open.discard(c.command_id)
         self.engine.deliver(c.saga_id, Answered(c.kind, c.step_index, c.attempt, answer))

@@ -8,7 +8,7 @@ import pytest
 from swit_saga_server.core import machine
 from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, SagaNotFound, SagaParked
 from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import SagaState, is_in_flight
+from swit_saga_server.core.model import SagaState, StepStatus, is_in_flight
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine import loop
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
@@ -111,7 +111,7 @@ async def test_a_fenced_engine_changes_nothing_and_takes_up_the_saga_again(tmp_p
         command = await b.transport.next(0)
         usurped = await b.store.acquire(0, "test", 10 * SECOND)
         assert usurped is not None
-        b.answer(command, done())
+        b.answer(command, lost())
         again = await b.transport.next(1)
         assert (again.step_id, again.attempt, again.resend) == ("a", 1, 1)
         assert again.epoch > usurped.epoch > command.epoch
@@ -121,19 +121,29 @@ async def test_a_fenced_engine_changes_nothing_and_takes_up_the_saga_again(tmp_p
         await b.check("s")
 
 
+async def test_a_certain_answer_that_met_a_fence_is_sent_on_to_the_holder(tmp_path):
+    """A result of any attempt counts while the step is open, whoever holds the saga meanwhile."""
+    async with bench(tmp_path) as b:
+        await b.begin("s")
+        command = await b.transport.next(0)
+        assert await b.store.acquire(0, "test", 10 * SECOND)
+        b.answer(command, done())
+        await b.until("s", lambda s: s.steps[0].status is StepStatus.COMPLETED)
+        b.answer(await b.command("b"), done())
+        await b.until("s", over)
+        await b.check("s")
+
+
 async def test_a_start_meets_a_fence(tmp_path):
+    """It goes through the store, where whoever holds the partition finds it."""
     async with bench(tmp_path) as b:
         assert await b.store.acquire(0, "test", 10 * SECOND)
-        with pytest.raises(CoordinatorUnavailable):
-            await b.begin("s")
-        async with asyncio.timeout(10):
-            created = None
-            while created is None:
-                try:
-                    _, created = await b.begin("s")
-                except CoordinatorUnavailable:
-                    await asyncio.sleep(0.01)  # As a client would.
+        _, created = await b.begin("s")
         assert created
+        b.answer(await b.command("a"), done())
+        b.answer(await b.command("b"), done())
+        await b.until("s", over)
+        await b.check("s")
 
 
 async def test_a_conflict_makes_the_store_the_truth(tmp_path):

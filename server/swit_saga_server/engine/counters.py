@@ -21,6 +21,7 @@ class Counters:
         sagas_finished: Sagas that reached an outcome here.
         updated_at: Of the last applied transition.
         parked: Times ``decide`` failed on a saga.
+        rewinds: Times the store was found behind what it had confirmed.
     """
 
     started_at: Instant = 0
@@ -32,6 +33,7 @@ class Counters:
     saga_time: Span = 0
     step_time: Span = 0
     parked: int = 0
+    rewinds: int = 0
     rounds: int = 0
     writes: int = 0
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
@@ -55,12 +55,17 @@ class Feed:
 
     def __init__(self, buffer: int) -> None:
         self._buffer = buffer
-        self._readers: dict[str, set[Subscription]] = {}
+        self._readers: dict[str, dict[Subscription, None]] = {}  # Ordered, unlike a set: simulations must repeat.
+
+    @property
+    def watched(self) -> Collection[str]:
+        """Ids of the sagas that somebody reads."""
+        return self._readers.keys()
 
     def subscribe(self, saga_id: str) -> Subscription:
         """Read ``saga_id`` from now on, until ``unsubscribe``."""
         subscription = Subscription(self._buffer)
-        self._readers.setdefault(saga_id, set()).add(subscription)
+        self._readers.setdefault(saga_id, {})[subscription] = None
         return subscription
 
     def is_watched(self, saga_id: str) -> bool:
@@ -71,7 +76,7 @@ class Feed:
         """Stop reading. Safe to call twice."""
         readers = self._readers.get(saga_id)
         if readers is not None:
-            readers.discard(subscription)
+            readers.pop(subscription, None)
             if not readers:
                 del self._readers[saga_id]
 
@@ -79,6 +84,11 @@ class Feed:
         """A transition of ``saga`` became durable."""
         for reader in self._readers.get(saga.id, ()):
             reader.offer(saga, events)
+
+    def poke(self, saga_id: str) -> None:
+        """Something happened to ``saga_id`` elsewhere."""
+        for reader in self._readers.get(saga_id, ()):
+            reader.poke()
 
     def poke_all(self) -> None:
         """Memory can no longer be trusted: everybody reads the store."""

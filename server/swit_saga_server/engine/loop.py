@@ -12,15 +12,20 @@ truth, and the inputs are put to it again if it is still ours to drive.
 
 An exception while deciding parks that saga alone (``core.machine.park``).
 
+Any coordinator takes any request: what concerns a saga of a partition that is not held here goes through the store
+(``foreign``), and what others ask for comes in by the partitions' inboxes (``inbox``), each entry answered in the same
+write as what it led to.
+
 What if the process dies right here? Before the commit: nothing happened. After it: a takeover finds the saga in the
 in-flight index and sends again what may not have been sent, under the same key.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -45,13 +50,26 @@ from swit_saga_server.core.units import SECOND, Instant
 from swit_saga_server.engine.commands import ParticipantCommand, fill, withdrawn_id
 from swit_saga_server.engine.counters import Counters
 from swit_saga_server.engine.feed import Feed
+from swit_saga_server.engine.foreign import Foreign
+from swit_saga_server.engine.inbox import Inbox
+from swit_saga_server.engine.letters import Letter, pack_reply
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
 from swit_saga_server.engine.surroundings import Surroundings
+from swit_saga_server.engine.tail import Tail
 from swit_saga_server.engine.timers import Timers
 from swit_saga_server.engine.transport import Transport
 from swit_saga_server.engine.working_set import Entry, Phase, WorkingSet
-from swit_saga_server.store.contract import Lease, StateStorage, Verdict, Write, partition_of
+from swit_saga_server.store.contract import (
+    Hint,
+    InboxAnswer,
+    InboxEntry,
+    Lease,
+    StateStorage,
+    Verdict,
+    Write,
+    partition_of,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -69,13 +87,23 @@ class Begin:
     definition: Definition
 
 
+class NotHeld(Exception):
+    """The saga's partition is another coordinator's: the request must go through the store."""
+
+
 @dataclass(slots=True)
 class Item:
-    """One thing in the inbox; ``answer`` is resolved once what it led to is durable."""
+    """One thing in the inbox; whoever waits for it hears once what it led to is durable.
+
+    Attributes:
+        answer: Of a caller in this process.
+        entry_id: Of the inbox entry that brought it from another coordinator; empty if it came from here.
+    """
 
     saga_id: str
     given: Input | Begin
     answer: "asyncio.Future[tuple[Saga, bool]] | None" = None
+    entry_id: str = ""
 
 
 class Engine:
@@ -93,14 +121,20 @@ class Engine:
         self.counters = Counters(started_at=self.around.clock.now())
         self.working_set = WorkingSet(options.cache)
         self.ownership = Ownership(store, options, self.around, self._taken, self._lost)
+        self._foreign = Foreign(store, options, self.around)
+        self._letters = Inbox(store, options, self.ownership, self._letter, self._unreadable_letter)
+        self._tail = Tail(store, options, self.ownership, self.feed)
         self._timers = Timers()
         self._inbox: deque[Item] = deque()
         self._ready: dict[str, Entry] = {}
         self._to_load: dict[str, Entry] = {}
         self._definitions: dict[tuple[str, int, str], Definition] = {}
         self._outbox: list[ParticipantCommand] = []
+        self._ahead: dict[str, int] = {}
         self._turn = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._due_again = asyncio.Event()
+        self._stop_listening: Callable[[], None] = lambda: None
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._committing: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -117,11 +151,10 @@ class Engine:
             StoreUnavailable: The store cannot be reached.
         """
         self._accepting = self._sending = True
-        await self.ownership.take_free()
-        for body in (self._run(), self.ownership.keep(), self._poll_due()):
-            task = asyncio.create_task(body)
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+        await self.ownership.take_share()
+        self._stop_listening = self.store.listen(self._heard)
+        for body in (self._run(), self.ownership.keep(), self._poll_due(), self._letters.keep(), self._tail.keep()):
+            self._spawn(body)
 
     def stop_accepting(self) -> None:
         """Refuse new sagas from now on; those under way go on."""
@@ -142,6 +175,7 @@ class Engine:
         except TimeoutError:
             log.info("stopping_with_sagas_under_way", commands=self.transport.in_flight)
         self._sending = False
+        self._stop_listening()
         await self.transport.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -156,7 +190,7 @@ class Engine:
             committing.cancel()
             await asyncio.gather(committing, return_exceptions=True)
         for item in self._unanswered_items():
-            self._refuse(item, CoordinatorStopping())
+            self._turn_away(item, CoordinatorStopping())
         try:
             await self.ownership.release_all()
         except StoreUnavailable as unavailable:
@@ -184,7 +218,13 @@ class Engine:
         """
         if not self._accepting:
             raise CoordinatorStopping
-        return await self._ask(saga.id, Begin(saga, definition))
+        while True:
+            try:
+                return await self._ask(saga.id, Begin(saga, definition))
+            except NotHeld:
+                made = await self._foreign.create(saga)
+                if made is not None:
+                    return made
 
     async def cancel(self, saga_id: str, reason: str) -> Saga:
         """Stop and undo; durable when this returns; idempotent.
@@ -192,7 +232,12 @@ class Engine:
         Raises:
             SagaNotFound, SagaAlreadyFinished, CoordinatorUnavailable.
         """
-        saga, _ = await self._ask(saga_id, Cancel(reason))
+        cancel = Cancel(reason)
+        try:
+            saga, _ = await self._ask(saga_id, cancel)
+        except NotHeld:
+            await self._foreign.ask(saga_id, cancel)
+            saga = await self.get(saga_id)
         return saga
 
     async def get(self, saga_id: str) -> Saga:
@@ -201,9 +246,10 @@ class Engine:
         Raises:
             SagaNotFound, StoreUnavailable.
         """
-        entry = self.working_set.find(saga_id, self.around.clock.now())
-        if entry is not None and entry.applied is not None:
-            return entry.applied
+        if self.ownership.holds(partition_of(saga_id, self.store.partitions)):
+            entry = self.working_set.find(saga_id, self.around.clock.now())
+            if entry is not None and entry.applied is not None:
+                return entry.applied
         (saga,) = await self.store.load([saga_id])
         if saga is None:
             raise SagaNotFound(f"there is no saga {saga_id!r}", saga_id=saga_id)
@@ -232,10 +278,27 @@ class Engine:
 
     async def _ask(self, saga_id: str, given: Input | Begin) -> tuple[Saga, bool]:
         if not self.ownership.holds(partition_of(saga_id, self.store.partitions)):
-            raise CoordinatorUnavailable(f"the partition of saga {saga_id!r} is not held by this coordinator")
+            raise NotHeld
         future: asyncio.Future[tuple[Saga, bool]] = asyncio.get_running_loop().create_future()
         self._put(Item(saga_id, given, future))
         return await future
+
+    def _letter(self, entry: InboxEntry, letter: Letter) -> None:
+        """Another coordinator's request for a saga that is held here."""
+        self._put(Item(entry.saga_id, letter, entry_id=entry.entry_id))
+
+    def _unreadable_letter(self, entry: InboxEntry, refused: SwitSagaError) -> None:
+        self._spawn(self._answer_apart(Item(entry.saga_id, Wake(), entry_id=entry.entry_id), refused))
+
+    def _heard(self, hint: Hint) -> None:
+        """Something may be new in the store by another's hand."""
+        match hint.kind:
+            case "inbox":
+                self._letters.look()
+            case "due":
+                self._due_again.set()
+            case "lease":
+                self.ownership.look()
 
     async def _run(self) -> None:
         while True:
@@ -255,7 +318,7 @@ class Engine:
             return  # The caller is gone; an unacknowledged request may be forgotten.
         partition = partition_of(item.saga_id, self.store.partitions)
         if not self.ownership.holds(partition):
-            self._refuse(item, CoordinatorUnavailable(f"the partition of saga {item.saga_id!r} was lost"))
+            self._turn_away(item, NotHeld())
             return
         entry = self.working_set.find(item.saga_id, self.around.clock.now())
         if entry is None:
@@ -275,7 +338,7 @@ class Engine:
         try:
             self._decide(entry, item)
         except SwitSagaError as refused:
-            self._refuse(item, refused)
+            self._refuse(entry, item, refused)
 
     # ---- decide --------------------------------------------------------------------------------------------------
 
@@ -292,8 +355,8 @@ class Engine:
         except Exception as error:
             if isinstance(error, SwitSagaError) and not isinstance(error, IllegalTransition):
                 raise
-            decision = self._park(before, error)
-            self._refuse(item, SagaParked(saga_id=item.saga_id))
+            self._fold(entry, Item(item.saga_id, Wake()), self._park(before, error), created=False)
+            raise SagaParked(saga_id=item.saga_id) from error
         if decision.saga is before:
             self._nothing_changed(entry, item)
         else:
@@ -310,18 +373,22 @@ class Engine:
             return
         entry.definition = begin.definition
         self._fold(entry, item, Decision(begin.saga), created=True)
-        self._decide(entry, Item(item.saga_id, Wake()))
+        with suppress(SagaParked):  # Created it is all the same, and visibly stuck.
+            self._decide(entry, Item(item.saga_id, Wake()))
 
     def _fold(self, entry: Entry, item: Item, decision: Decision, *, created: bool) -> None:
         """Make the decision part of the saga's one write in the round being made."""
         entry.pending = decision.saga
         entry.events += decision.events
-        entry.phase = Phase.READY
-        self._ready[entry.saga_id] = entry
+        self._make_ready(entry)
         self._wait_for_apply(entry, item, created=created)
 
+    def _make_ready(self, entry: Entry) -> None:
+        entry.phase = Phase.READY
+        self._ready[entry.saga_id] = entry
+
     def _nothing_changed(self, entry: Entry, item: Item) -> None:
-        if entry.phase is Phase.READY:
+        if entry.phase is Phase.READY or item.entry_id:
             self._wait_for_apply(entry, item, created=False)
             return
         saga = entry.applied
@@ -333,6 +400,21 @@ class Engine:
     def _wait_for_apply(self, entry: Entry, item: Item, *, created: bool) -> None:
         entry.items.append(item)
         entry.notify.append(lambda saga: self._resolve(item, saga, created=created))
+        if item.entry_id:
+            self._reply(entry, item, None)
+
+    def _reply(self, entry: Entry, item: Item, refused: SwitSagaError | None) -> None:
+        """Answer the inbox entry in the write being made; in one of its own if nothing else is to be written."""
+        entry.answers.append(InboxAnswer(entry_id=item.entry_id, answer=pack_reply(refused)))
+        if entry.pending is None:
+            entry.pending = entry.applied
+        self._make_ready(entry)
+
+    def _refuse(self, entry: Entry, item: Item, refused: SwitSagaError) -> None:
+        if item.entry_id:
+            entry.items.append(item)
+            self._reply(entry, item, refused)
+        self._turn_away(item, refused)
 
     def _park(self, saga: Saga, bug: Exception) -> Decision:
         log.error("saga_parked", saga_id=saga.id, state=saga.state, exc_info=bug)
@@ -356,6 +438,8 @@ class Engine:
                         self.ownership.fenced(entry.partition)
                         self._forget(entry, again=True)
                     case Verdict.CONFLICT:
+                        if entry.applied is not None:
+                            self._ahead[entry.saga_id] = entry.applied.version
                         self._forget(entry, again=True)
                     case None:
                         self._forget(entry, again=False)
@@ -378,6 +462,7 @@ class Engine:
             events=tuple(entry.events),
             due_at=due_at(after),
             in_flight=is_in_flight(after),
+            answers=tuple(entry.answers),
         )
 
     async def _verdicts(self, writes: Sequence[Write]) -> Sequence[Verdict | None]:
@@ -408,14 +493,16 @@ class Engine:
         before, after, definition = entry.applied, entry.pending, entry.definition
         assert after is not None
         assert definition is not None
-        events, notify = entry.events, entry.notify
+        events, items, notify = entry.events, entry.items, entry.notify
         entry.applied, entry.pending = after, None
-        entry.events, entry.items, entry.notify = [], [], []
+        entry.events, entry.items, entry.notify, entry.answers = [], [], [], []
         entry.phase = Phase.IDLE
         self.counters.observe(before, after, events)
         self._arm(after)
         if self.ownership.holds(entry.partition):
             self._take_effect(before, after, definition, entry.partition)
+        for item in items:
+            self._letters.done(item.entry_id)
         for call in notify:
             call(after)
         self.feed.publish(after, events)
@@ -432,7 +519,7 @@ class Engine:
             elif again:
                 self._put(item)
             else:
-                self._refuse(item, CoordinatorUnavailable("the outcome is unknown; ask again"))
+                self._turn_away(item, CoordinatorUnavailable("the outcome is unknown; ask again"))
         if not again:
             self._timers.arm(entry.saga_id, self.around.clock.now() + SECOND)
         self.feed.poke_all()
@@ -457,8 +544,10 @@ class Engine:
             if held:
                 self._try(entry, item)
             else:
-                self._refuse(item, CoordinatorUnavailable(f"the partition of saga {entry.saga_id!r} was lost"))
-        if entry.phase is Phase.IDLE:
+                self._turn_away(item, NotHeld())
+        if not held:
+            self.working_set.drop(entry)  # What memory says of another's saga grows old.
+        elif entry.phase is Phase.IDLE:
             self.working_set.rest(entry, self.around.clock.now())
 
     # ---- effects -------------------------------------------------------------------------------------------------
@@ -485,9 +574,17 @@ class Engine:
         if item.answer is not None and not item.answer.done():
             item.answer.set_result((saga, created))
 
-    def _refuse(self, item: Item, error: SwitSagaError) -> None:
-        if item.answer is not None and not item.answer.done():
-            item.answer.set_exception(error)
+    def _turn_away(self, item: Item, error: SwitSagaError | NotHeld) -> None:
+        """It did not happen here. A caller hears so; an inbox entry stays where it is, for whoever holds the partition;
+        a certain answer of a participant is sent on to them.
+        """
+        self._letters.done(item.entry_id)
+        if item.answer is not None:
+            if not item.answer.done():
+                item.answer.set_exception(error)
+        elif isinstance(error, NotHeld) and not item.entry_id and self._sending:
+            if isinstance(item.given, Answered) and not isinstance(item.given.answer, Unknown):
+                self._spawn(self._foreign.send_on(item.saga_id, item.given))
 
     # ---- loading ---------------------------------------------------------------------------------------------------
 
@@ -497,7 +594,10 @@ class Engine:
             for entry, saga in zip(batch, await self._read(batch), strict=True):
                 if entry.phase is not Phase.LOADING:
                     continue  # Dropped meanwhile.
-                if saga is None:
+                expected = self._ahead.pop(entry.saga_id, 0)
+                if expected > (saga.version if isinstance(saga, Saga) else 0) and not isinstance(saga, Exception):
+                    self._rewound(entry, expected)
+                elif saga is None:
                     self._missing(entry)
                 elif isinstance(saga, Exception):
                     self._unreadable(entry, saga)
@@ -522,20 +622,53 @@ class Engine:
             # One bad record must not hold up the others: each on its own.
             return [saga for entry in batch for saga in await self._read([entry])]
 
+    def _rewound(self, entry: Entry, expected: int) -> None:
+        """The store went back behind what it had confirmed. It is the truth: all of the partition is read anew."""
+        log.critical("store_rewound", saga_id=entry.saga_id, partition=entry.partition, expected_version=expected)
+        self.counters.rewinds += 1
+        self.working_set.drop(entry)
+        self.ownership.fenced(entry.partition)
+        for item in entry.waiting:
+            self._put(item)
+
     def _unreadable(self, entry: Entry, error: Exception) -> None:
         log.error("saga_unreadable", saga_id=entry.saga_id, exc_info=error)
         self.counters.parked += 1
         self.working_set.drop(entry)
         for item in entry.waiting:
-            self._refuse(item, SagaParked(f"saga {entry.saga_id!r} cannot be read: {error}", saga_id=entry.saga_id))
+            self._turn_away(item, SagaParked(f"saga {entry.saga_id!r} cannot be read: {error}", saga_id=entry.saga_id))
 
     def _missing(self, entry: Entry) -> None:
         self.working_set.drop(entry)
         for item in entry.waiting:
             if isinstance(item.given, Begin):
                 self._put(item)
+                continue
+            refused = SagaNotFound(f"there is no saga {entry.saga_id!r}", saga_id=entry.saga_id)
+            if item.entry_id:
+                self._spawn(self._answer_apart(item, refused))
             else:
-                self._refuse(item, SagaNotFound(f"there is no saga {entry.saga_id!r}", saga_id=entry.saga_id))
+                self._turn_away(item, refused)
+
+    async def _answer_apart(self, item: Item, refused: SwitSagaError) -> None:
+        """Answer an inbox entry that no saga is written for."""
+        nobody = Saga(id=item.saga_id, definition_id="", steps=(), created_at=0, updated_at=0)
+        write = Write(
+            saga=nobody,
+            base_version=0,
+            commit_id=self.around.hex(16),
+            changed_steps=(),
+            events=(),
+            due_at=0,
+            in_flight=False,
+            answers=(InboxAnswer(entry_id=item.entry_id, answer=pack_reply(refused)),),
+        )
+        try:
+            await self.store.commit([write], dict(self.ownership.leases))
+        except StoreUnavailable as unknown:
+            log.warning("reply_not_written", saga_id=item.saga_id, error=str(unknown))
+        finally:
+            self._letters.done(item.entry_id)  # If it was not answered, it comes again.
 
     async def _definition_of(self, saga: Saga) -> Definition:
         key = (saga.definition_id, saga.definition_version, saga.definition_digest)
@@ -598,7 +731,10 @@ class Engine:
                     log.warning("due_poll_failed", error=str(unavailable))
             self._set_timer()
             self.working_set.sweep(self.around.clock.now())
-            await asyncio.sleep(self.options.timer_poll / (10e6 if more else 1e6))
+            self._due_again.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.options.timer_poll / (10e6 if more else 1e6)):
+                    await self._due_again.wait()
 
     # ---- partitions --------------------------------------------------------------------------------------------------
 
@@ -615,6 +751,10 @@ class Engine:
         def resume() -> None:
             for saga_id in ids:
                 self._put(Item(saga_id, TakenOver()))
+            # What the former holder did last, watchers may not have seen; what it left waiting is due or in the inbox.
+            self.feed.poke_all()
+            self._due_again.set()
+            self._letters.look()
 
         return resume
 
@@ -627,7 +767,7 @@ class Engine:
             self._ready.pop(entry.saga_id, None)
             self._to_load.pop(entry.saga_id, None)
             entry.phase = Phase.IDLE
-            self._forget(entry, again=False)
+            self._forget(entry, again=True)
 
     # ---- endings -----------------------------------------------------------------------------------------------------
 
@@ -635,7 +775,13 @@ class Engine:
         entries = [e for p in range(self.store.partitions) for e in self.working_set.of_partition(p)]
         return [*self._inbox, *(item for e in entries for item in (*e.items, *e.waiting))]
 
+    def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(body)
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             # A bug in the loop itself. Health turns bad, so that a supervisor restarts the process; nothing is lost.
             log.critical("engine_failed", exc_info=error)

@@ -44,6 +44,9 @@ class EngineOptions:
         round_size: Sagas in one commit at most.
         timer_horizon: Timers due within this are kept in memory; later ones stay in the store's index.
         timer_poll: How often the store's index is asked. Less than ``timer_horizon``.
+        inbox_poll: How often the inboxes of the partitions held are looked into, hints apart.
+        watch_poll: How often the events of watched sagas that others hold are asked for.
+        answer_timeout: How long another coordinator's answer is waited for; then the outcome is unknown.
         load_batch: Sagas read back in one go at most.
         watch_buffer: Events kept for a watcher that lags; past it, it reads the history again.
     """
@@ -54,5 +57,8 @@ class EngineOptions:
     round_size: int = 256
     timer_horizon: Span = 30 * SECOND
     timer_poll: Span = 5 * SECOND
+    inbox_poll: Span = 1 * SECOND
+    watch_poll: Span = SECOND // 10
+    answer_timeout: Span = 30 * SECOND
     load_batch: int = 256
     watch_buffer: int = 256

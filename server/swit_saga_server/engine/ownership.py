@@ -1,5 +1,5 @@
-"""Partition leases: taking, renewing, giving up. The lease is only liveness; safety is the store's check of epoch and
-nonce on every commit.
+"""Partition leases: taking a fair share, renewing, giving up. The lease is only liveness; safety is the store's check
+of epoch and nonce on every commit.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 import structlog
 
 from swit_saga_server.core.errors import StoreUnavailable
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import Span
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.surroundings import Surroundings
 from swit_saga_server.store.contract import Lease, StateStorage
@@ -37,7 +37,7 @@ class Ownership:
         self._acquired = acquired
         self._lost = lost
         self._held: dict[int, Lease] = {}
-        self._good_until: dict[int, Instant] = {}
+        self._good_until: dict[int, Span] = {}
         self._again = asyncio.Event()
 
     @property
@@ -50,30 +50,37 @@ class Ownership:
 
     def holds(self, partition: int) -> bool:
         """Whether effects may be sent for this partition now."""
-        return self._clock.now() < self._good_until.get(partition, 0)
+        return self._clock.elapsed() < self._good_until.get(partition, 0)
 
     def fenced(self, partition: int) -> None:
-        """The store says the lease is no longer ours."""
+        """The lease is no longer ours, or what memory holds of the partition is not the store's."""
         if partition in self._held:
             log.warning("partition_fenced", partition=partition, epoch=self._held[partition].epoch)
             self._drop(partition)
             self._again.set()
 
-    async def take_free(self) -> None:
-        """Acquire every partition that is free."""
-        for partition in range(self._store.partitions):
-            if partition in self._held:
-                continue
-            asked_at = self._clock.now()
-            lease = await self._store.acquire(partition, self._options.owner, self._options.lease_term)
-            if lease is not None:
-                self._clock.align(await self._store.now())
-                resume = await self._acquired(lease)
-                self._hold(lease, asked_at)
-                resume()  # In one breath with holding it, so that nothing gets in before what was in flight.
+    def look(self) -> None:
+        """A partition may have become free: see at once."""
+        self._again.set()
+
+    async def take_share(self) -> None:
+        """Take partitions that are free, up to a fair share; give up what goes beyond it."""
+        living = await self._store.attend(self._options.owner, self._options.lease_term)
+        rank, total = list(living).index(self._options.owner), self._store.partitions
+        share = total // len(living) + (rank < total % len(living))
+        for partition in list(self._held)[share:]:
+            log.info("partition_given_away", partition=partition, living=len(living))
+            await self._give_up(partition)
+        # Newcomers begin to look in different places, so as not to ask for the same ones.
+        for i in range(total):
+            if len(self._held) >= share:
+                return
+            partition = (i + rank * total // len(living)) % total
+            if partition not in self._held:
+                await self._take(partition)
 
     async def keep(self) -> None:
-        """Renew for ever, give up what could not be renewed in time, take what is free. Ends by cancellation."""
+        """Renew for ever, drop what could not be renewed in time, keep a fair share. Ends by cancellation."""
         while True:
             try:
                 async with asyncio.timeout(self._options.lease_term / 3e6):
@@ -82,12 +89,13 @@ class Ownership:
                 pass
             self._again.clear()
             try:
+                self._clock.align(await self._store.now())
                 await self._renew()
-                await self.take_free()
+                await self.take_share()
             except StoreUnavailable as unavailable:
                 log.warning("lease_not_renewed", error=str(unavailable))
             for partition in [p for p in self._held if not self.holds(p)]:
-                log.warning("partition_given_up", partition=partition)
+                log.warning("partition_lapsed", partition=partition)
                 self._drop(partition)
 
     async def release_all(self) -> None:
@@ -96,10 +104,26 @@ class Ownership:
         for partition in list(self._held):
             self._drop(partition)
         await self._store.release(leases)
+        await self._store.leave(self._options.owner)
+
+    async def _take(self, partition: int) -> None:
+        asked_at = self._clock.elapsed()
+        lease = await self._store.acquire(partition, self._options.owner, self._options.lease_term)
+        if lease is None:
+            return
+        self._clock.align(await self._store.now())
+        resume = await self._acquired(lease)
+        self._hold(lease, asked_at)
+        resume()  # In one breath with holding it, so that nothing gets in before what was in flight.
+
+    async def _give_up(self, partition: int) -> None:
+        lease = self._held[partition]
+        self._drop(partition)
+        await self._store.release([lease])
 
     async def _renew(self) -> None:
         held = list(self._held.values())
-        asked_at = self._clock.now()
+        asked_at = self._clock.elapsed()
         renewed = await self._store.renew(held, self._options.lease_term)
         for old, new in zip(held, renewed, strict=True):
             if self._held.get(old.partition) is not old:
@@ -109,7 +133,7 @@ class Ownership:
             else:
                 self._hold(new, asked_at)
 
-    def _hold(self, lease: Lease, asked_at: Instant) -> None:
+    def _hold(self, lease: Lease, asked_at: Span) -> None:
         self._held[lease.partition] = lease
         self._good_until[lease.partition] = asked_at + self._options.lease_term * 2 // 3
 

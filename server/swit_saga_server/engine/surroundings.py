@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import Instant, Span
 
 
 class Clock(Protocol):
-    """The time by the store's clock."""
+    """The time by the store's clock, and plain time."""
 
     def now(self) -> Instant:
-        """Never goes backwards."""
+        """The time by the store's clock. Never goes backwards."""
+        ...
+
+    def elapsed(self) -> Span:
+        """Plain time since some moment, at an even pace, whatever any clock is set to. Leases are judged by it."""
         ...
 
     def align(self, store_now: Instant) -> None:
@@ -26,17 +30,28 @@ class MonotonicClock:
 
     def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns, wall_ns: Callable[[], int] = time.time_ns):
         self._monotonic_ns = monotonic_ns
-        self._offset = wall_ns() // 1000 - monotonic_ns() // 1000
+        self._offset = wall_ns() // 1000 - self.elapsed()
         self._last = 0
+        self._read_at = 0
 
     def now(self) -> Instant:
-        """Microseconds since the epoch; stands still rather than going back when the offset shrinks."""
-        self._last = max(self._last, self._monotonic_ns() // 1000 + self._offset)
+        """Microseconds since the epoch; at half the pace while it is ahead of the store's clock.
+
+        It does not stand still then, for timers and deadlines must go on however far the store's clock was set back.
+        """
+        elapsed = self.elapsed()
+        self._last = max(self._last + (elapsed - self._read_at) // 2, elapsed + self._offset)
+        self._read_at = elapsed
         return self._last
+
+    def elapsed(self) -> Span:
+        """See ``Clock``."""
+        return self._monotonic_ns() // 1000
 
     def align(self, store_now: Instant) -> None:
         """Take the store's time as the truth from now on."""
-        self._offset = store_now - self._monotonic_ns() // 1000
+        self.now()
+        self._offset = store_now - self.elapsed()
 
 
 @dataclass(frozen=True, slots=True)

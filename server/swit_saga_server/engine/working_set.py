@@ -15,6 +15,7 @@ from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
+from swit_saga_server.store.contract import InboxAnswer
 
 
 class Phase(Enum):
@@ -38,6 +39,7 @@ class Entry:
         items: The inputs folded into ``pending``; put back in the inbox if the write is refused.
         waiting: Inputs that came while the saga was loading or committing.
         notify: Calls to make, in order, once ``pending`` is durable.
+        answers: To inbox entries, to be written with ``pending``.
     """
 
     saga_id: str
@@ -51,6 +53,7 @@ class Entry:
     items: list[Any] = field(default_factory=list)
     waiting: deque[Any] = field(default_factory=deque)
     notify: list[Callable[[Saga], None]] = field(default_factory=list)
+    answers: list[InboxAnswer] = field(default_factory=list)
     idle_since: Instant = 0
 
     @property

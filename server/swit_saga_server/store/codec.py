@@ -21,6 +21,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import msgpack
 
 from swit_saga_server.core.definition import Definition
+from swit_saga_server.core.errors import SagaError
 from swit_saga_server.core.events import EventType, SagaEvent
 from swit_saga_server.core.model import Saga, StepState
 
@@ -83,6 +84,16 @@ def unpack_events(data: bytes) -> list[SagaEvent]:
     """The reverse of ``pack_events``."""
     read = _record(SagaEvent).read
     return [read(items) for items in _items(data)]
+
+
+def pack_error(error: SagaError) -> bytes:
+    """One error."""
+    return _pack(error)
+
+
+def unpack_error(data: bytes) -> SagaError:
+    """The reverse of ``pack_error``."""
+    return _unpack(SagaError, data)
 
 
 def pack_definition(definition: Definition) -> bytes:

@@ -248,6 +248,19 @@ class StateStorage(Protocol):
         """
         ...
 
+    async def attend(self, owner: str, term: Span) -> Sequence[str]:
+        """Say that ``owner`` lives, until ``term`` from now; for sharing partitions out evenly.
+
+        Returns:
+            All owners that are said to live, sorted, ``owner`` among them. Only a hint about who else is there: nothing
+            is decided by it but how many partitions to ask for.
+        """
+        ...
+
+    async def leave(self, owner: str) -> None:
+        """``owner`` lives no more: the others may share its part. Safe to repeat."""
+        ...
+
     # ---- the round -----------------------------------------------------------------------------------------------
 
     async def commit(self, writes: Sequence[Write], leases: Mapping[int, Lease]) -> Sequence[Verdict]:
@@ -319,6 +332,10 @@ class StateStorage(Protocol):
 
     async def feed(self, partition: int, after: int, limit: int) -> Sequence[FeedItem]:
         """The partition's events with ``position > after``, in order of commit."""
+        ...
+
+    async def feed_end(self, partition: int) -> int:
+        """The position of the partition's latest event; 0 if there was none. What is committed later lies beyond it."""
         ...
 
     async def list_sagas(self, wanted: SagaFilter, order: SagaOrder, page_size: int, page_token: str) -> SagaPage:

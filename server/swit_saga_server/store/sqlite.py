@@ -63,6 +63,7 @@ class SqliteStore:
         self._clock = clock
         self._round: RoundWriter | None = None
         self._listeners: list[Callable[[Hint], None]] = []
+        self._living: dict[str, Instant] = {}  # Nobody else can write this file, so memory will do.
 
     @property
     def partitions(self) -> int:
@@ -137,6 +138,16 @@ class SqliteStore:
         await self._file.write(release)
         for lease in leases:
             self._tell("lease", lease.partition)
+
+    async def attend(self, owner: str, term: Span) -> Sequence[str]:
+        """See the contract."""
+        now = self._clock()
+        self._living[owner] = now + term
+        return sorted(o for o, until in self._living.items() if until > now)
+
+    async def leave(self, owner: str) -> None:
+        """See the contract."""
+        self._living.pop(owner, None)
 
     # ---- the round -----------------------------------------------------------------------------------------------
 
@@ -225,6 +236,12 @@ class SqliteStore:
             for k, event in enumerate(events, 1)
         ]
         return [item for item in items if item.position > after][:limit]
+
+    async def feed_end(self, partition: int) -> int:
+        """See the contract."""
+        # Positions are those of the feed over all partitions.
+        ((position,),) = await self._file.rows("select max(position) from event", ())
+        return position or 0
 
     async def list_sagas(self, wanted: SagaFilter, order: SagaOrder, page_size: int, page_token: str) -> SagaPage:
         """See the contract."""

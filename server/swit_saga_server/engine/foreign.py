@@ -1,0 +1,99 @@
+"""Requests for sagas that another coordinator holds. Coordinators speak to each other through the store only."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, StoreUnavailable
+from swit_saga_server.core.machine import due_at
+from swit_saga_server.core.model import Saga
+from swit_saga_server.engine.letters import Letter, open_reply, pack_letter
+from swit_saga_server.engine.options import EngineOptions
+from swit_saga_server.engine.surroundings import Surroundings
+from swit_saga_server.store.contract import InboxEntry, StateStorage, Verdict, Write
+
+log = structlog.get_logger(__name__)
+
+FIRST_WAIT_S, MAX_WAIT_S = 0.01, 0.5
+
+T = TypeVar("T")
+
+
+class Foreign:
+    """The way to another coordinator's sagas."""
+
+    def __init__(self, store: StateStorage, options: EngineOptions, around: Surroundings) -> None:
+        self._store = store
+        self._options = options
+        self._around = around
+
+    async def create(self, saga: Saga) -> tuple[Saga, bool] | None:
+        """Create if absent: the one write that needs no lease. Its holder finds it due and sets it going.
+
+        Returns:
+            The saga, durable, and whether it was created; None if it was there and is gone: try again.
+
+        Raises:
+            SagaAlreadyExists: It was started by a different request.
+            CoordinatorUnavailable: The outcome is unknown; the same call may be made again.
+        """
+        write = Write(
+            saga=saga,
+            base_version=0,
+            commit_id=self._around.hex(16),
+            changed_steps=tuple(range(len(saga.steps))),
+            events=(),
+            due_at=due_at(saga),
+            in_flight=False,
+        )
+        verdict = await self._patiently(lambda: self._store.create(write))
+        if verdict is not Verdict.CONFLICT:
+            return saga, True
+        (known,) = await self._patiently(lambda: self._store.load([saga.id]))
+        if known is None:
+            return None
+        if known.fingerprint != saga.fingerprint:
+            raise SagaAlreadyExists(
+                f"saga {saga.id!r} was started by a different request", saga_id=saga.id, state=known.state
+            )
+        return known, False
+
+    async def ask(self, saga_id: str, letter: Letter) -> None:
+        """Put a request to whoever holds the saga, and return once it is taken, durably.
+
+        Raises:
+            SagaNotFound, SagaAlreadyFinished, IllegalInput: It was refused.
+            CoordinatorUnavailable: There was no answer in time; the outcome is unknown. The same may be asked again.
+        """
+        entry = InboxEntry(entry_id=self._around.hex(24), saga_id=saga_id, body=pack_letter(letter))
+        until = self._around.clock.elapsed() + self._options.answer_timeout
+        await self._patiently(lambda: self._store.post(entry))
+        wait_s = FIRST_WAIT_S
+        while (reply := await self._patiently(lambda: self._store.answer(entry))) is None:
+            if self._around.clock.elapsed() > until:
+                raise CoordinatorUnavailable(f"the coordinator that holds saga {saga_id!r} did not answer in time")
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, MAX_WAIT_S)
+        open_reply(reply)
+
+    async def send_on(self, saga_id: str, letter: Letter) -> None:
+        """Tell the holder something it would find out by itself, only later; best-effort."""
+        try:
+            await self._store.post(InboxEntry(entry_id=self._around.hex(24), saga_id=saga_id, body=pack_letter(letter)))
+        except StoreUnavailable as unavailable:
+            log.info("answer_not_sent_on", saga_id=saga_id, error=str(unavailable))
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat what is safe to repeat until the store answers, for as long as an answer is waited for."""
+        until = self._around.clock.elapsed() + self._options.answer_timeout
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                return await call()
+            except StoreUnavailable:
+                if self._around.clock.elapsed() > until:
+                    raise
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, MAX_WAIT_S)
