@@ -30,8 +30,8 @@ SETTINGS = Settings(timeout=10 * MINUTE, step_timeout=5 * SECOND, retry_policy=F
 class FaultyStore(SqliteStore):
     """A store whose commits can be held up, and whose replies can be lost before or after the write."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, partitions: int = 1) -> None:
+        super().__init__(path, partitions=partitions)
         self.open_gate = asyncio.Event()
         self.open_gate.set()
         self._begun = asyncio.Event()
@@ -110,8 +110,8 @@ class ByHand:
 class Bench:
     """The engine under test."""
 
-    def __init__(self, folder: Path, options: EngineOptions) -> None:
-        self.store = FaultyStore(folder / "saga.db")
+    def __init__(self, store: FaultyStore, options: EngineOptions) -> None:
+        self.store = store
         self.transport = ByHand(self.store)
         self.options = options
         self.engine: Any = None
@@ -169,8 +169,10 @@ def over(saga: Saga) -> bool:
 
 
 @asynccontextmanager
-async def bench(folder: Path, **options: Any) -> AsyncIterator[Bench]:
-    made = Bench(folder, EngineOptions(owner="test", **options))
+async def bench(
+    folder: Path, *, store: FaultyStore | None = None, owner: str = "test", **options: Any
+) -> AsyncIterator[Bench]:
+    made = Bench(store or FaultyStore(folder / "saga.db"), EngineOptions(owner=owner, **options))
     await made.store.open()
     made.engine = made.make_engine()
     await made.engine.start()
@@ -179,6 +181,7 @@ async def bench(folder: Path, **options: Any) -> AsyncIterator[Bench]:
     finally:
         made.store.open_gate.set()
         await made.engine.stop(0.0)
-        await made.store.close()
+        if store is None:
+            await made.store.close()
     if made.engine.failure is not None:
         raise made.engine.failure

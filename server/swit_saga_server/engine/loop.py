@@ -411,10 +411,14 @@ class Engine:
         self._make_ready(entry)
 
     def _refuse(self, entry: Entry, item: Item, refused: SwitSagaError) -> None:
+        """Refused in view of a state in the making, it is only refused once that state is durable."""
         if item.entry_id:
-            entry.items.append(item)
             self._reply(entry, item, refused)
-        self._turn_away(item, refused)
+        if entry.phase is not Phase.READY:
+            self._turn_away(item, refused)
+            return
+        entry.items.append(item)
+        entry.notify.append(lambda _: self._turn_away(item, refused))
 
     def _park(self, saga: Saga, bug: Exception) -> Decision:
         log.error("saga_parked", saga_id=saga.id, state=saga.state, exc_info=bug)

@@ -1,0 +1,186 @@
+"""Several engines on one store: shares, and requests for sagas that another one holds."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, SagaAlreadyFinished, SagaNotFound
+from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.units import SECOND
+from swit_saga_server.engine.letters import UnreadableLetter, open_reply, pack_letter, pack_reply, read_letter
+from swit_saga_server.service import Limits, SagaService
+from swit_saga_server.store.contract import InboxEntry, partition_of
+from tests.engine.bench import SETTINGS, Bench, FaultyStore, bench, over
+from tests.unit.core.drive import done, lost, no
+from tests.waiting import eventually
+
+PARTITIONS = 4
+OPTIONS = {"lease_term": SECOND, "inbox_poll": SECOND // 5, "timer_poll": SECOND // 2, "watch_poll": SECOND // 50}
+
+
+@asynccontextmanager
+async def two(folder: Path) -> AsyncIterator[tuple[Bench, Bench]]:
+    store = FaultyStore(folder / "saga.db", partitions=PARTITIONS)
+    async with AsyncExitStack() as stack:
+        await store.open()
+        stack.push_async_callback(store.close)
+        one, other = [
+            await stack.enter_async_context(bench(folder, store=store, owner=name, **OPTIONS))
+            for name in ("one", "other")
+        ]
+        await eventually(lambda: len(one.engine.ownership.leases) == len(other.engine.ownership.leases) == 2)
+        yield one, other
+
+
+def saga_of(holder: Bench) -> str:
+    """An id that falls in a partition held there."""
+    return next(i for n in range(1_000) if holder.engine.ownership.holds(partition_of(i := f"s{n}", PARTITIONS)))
+
+
+async def test_partitions_are_shared_evenly(tmp_path):
+    async with two(tmp_path) as (one, other):
+        assert sorted([*one.engine.ownership, *other.engine.ownership]) == [0, 1, 2, 3]
+        await other.engine.stop(0.0)
+        await eventually(lambda: sorted(one.engine.ownership) == [0, 1, 2, 3])
+
+
+async def test_a_start_elsewhere_is_driven_by_the_holder(tmp_path):
+    async with two(tmp_path) as (one, other):
+        saga_id = saga_of(other)
+        saga, created = await one.begin(saga_id)
+        assert (saga.state, created) == (SagaState.PENDING, True)
+        assert await one.begin(saga_id) == (await one.engine.get(saga_id), False)
+        with pytest.raises(SagaAlreadyExists):
+            await one.begin(saga_id, fingerprint="another request")
+        other.answer(await other.transport.next(0), done())
+        other.answer(await other.transport.next(1), done())
+        assert (await other.until(saga_id, over)).state is SagaState.COMPLETED
+        assert one.transport.sent == []
+        await one.check(saga_id)
+
+
+async def test_one_start_of_many_wins(tmp_path):
+    """Invariant 13, whichever coordinators are asked."""
+    async with two(tmp_path) as pair:
+        for saga_id in (saga_of(pair[0]), saga_of(pair[1])):
+            answers = await asyncio.gather(
+                *(pair[n % 2].begin(saga_id, fingerprint=f"f{n % 3}") for n in range(12)), return_exceptions=True
+            )
+            taken = [a for a in answers if isinstance(a, tuple)]
+            assert len([a for a in answers if isinstance(a, SagaAlreadyExists)]) == 8
+            assert len({saga.fingerprint for saga, _ in taken}) == 1
+            assert [created for _, created in taken].count(True) == 1
+
+
+async def test_a_cancel_elsewhere_is_durable_when_it_returns(tmp_path):
+    async with two(tmp_path) as (one, other):
+        saga_id = saga_of(other)
+        await other.begin(saga_id)
+        other.answer(await other.transport.next(0), done())
+        await other.transport.next(1)
+        saga = await one.engine.cancel(saga_id, "no more")
+        assert (saga.state, saga.stop_reason) == (SagaState.COMPENSATING, "no more")
+        assert (await one.engine.cancel(saga_id, "again")).stop_reason == "no more"
+        other.answer(await other.transport.next(1), no())
+        other.answer(await other.transport.next(2), done())
+        assert (await other.until(saga_id, over)).state is SagaState.CANCELLED
+        assert (await one.engine.cancel(saga_id, "and again")).state is SagaState.CANCELLED
+        await one.check(saga_id)
+
+
+async def test_a_refused_request_is_answered_too(tmp_path):
+    async with two(tmp_path) as (one, other):
+        saga_id = saga_of(other)
+        with pytest.raises(SagaNotFound):
+            await one.engine.cancel(saga_id, "")
+        await other.begin(saga_id)
+        other.answer(await other.transport.next(0), done())
+        other.answer(await other.transport.next(1), done())
+        await other.until(saga_id, over)
+        version = (await other.engine.get(saga_id)).version
+        with pytest.raises(SagaAlreadyFinished):
+            await one.engine.cancel(saga_id, "too late")
+        assert (await one.engine.get(saga_id)).version == version
+        partition = partition_of(saga_id, PARTITIONS)
+        assert list(await one.store.inbox(partition, 10)) == []
+
+
+async def test_an_unreadable_letter_is_put_away(tmp_path):
+    async with two(tmp_path) as (one, other):
+        entry = InboxEntry(entry_id="e", saga_id=saga_of(other), body=b"\xc1")
+        await one.store.post(entry)
+        reply = await eventually(lambda: one.store.answer(entry))
+        with pytest.raises(CoordinatorUnavailable, match="not written by a coordinator"):
+            open_reply(reply)
+
+
+async def test_a_saga_is_watched_from_elsewhere_over_a_change_of_holder(tmp_path):
+    """Invariant 15: no gap, no duplicate, and it ends."""
+    async with two(tmp_path) as (one, other):
+        saga_id = saga_of(other)
+        await other.begin(saga_id)
+        service = SagaService(one.engine, SETTINGS, Limits())
+        seen: list[int] = []
+
+        async def watch() -> None:
+            _, events = await service.watch(saga_id, 0, follow=False, idle_s=10)
+            async for event in events:
+                if event is not None:
+                    seen.append(event.sequence)
+
+        watching = asyncio.create_task(watch())
+        await eventually(lambda: seen == [1, 2])
+        other.answer(await other.transport.next(0), done())
+        await eventually(lambda: seen == [1, 2, 3, 4])
+        await other.engine.stop(0.0)
+        again = await one.command("b")
+        assert again.resend == 1
+        one.answer(again, done())
+        async with asyncio.timeout(10):
+            await watching
+        assert seen == list(range(1, len(seen) + 1))
+        await one.check(saga_id)
+
+
+async def test_what_a_dead_coordinator_had_in_flight_is_taken_over(tmp_path):
+    async with two(tmp_path) as (one, other):
+        saga_id = saga_of(other)
+        await other.begin(saga_id)
+        await other.transport.next(0)
+        for task in list(other.engine._tasks):  # As if killed: nothing is released.
+            task.cancel()
+        again = await one.transport.next(0)
+        assert (again.saga_id, again.attempt, again.resend) == (saga_id, 1, 1)
+        one.answer(again, done())
+        one.answer(await one.transport.next(1), done())
+        assert (await one.until(saga_id, over)).state is SagaState.COMPLETED
+        await one.check(saga_id)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x01", b"\x93\xa6cancel\x01\x02", b"\x91\xa4what"])
+def test_what_is_no_letter_is_refused(body):
+    with pytest.raises(UnreadableLetter):
+        read_letter(body)
+
+
+def test_only_what_is_certain_is_for_the_post():
+    from swit_saga_server.core.inputs import Answered, Cancel, Kind
+
+    for letter in (
+        Cancel("why"),
+        Answered(Kind.EXECUTE, 1, 2, done()),
+        Answered(Kind.COMPENSATE, 0, 1, no()),
+    ):
+        assert read_letter(pack_letter(letter)) == letter
+    with pytest.raises(TypeError):
+        pack_letter(Answered(Kind.EXECUTE, 1, 2, lost()))
+
+
+def test_a_reply_carries_the_refusal():
+    open_reply(pack_reply(None))
+    with pytest.raises(SagaAlreadyFinished, match="over") as refused:
+        open_reply(pack_reply(SagaAlreadyFinished("it is over", saga_id="s")))
+    assert refused.value.fields == {"saga_id": "s"}
