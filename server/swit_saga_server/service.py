@@ -7,6 +7,8 @@ engine's and the machine's.
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
+from cachetools import LRUCache
+
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import (
     CoordinatorUnavailable,
@@ -30,6 +32,7 @@ from swit_saga_server.store.codec import pack_definition
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage, StoredDefinition, partition_of
 from swit_saga_server.store.digest import digest
 
+DEFINITIONS_KEPT = 1_000
 HISTORY_PAGE = 500
 
 
@@ -80,7 +83,8 @@ class SagaService:
         self._store = engine.store
         self._defaults = defaults
         self._limits = limits
-        self._definitions: dict[tuple[str, int, str], StoredDefinition] = {}
+        self._definitions: LRUCache[tuple[str, int, str], StoredDefinition] = LRUCache(DEFINITIONS_KEPT)
+        self._known_rewinds = 0
 
     # ---- sagas ---------------------------------------------------------------------------------------------------
 
@@ -362,6 +366,9 @@ class SagaService:
         if request.definition_id or request.definition_version:
             raise InvalidRequest((Violation("definition", "give a definition_id or an inline definition, not both"),))
         inline, key = request.definition, (request.definition.id, 0, digest(request.definition))
+        if self._known_rewinds != self._engine.counters.rewinds:
+            self._known_rewinds = self._engine.counters.rewinds
+            self._definitions.clear()  # A store that went back may have lost what it was given.
         if key not in self._definitions:
             self.validate(inline)
             now = self._engine.around.clock.now()

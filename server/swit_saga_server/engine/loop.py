@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
+from cachetools import LRUCache
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.effects import Command, effects
@@ -75,6 +76,7 @@ log = structlog.get_logger(__name__)
 
 RESUBMIT_FIRST_S, RESUBMIT_MAX_S = 0.05, 1.0
 PAGE = 1_000
+DEFINITIONS_KEPT = 1_000
 
 T = TypeVar("T")
 
@@ -128,7 +130,7 @@ class Engine:
         self._inbox: deque[Item] = deque()
         self._ready: dict[str, Entry] = {}
         self._to_load: dict[str, Entry] = {}
-        self._definitions: dict[tuple[str, int, str], Definition] = {}
+        self._definitions: LRUCache[tuple[str, int, str], Definition] = LRUCache(DEFINITIONS_KEPT)
         self._outbox: list[ParticipantCommand] = []
         self._ahead: dict[str, int] = {}
         self._turn = asyncio.Event()
@@ -579,16 +581,18 @@ class Engine:
             item.answer.set_result((saga, created))
 
     def _turn_away(self, item: Item, error: SwitSagaError | NotHeld) -> None:
-        """It did not happen here. A caller hears so; an inbox entry stays where it is, for whoever holds the partition;
-        a certain answer of a participant is sent on to them.
-        """
+        """It did not happen here. A caller hears so; an inbox entry stays where it is, for whoever holds the saga."""
         self._letters.done(item.entry_id)
         if item.answer is not None:
             if not item.answer.done():
                 item.answer.set_exception(error)
-        elif isinstance(error, NotHeld) and not item.entry_id and self._sending:
-            if isinstance(item.given, Answered) and not isinstance(item.given.answer, Unknown):
-                self._spawn(self._foreign.send_on(item.saga_id, item.given))
+        elif isinstance(error, NotHeld) and not item.entry_id:
+            self._send_on(item.saga_id, item.given)
+
+    def _send_on(self, saga_id: str, given: Input | Begin) -> None:
+        """A certain answer of a participant counts, whoever holds the saga now."""
+        if isinstance(given, Answered) and not isinstance(given.answer, Unknown) and self._sending:
+            self._spawn(self._foreign.send_on(saga_id, given))
 
     # ---- loading ---------------------------------------------------------------------------------------------------
 
