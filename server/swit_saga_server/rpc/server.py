@@ -40,8 +40,10 @@ class Server:
         self._runtime = runtime
         self._health = health.aio.HealthServicer()
         self._names = [s.full_name for s in SERVICES]
-        # Not for streams: it takes only generators, and a generator cannot tell that its reader does not read.
-        spans = aio_server_interceptor(filter_=filters.negate(filters.method_name("WatchSaga")))
+        # Not for streams: it takes only generators, and a generator cannot tell that its reader does not read. The
+        # health service's Watch is none either; and probes are not worth a span.
+        untraced = filters.any_of(filters.method_name("WatchSaga"), filters.health_check())
+        spans = aio_server_interceptor(filter_=filters.negate(untraced))
         self._server = grpc.aio.server(interceptors=[spans], options=self._options())
         handlers = {
             "CoordinatorService": CoordinatorHandlers(runtime.service),
