@@ -6,6 +6,7 @@ An option that does nothing yet is refused with a plain message, never ignored: 
 import os
 import socket
 from collections.abc import Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,6 +86,13 @@ class RetryConfig(Section):
         return RetryPolicy(**self.model_dump())
 
 
+class CompensationRetryConfig(RetryConfig):
+    """The same with more patience, see ``core.retry.DEFAULT_COMPENSATION_RETRY``; also where only a part is given."""
+
+    max_delay: Duration = 60 * SECOND
+    max_attempts: int = Field(default=20, ge=1)
+
+
 class CacheConfig(Section):
     """The seed's CacheConfig, see ``engine.options.CacheOptions``."""
 
@@ -102,9 +110,7 @@ class CoordinatorConfig(Section):
     default_timeout: Duration = 30 * MINUTE
     step_timeout: Duration = 30 * SECOND
     default_retry_policy: RetryConfig = RetryConfig()
-    default_compensation_retry_policy: RetryConfig = RetryConfig.model_validate(
-        {"max_delay": "60s", "max_attempts": 20}
-    )
+    default_compensation_retry_policy: CompensationRetryConfig = CompensationRetryConfig()
     max_payload_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
     max_definition_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
     cache: CacheConfig = CacheConfig()
@@ -277,8 +283,28 @@ def _explain(invalid: ValidationError, path: str | Path | None) -> str:
     for e in invalid.errors():
         where = ".".join(str(part) for part in e["loc"])
         message = e["msg"].removeprefix("Value error, ")
+        if e["type"] == "extra_forbidden":
+            message = _unknown(tuple(map(str, e["loc"])))
         shown = (
             "" if isinstance(e["input"], Mapping | BaseModel) or e["type"] == "missing" else f" (it is {e['input']!r})"
         )
         lines.append(f"{where}: {message}{shown}" if where else message)
     return f"{path or 'configuration'}: " + "\n  ".join(lines)
+
+
+def _unknown(path: tuple[str, ...]) -> str:
+    """What to say of a key that there is not."""
+    model: type[BaseModel] = SagaConfig
+    for name in path[:-1]:
+        # Of what lies below a participant's name only the participant itself is a section.
+        inner = ParticipantConfig if model is SagaConfig and path[0] == "participants" else None
+        found = model.model_fields.get(name)
+        kind = inner or (found.annotation if found else None)
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return "there is no such option"
+        model = kind
+        if inner is not None:
+            break
+    near = get_close_matches(path[-1], model.model_fields, n=1)
+    known = f"did you mean {near[0]}?" if near else f"known are {', '.join(model.model_fields)}"
+    return f"there is no such option; {known}"

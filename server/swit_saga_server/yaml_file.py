@@ -22,10 +22,16 @@ class _Loader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise YamlError(f"a key must be a plain value, not a list or a mapping{_at(key_node.start_mark)}")
             if key in seen:
                 raise YamlError(f"the key {key!r} comes twice{_at(key_node.start_mark)}")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: Any) -> int:
+        """``010`` is ten, not octal."""
+        return int(self.construct_scalar(node))
 
 
 def _resolvers() -> dict[str, list[tuple[str, Any]]]:
@@ -46,6 +52,7 @@ def _resolvers() -> dict[str, list[tuple[str, Any]]]:
 
 
 _Loader.yaml_implicit_resolvers = _resolvers()
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def load_yaml(text: str) -> Any:
