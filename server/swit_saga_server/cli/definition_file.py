@@ -30,18 +30,20 @@ def read_definitions(text: str, name: str) -> list[SagaDefinition]:
     items = document["definitions"] if set(document) == {"definitions"} else [document]
     if not isinstance(items, list):
         raise ValueError(f"{name}: 'definitions' must be a list")
-    return [_read(item, f"{name}: definitions[{i}]" if len(items) > 1 else name) for i, item in enumerate(items)]
+    if len(items) == 1:
+        return [_read(items[0], name, ": ")]
+    return [_read(item, f"{name}: definitions[{i}]", ".") for i, item in enumerate(items)]
 
 
-def _read(item: Any, where: str) -> SagaDefinition:
+def _read(item: Any, where: str, joint: str) -> SagaDefinition:
     try:
-        return ParseDict(_convert(item, SagaDefinition.DESCRIPTOR, where), SagaDefinition())
+        return ParseDict(_convert(item, SagaDefinition.DESCRIPTOR, where, joint), SagaDefinition())
     except ParseError as error:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _convert(value: Any, message: Descriptor, where: str) -> Any:
-    """YAML's values as protobuf's JSON has them."""
+def _convert(value: Any, message: Descriptor, where: str, joint: str = ".") -> Any:
+    """YAML's values as protobuf's JSON has them; ``joint`` stands between ``where`` and a field's name in messages."""
     if message.full_name == "google.protobuf.Struct":
         return value
     if message.full_name == "google.protobuf.Duration":
@@ -57,7 +59,7 @@ def _convert(value: Any, message: Descriptor, where: str) -> Any:
         if field is None:
             known = ", ".join(f.name for f in message.fields)
             raise ValueError(f"{where}: there is no {key!r}; known are {known}")
-        at = f"{where}.{key}"
+        at = f"{where}{joint}{key}"
         if field.is_repeated and isinstance(item, list):
             made[key] = [_field(one, field, f"{at}[{i}]") for i, one in enumerate(item)]
         else:

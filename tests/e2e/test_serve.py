@@ -1,0 +1,119 @@
+"""``serve`` and ``dev`` as processes: they say where they are, serve, and leave cleanly on a signal."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swit_saga import AsyncSagaClient, Participant, Saga, Step, StepContext, fixed
+
+pytestmark = pytest.mark.e2e
+RETRY = fixed("50ms", max_attempts=3)
+
+
+@dataclass
+class Running:
+    """A coordinator's process."""
+
+    process: asyncio.subprocess.Process
+    address: str
+
+    async def end(self, number: signal.Signals) -> str:
+        """Send a signal, see it end well, and get its log."""
+        self.process.send_signal(number)
+        async with asyncio.timeout(15):
+            _, log = await self.process.communicate()
+        assert self.process.returncode == 0, log.decode()
+        return log.decode()
+
+
+@asynccontextmanager
+async def _run(folder: Path, *words: str) -> AsyncIterator[Running]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "swit_saga",
+        *words,
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(15):
+            said = (await process.stdout.readline()).decode()
+        assert said.startswith("listening on port "), said
+        yield Running(process, f"127.0.0.1:{int(said.split()[-1])}")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+def _shop(calls: list[str]) -> Participant:
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    async def reserve(order: Any, step: StepContext) -> dict[str, Any]:
+        calls.append("reserve")
+        if order.get("flaky") and step.attempt == 1:
+            raise RuntimeError("flaky")
+        return {"held": True}
+
+    @reserve.compensate
+    async def release(order: Any, output: Any, step: StepContext) -> None:
+        calls.append("release")
+
+    return shop
+
+
+ORDER = Saga("order", [Step("reserve", "shop", timeout="5s")], retry=RETRY)
+PATIENT = Saga("patient", [Step("reserve", "shop", timeout="5s", delay="3s")], retry=RETRY)
+
+
+async def test_serve_from_a_file_and_again_after_sigterm(tmp_path):
+    calls: list[str] = []
+    async with _shop(calls).serve("127.0.0.1:0") as shop:
+        (tmp_path / "saga.yaml").write_text(
+            f"storage: {{connection: s.db}}\nserver: {{listen: '127.0.0.1:0', drain_timeout: 100ms}}\n"
+            f"participants: {{shop: {{address: '127.0.0.1:{shop.port}'}}}}\n"
+        )
+        async with _run(tmp_path, "serve", "--config", "saga.yaml") as first:
+            async with AsyncSagaClient(first.address) as sagas:
+                assert (await (await sagas.start(ORDER, {}, saga_id="o-1")).wait()).state == "completed"
+                await sagas.start(PATIENT, {}, saga_id="o-2")
+            log = [json.loads(line) for line in (await first.end(signal.SIGTERM)).splitlines()]
+        assert {"serving", "draining"} <= {line["event"] for line in log}
+        async with (
+            _run(tmp_path, "serve", "--config", "saga.yaml") as second,
+            AsyncSagaClient(second.address) as sagas,
+        ):
+            assert (await sagas.get("o-1")).state == "completed", "it was durable"
+            assert (await sagas.wait("o-2")).state == "completed", "the drain left it; the next life resumes it"
+            await second.end(signal.SIGINT)
+    assert calls == ["reserve", "reserve"]
+
+
+async def test_dev_explains_what_is_in_doubt_and_leaves_nothing(tmp_path):
+    calls: list[str] = []
+    async with _shop(calls).serve("127.0.0.1:0") as shop:
+        words = ("dev", "--listen", "127.0.0.1:0", "--participant", f"shop=127.0.0.1:{shop.port}")
+        async with _run(tmp_path, *words) as dev:
+            assert len(list(tmp_path.glob("swit-saga-*"))) == 1
+            async with AsyncSagaClient(dev.address) as sagas:
+                assert (await (await sagas.start(ORDER, {"flaky": True})).wait()).state == "completed"
+            log = await dev.end(signal.SIGTERM)
+    assert "step_in_doubt" in log
+    assert "the step is taken as 'unknown' and asked again with the same key" in log
+    assert "Raise Reject(...)" in log
+    assert not list(tmp_path.iterdir())
+    assert calls == ["reserve", "reserve"]
