@@ -50,7 +50,7 @@ TAKEN: list[tuple[Callable[[], Any], Callable[[Any], Any], str]] = [
 ]
 """Each message as small as it may be, its way into the core, and where it stands in what is sent."""
 CASES = [
-    pytest.param(make, read, prefix, field, id=f"{field.containing_type.name}.{field.name}")
+    pytest.param(make, read, prefix, field, id=f"{make().DESCRIPTOR.name}.{field.name}")
     for make, read, prefix in TAKEN
     for field in make().DESCRIPTOR.fields
 ]
@@ -62,7 +62,7 @@ def test_a_field_is_converted_refused_or_output_only(
 ):
     message = make()
     set_field(message, field)
-    owner = field.containing_type.name
+    owner = message.DESCRIPTOR.name
     if field.name in FIELDS.get(owner, {}):
         for value in FIELDS[owner][field.name] or [None]:
             if value is not None:
@@ -80,7 +80,7 @@ def test_a_field_is_converted_refused_or_output_only(
 
 
 def test_the_lists_name_what_exists():
-    known = {f.containing_type.name: set(f.containing_type.fields_by_name) for _, _, _, f in (c.values for c in CASES)}
+    known = {d.name: set(d.fields_by_name) for d in (make().DESCRIPTOR for make, _, _ in TAKEN)}
     for listed in (FIELDS, OUTPUT_ONLY):
         for message, fields in listed.items():
             assert set(fields) <= known[message]
