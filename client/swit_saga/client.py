@@ -13,7 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from swit_saga.calls import FIRST_WAIT_S, MAX_WAIT_S, call, is_passing
 from swit_saga.definition import Saga
 from swit_saga.durations import DurationLike, parse_duration
-from swit_saga.errors import CallError, UnavailableError, from_rpc_error
+from swit_saga.errors import CallError, TimedOutError, UnavailableError, from_rpc_error
 from swit_saga.handle import SagaHandle
 from swit_saga.ids import new_saga_id
 from swit_saga.payload import Codecs
@@ -38,6 +38,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 )
 WAIT_SLICE_S = 60.0
 HEARTBEAT_S = 15.0
+ANSWER_S = 5.0
+"""What a wait may take longer than it was told to, to reach the coordinator and back."""
 
 
 class Stubs(Protocol):
@@ -305,6 +307,7 @@ class AsyncSagaClient:
 
         Raises:
             NotFoundError: There is no such saga.
+            UnavailableError, TimedOutError: The coordinator could not be asked, at the latest 5 s after ``timeout``.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + parse_duration(timeout).total_seconds() if timeout is not None else None
@@ -317,9 +320,9 @@ class AsyncSagaClient:
             )
             try:
                 response = await self._call(
-                    self._services.coordinator.WaitSaga, request, timeout_s=left_s + self._timeout_s
+                    self._services.coordinator.WaitSaga, request, timeout_s=left_s + min(self._timeout_s, ANSWER_S)
                 )
-            except UnavailableError:
+            except (UnavailableError, TimedOutError):
                 if until is not None and loop.time() >= until:
                     raise
                 continue

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from fractions import Fraction
 from typing import TypeAlias
 
 DurationLike: TypeAlias = str | timedelta
@@ -28,12 +29,15 @@ def parse_duration(value: DurationLike) -> timedelta:
     units = [p.group(2) for p in parts]
     if sorted(units, key=list(_UNITS).index) != units or len(set(units)) != len(units):
         raise ValueError(f"{value!r} is not a duration; write each unit once, the largest first, for example '1m30s'")
-    return timedelta(microseconds=round(sum(float(p.group(1)) * _UNITS[p.group(2)] for p in parts)))
+    try:
+        return timedelta(microseconds=round(sum(Fraction(p.group(1)) * _UNITS[p.group(2)] for p in parts)))
+    except OverflowError as endless:
+        raise ValueError(f"{value!r} is too long; the longest is {timedelta.max.days}d") from endless
 
 
 def format_duration(value: timedelta) -> str:
     """The shortest exact way to write it, such as ``1m30s``."""
-    left = round(value.total_seconds() * 1_000_000)
+    left = value // timedelta(microseconds=1)
     parts = []
     for unit, size in _UNITS.items():
         count, left = divmod(left, size)

@@ -147,6 +147,7 @@ _BY_CODE = {
     grpc.StatusCode.UNIMPLEMENTED: UnsupportedError,
     grpc.StatusCode.DEADLINE_EXCEEDED: TimedOutError,
 }
+DOMAIN = "swit-saga"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -157,7 +158,8 @@ def from_status(status: status_pb2.Status) -> CallError:
         for message in (info, bad, retry):
             detail.Unpack(message)
     code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
-    kind = _BY_REASON.get(info.reason) or _BY_CODE.get(code, CallError)
+    # Another service's reason, such as a gateway's, may be spelt the same and mean something else.
+    kind = (_BY_REASON.get(info.reason) if info.domain == DOMAIN else None) or _BY_CODE.get(code, CallError)
     return kind(
         status.message,
         code=code,

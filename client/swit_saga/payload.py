@@ -5,15 +5,15 @@ The coordinator never looks inside a payload, so the same codecs must be in use 
 and read.
 """
 
-import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
 from swit_saga.errors import CodecError
+from swit_saga.typed import from_plain, required, to_plain, type_name
 from swit_saga.v1.payload_pb2 import Payload as Payload
 
 JSON = "application/json"
@@ -75,7 +75,7 @@ class ProtobufCodec:
         name = payload.content_type.partition("type=")[2].strip()
         if kind is None or not (isinstance(kind, type) and issubclass(kind, Message)):
             if kind is not None and kind is not Any:
-                raise CodecError(f"a protobuf message {name!r} cannot be read as {_name(kind)}")
+                raise CodecError(f"a protobuf message {name!r} cannot be read as {type_name(kind)}")
             try:
                 kind = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))
             except KeyError as unknown:
@@ -89,7 +89,7 @@ class ProtobufCodec:
 
 
 class JsonCodec:
-    """Everything else: plain JSON values, dataclasses, pydantic models, strings and bytes."""
+    """Everything else: plain JSON values, dataclasses, pydantic models, strings and bytes; see ``swit_saga.typed``."""
 
     def encode(self, value: Any) -> Payload | None:
         """See ``Codec``. Keys are sorted, so that equal values are equal bytes."""
@@ -98,7 +98,7 @@ class JsonCodec:
         if isinstance(value, bytes | bytearray | memoryview):
             return Payload(content_type=BYTES, binary=bytes(value))
         try:
-            text = json.dumps(value, default=_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+            text = json.dumps(value, default=to_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         except (TypeError, ValueError) as unwritable:
             raise CodecError(f"{type(value).__name__} cannot be written as JSON: {unwritable}") from unwritable
         return Payload(content_type=JSON, text=text)
@@ -117,13 +117,16 @@ class JsonCodec:
         if content == BYTES:
             value: Any = data
         elif content == "text/plain":
-            value = data.decode() if isinstance(data, bytes) else data
+            try:
+                value = data.decode() if isinstance(data, bytes) else data
+            except UnicodeDecodeError as unreadable:
+                raise CodecError(f"not UTF-8 text: {unreadable}") from unreadable
         else:
             try:
                 value = json.loads(data)
             except ValueError as unreadable:
                 raise CodecError(f"not JSON: {unreadable}") from unreadable
-        return _as(value, kind)
+        return from_plain(value, kind)
 
 
 class Codecs:
@@ -163,70 +166,14 @@ class Codecs:
         """
         if payload is None or not payload.content_type:
             return None
-        kind = _required(kind)
+        optional, kind = required(kind) is not kind, required(kind)
         if kind is Payload:
             return payload
         for hook in reversed(self._hooks):
             payload = hook.unwrap(payload)
+        if optional and payload.content_type.split(";")[0].strip() == JSON and payload.text.strip() == "null":
+            return None
         for codec in self._codecs:
             if codec.takes(payload.content_type):
                 return codec.decode(payload, kind)
         raise CodecError(f"no codec reads {payload.content_type!r}")
-
-
-def _required(kind: Any) -> Any:
-    """``Order`` for ``Order | None``: there is a value to be read."""
-    arguments = getattr(kind, "__args__", ())
-    some = [a for a in arguments if a is not type(None)]
-    return some[0] if type(None) in arguments and len(some) == 1 else kind
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    dump = getattr(value, "model_dump", None)
-    if callable(dump):
-        return dump(mode="json")
-    raise TypeError(f"{type(value).__name__} is not a JSON value, dataclass, pydantic model or protobuf message")
-
-
-def _as(value: Any, kind: Any) -> Any:
-    if kind is None or kind is Any or kind is object or (value is None and _required(kind) is not kind):
-        return value
-    kind = _required(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _as_dataclass(value, kind)
-    validate = getattr(kind, "model_validate", None)
-    if callable(validate):
-        try:
-            return validate(value)
-        except ValueError as invalid:
-            raise CodecError(f"not a {_name(kind)}: {invalid}") from invalid
-    origin = getattr(kind, "__origin__", kind)
-    if origin is list and isinstance(value, list):
-        inner = getattr(kind, "__args__", (None,))[0]
-        return [_as(item, inner) for item in value]
-    if origin is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(origin, type):
-        if not isinstance(value, origin) or (isinstance(value, bool) and origin is int):
-            raise CodecError(f"expected {_name(kind)}, got {type(value).__name__}")
-        return value
-    return value
-
-
-def _as_dataclass(value: Any, kind: type) -> Any:
-    if not isinstance(value, dict):
-        raise CodecError(f"expected {_name(kind)}, got {type(value).__name__}")
-    hints = get_type_hints(kind)
-    known = {f.name for f in dataclasses.fields(kind)}
-    # Fields the reader does not know are left out, so that writers can add some first.
-    given = {name: _as(item, hints.get(name)) for name, item in value.items() if name in known}
-    try:
-        return kind(**given)
-    except TypeError as missing:
-        raise CodecError(f"not a {_name(kind)}: {missing}") from missing
-
-
-def _name(kind: Any) -> str:
-    return getattr(kind, "__name__", str(kind))

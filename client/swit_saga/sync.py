@@ -26,7 +26,11 @@ class SagaClient:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="swit-saga", daemon=True)
         self._thread.start()
-        self._client = self._run(self._make(target, options))
+        try:
+            self._client = self._run(self._make(target, options))
+        except BaseException:
+            self._end_loop()
+            raise
 
     @staticmethod
     async def _make(target: str, options: dict[str, Any]) -> AsyncSagaClient:
@@ -41,12 +45,22 @@ class SagaClient:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection and the thread. Safe to call twice."""
+        """Let go of the connection and the thread. Safe to call twice; calls other threads are in are cancelled."""
         if not self._loop.is_closed():
-            self._run(self._client.close())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+            self._run(self._let_go())
+            self._end_loop()
+
+    async def _let_go(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._client.close()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def register(self, saga: Saga | definition_pb2.SagaDefinition) -> int:
         """See ``AsyncSagaClient.register``."""

@@ -21,7 +21,7 @@ class Reject(Exception):
         Args:
             code: Stable UPPER_SNAKE code, such as ``OUT_OF_STOCK``.
             message: For a person.
-            details: JSON-like values for the saga's record.
+            details: Values for the saga's record; what is not JSON-like is written as text.
             type: The class of error: ``business``, ``validation``, ``data`` or another of the eight.
 
         Raises:
@@ -37,8 +37,21 @@ class Reject(Exception):
         """As it is sent."""
         made = error_pb2.SagaError(code=self.code, message=self.message, type=self.type)
         if self.details:
-            made.details.update(self.details)
+            made.details.update({str(key): _json_like(value) for key, value in self.details.items()})
         return made
+
+
+def _json_like(value: Any) -> Any:
+    """An unwritable detail must not turn the certain answer into an ordinary exception, that is, into *unknown*."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {str(key): _json_like(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_json_like(item) for item in value]
+        case _:
+            return str(value)
 
 
 class StepContext:

@@ -50,8 +50,15 @@ class Call:
         arguments = [context if name is None else next(given) for name in self._names]
         if self.is_async:
             return await self.function(*arguments)
-        work = functools.partial(contextvars.copy_context().run, self.function, *arguments)
+        work = functools.partial(contextvars.copy_context().run, self._in_thread, arguments)
         return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+    def _in_thread(self, arguments: list[Any]) -> Any:
+        try:
+            return self.function(*arguments)
+        except StopIteration as ended:
+            # A future cannot hold it (PEP 479): its waiter would never be woken.
+            raise RuntimeError("the handler raised StopIteration") from ended
 
 
 class StepHandler(Generic[P, R]):

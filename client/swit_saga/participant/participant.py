@@ -32,6 +32,10 @@ class TooLate(Exception):
     """The command came after its not-after time; nothing was started. Means *unknown* to the coordinator."""
 
 
+class HandlerCancelled(Exception):
+    """The handler was cancelled from within; how far it came is not known. Means *unknown* to the coordinator."""
+
+
 class Participant:
     """A participant: its name, as definitions use it, and its steps."""
 
@@ -47,7 +51,7 @@ class Participant:
         self._codecs = codecs or Codecs()
         self._handlers: dict[str, StepHandler[Any, Any]] = {}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"participant-{name}")
-        self._running: dict[str, asyncio.Task[Answer]] = {}
+        self._running: dict[object, asyncio.Task[Answer]] = {}
 
     @property
     def actions(self) -> frozenset[str]:
@@ -105,18 +109,31 @@ class Participant:
         if handler is None:
             known = ", ".join(sorted(self._handlers)) or "none"
             return _rejected("UNKNOWN_ACTION", f"{self.name!r} has no action {command.action!r}; known: {known}")
-        running = self._running.get(command.idempotency_key)
+        # Only a coordinator's commands carry a key; those made by hand without one are nobody's duplicates.
+        key: object = command.idempotency_key or object()
+        running = self._running.get(key)
         if running is None:
             not_after = command.not_after.ToNanoseconds()
             if not_after and time.time_ns() > not_after:
                 raise TooLate(f"came after its not-after time, {command.not_after.ToJsonString()}; nothing was started")
             running = asyncio.ensure_future(work(request, handler))
-            self._running[command.idempotency_key] = running
-            running.add_done_callback(lambda done: self._ended(command.idempotency_key, done))
-        # A caller that goes away must not stop the handler half-way: its effect would be torn.
-        return await asyncio.shield(running)
+            self._running[key] = running
+            running.add_done_callback(lambda done: self._ended(key, done))
+        try:
+            # A caller that goes away must not stop the handler half-way: its effect would be torn.
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if running.cancelled() and not (caller and caller.cancelling()):
+                raise HandlerCancelled(f"the handler of {command.action!r} was cancelled from within") from None
+            raise
 
-    def _ended(self, key: str, done: "asyncio.Task[Answer]") -> None:
+    async def drained(self, within_s: float) -> None:
+        """Return when no handler runs, those included whose caller has gone, or after ``within_s`` seconds."""
+        if self._running:
+            await asyncio.wait(list(self._running.values()), timeout=within_s)
+
+    def _ended(self, key: object, done: "asyncio.Task[Answer]") -> None:
         del self._running[key]
         if not done.cancelled():
             done.exception()  # Looked at, so that it is not logged as never retrieved when its waiter has left.

@@ -95,7 +95,9 @@ async def serve(participant: "Participant", listen: str) -> AsyncIterator[Servin
     try:
         yield Serving(server, port)
     finally:
+        stop_by = asyncio.get_running_loop().time() + DRAIN_S
         await server.stop(DRAIN_S)
+        await participant.drained(max(stop_by - asyncio.get_running_loop().time(), 0.0))
 
 
 def run(participant: "Participant", listen: str) -> None:
