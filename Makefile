@@ -11,7 +11,8 @@ setup: ## Make .venv with everything needed (python3 and pip are enough)
 demo: setup ## Watch real sagas run, fail, compensate and survive a crash
 	@.venv/bin/python -m examples.order_saga.demo
 
-test: setup ## Run every test
+test: setup ## Run every test (installs redis-server with apt if there is none)
+	@scripts/servers
 	@.venv/bin/python -m pytest
 
 lint: setup ## Lint, types and import rules

@@ -280,7 +280,7 @@ class StateStorage(Protocol):
 
         Raises:
             ValueError: A write breaks a rule of ``Write``, or a saga stands in the round twice: a bug of the caller.
-                Nothing of the round was applied.
+                Nothing of that write's partition was applied. All may be submitted again, each by itself.
         """
         ...
 

@@ -1,0 +1,1 @@
+"""State in Redis: for production, shared by any number of coordinators."""

@@ -1,0 +1,248 @@
+"""Reaching Redis: standalone, by Sentinel or a Cluster; scripts; what an error means.
+
+redis-py retries by itself unless told not to, and a repeated write is a second write: every retry here is ours.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+)
+
+from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+
+SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+_PASSING = ("OOM", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN", "BUSY")
+"""Beginnings of error replies that say nothing about the command: the server cannot take it now."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisOptions:
+    """How to reach Redis.
+
+    Attributes:
+        url: ``redis://[user:password@]host:port/db``, ``rediss://`` for TLS;
+            ``redis+sentinel://host:port,host:port/service/db``; ``redis+cluster://host:port,host:port``.
+        timeout_s: For connecting and for each command.
+        pool_size: Connections at most.
+        protocol: RESP version.
+        ca_file, cert_file, key_file: For TLS; empty uses the system's authorities and no client certificate.
+    """
+
+    url: str = "redis://127.0.0.1:6379/0"
+    timeout_s: float = 5.0
+    pool_size: int = 16
+    protocol: int = 3
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+class Script:
+    """A Lua script, run by its digest and sent in full when the server does not have it (any more)."""
+
+    def __init__(self, name: str) -> None:
+        """Read ``name``.lua from beside this file."""
+        self._text = files("swit_saga_server.store.redis").joinpath(f"{name}.lua").read_text()
+        self.use_header(with_header=True)
+
+    def use_header(self, *, with_header: bool) -> None:
+        """Since 7.0 a header makes Redis refuse the script when memory is full; before, it is a syntax error."""
+        self.text = f"#!lua\n{self._text}" if with_header else self._text
+        self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+class RedisConnection:
+    """One or more connections to one Redis, and the meaning of its errors."""
+
+    def __init__(self, options: RedisOptions) -> None:
+        """Say how; nothing is connected yet.
+
+        Raises:
+            ValueError: The URL is not one of those in ``RedisOptions``.
+        """
+        self.options = options
+        self._parts = urlsplit(options.url)
+        if self._parts.scheme not in SCHEMES:
+            raise ValueError(f"{options.url!r}: the scheme must be one of {', '.join(SCHEMES)}")
+        self.is_cluster = self._parts.scheme.endswith("+cluster")
+        self._client: Any = None
+        # redis-py's pools refuse instead of waiting when all connections are taken.
+        self._room = asyncio.Semaphore(options.pool_size)
+
+    @property
+    def client(self) -> Any:
+        """The redis-py client.
+
+        Raises:
+            StoreUnavailable: It is not open.
+        """
+        if self._client is None:
+            raise StoreUnavailable("the store is not open")
+        return self._client
+
+    async def open(self) -> None:
+        """Make the client. Connections are made when first needed."""
+        if self._client is None:
+            self._client = self._make(self.options.timeout_s)
+
+    async def close(self) -> None:
+        """Close all connections. Safe to call twice, and before ``open``."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def do(self, call: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        """Call the client; once.
+
+        Raises:
+            StoreUnavailable: It could not be reached, or could not take this now; whether it did is unknown.
+        """
+        client = self.client
+        try:
+            async with self._room:
+                return await call(client)
+        except (TimeoutError, RedisError, OSError) as error:
+            raise meaning(error) from error
+
+    async def run(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
+        """Run a script; once. The keys say which node.
+
+        Raises:
+            StoreUnavailable: As ``do``.
+        """
+
+        async def evaluate(client: Any) -> Any:
+            try:
+                return await client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return await client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
+
+        return await self.do(evaluate)
+
+    async def pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Several commands in one round trip (per node), not atomic.
+
+        Raises:
+            StoreUnavailable: As ``do``.
+        """
+        if not commands:
+            return []
+
+        async def execute(client: Any) -> list[Any]:
+            pipe = client.pipeline(transaction=False) if not self.is_cluster else client.pipeline()
+            for command in commands:
+                pipe.execute_command(*command)
+            found: list[Any] = await pipe.execute()
+            return found
+
+        return await self.do(execute)
+
+    @asynccontextmanager
+    async def messages(self, channel: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Messages published on ``channel``, over a connection of their own without a time limit.
+
+        Raises:
+            StoreUnavailable: The connection is lost; what was published meanwhile is, too.
+        """
+        client = self._make_listener()
+        try:
+            pubsub = client.pubsub()
+            await pubsub.subscribe(channel)
+
+            async def each() -> AsyncIterator[bytes]:
+                async for message in pubsub.listen():
+                    if message["type"] == "message":
+                        yield message["data"]
+
+            yield each()
+        except (TimeoutError, RedisError, OSError) as error:
+            raise meaning(error) from error
+        finally:
+            await client.aclose()
+
+    def _make_listener(self) -> Any:
+        if not self.is_cluster:
+            return self._make(None)
+        # What is published reaches every node of a Cluster: any will do.
+        node = self.client.get_random_node()
+        return Redis(host=node.host, port=node.port, **self._common(None))
+
+    def _make(self, timeout_s: float | None) -> Any:
+        parts, options = self._parts, self.options
+        common = self._common(timeout_s)
+        if self.is_cluster:
+            nodes = [ClusterNode(host, port) for host, port in self._hosts(6379)]
+            return RedisCluster(startup_nodes=nodes)
+        path = [unquote(p) for p in parts.path.split("/") if p]
+        if parts.scheme.endswith("+sentinel"):
+            if not path:
+                raise ValueError(f"{options.url!r}: name the service: redis+sentinel://host:port/service")
+            sentinels = Sentinel(  # type: ignore[no-untyped-call]
+                self._hosts(26379),
+                sentinel_kwargs={"socket_timeout": options.timeout_s, **_credentials(parts.query)},
+            )
+            db = int(path[1]) if len(path) > 1 else 0
+            return sentinels.master_for(path[0], db=db)
+        ((host, port),) = self._hosts(6379)
+        db = int(path[0]) if path else 0
+        return Redis(host=host, port=port, db=db, **common)
+
+    def _common(self, timeout_s: float | None) -> dict[str, Any]:
+        parts, options = self._parts, self.options
+        common: dict[str, Any] = {
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": options.timeout_s,
+            "protocol": options.protocol,
+            "username": unquote(parts.username) if parts.username else None,
+            "password": unquote(parts.password) if parts.password else None,
+        }
+        if parts.scheme.startswith("rediss"):
+            common |= {
+                "ssl": True,
+                "ssl_ca_certs": options.ca_file or None,
+                "ssl_certfile": options.cert_file or None,
+                "ssl_keyfile": options.key_file or None,
+            }
+        return common
+
+    def _hosts(self, default_port: int) -> list[tuple[str, int]]:
+        hosts = []
+        for item in self._parts.netloc.rpartition("@")[2].split(","):
+            host, colon, port = item.rpartition(":")
+            hosts.append((host.strip("[]"), int(port)) if colon else (item, default_port))
+        return hosts
+
+
+def _credentials(query: str) -> dict[str, str]:
+    """Of the sentinels themselves: ``?sentinel_username=...&sentinel_password=...``."""
+    found = parse_qs(query)
+    return {k: found[f"sentinel_{k}"][0] for k in ("username", "password") if f"sentinel_{k}" in found}
+
+
+def meaning(error: Exception) -> Exception:
+    """What an error of redis-py means to the caller: most say only that Redis cannot be reached now."""
+    if isinstance(error, AuthenticationError | NoPermissionError):
+        return StoreRefused(f"Redis does not let us: {error}")
+    if isinstance(error, ResponseError) and not str(error).startswith(_PASSING):
+        return error  # A bug of ours: not to be tried again for ever.
+    return StoreUnavailable(f"Redis: {type(error).__name__}: {error}")

@@ -1,0 +1,55 @@
+"""A write as the round script takes it (see ``round.lua``)."""
+
+from typing import Any
+
+import msgpack
+
+from swit_saga_server.core.model import SagaState
+from swit_saga_server.store import codec
+from swit_saga_server.store.contract import Lease, Write
+
+
+def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
+    """The write, ready to be sent; with no lease it is fenced, or a create."""
+    saga = write.saga
+    steps: list[Any] = []
+    for i in write.changed_steps:
+        steps += (f"s{i}", codec.pack_step(saga.steps[i]))
+    answers: list[Any] = []
+    for a in write.answers:
+        answers += (a.entry_id, a.answer)
+    # A failed saga is exempt from cleanup until it is resolved (invariant 16).
+    ended = saga.state.is_terminal and saga.state is not SagaState.FAILED
+    packed: bytes = msgpack.packb(
+        (
+            partition,
+            str(lease.epoch) if lease else "0",
+            lease.nonce if lease else "",
+            saga.id,
+            write.base_version,
+            saga.version,
+            write.commit_id,
+            saga.last_sequence,
+            [codec.pack_event(event) for event in write.events],
+            codec.pack_header(saga),
+            steps,
+            str(write.due_at),
+            int(write.in_flight),
+            saga.state.value,
+            str(saga.created_at),
+            str(saga.updated_at),
+            saga.definition_id,
+            msgpack.packb([label(k, v) for k, v in saga.labels.items()], use_bin_type=False),
+            str(saga.completed_at) if ended else "0",
+            int(saga.stuck > 0),
+            answers,
+            len(saga.steps),
+        ),
+        use_bin_type=False,  # Lua knows one kind of string.
+    )
+    return packed
+
+
+def label(key: str, value: str) -> str:
+    """The name of a label's index. The length keeps ``a=b`` + ``c`` and ``a`` + ``b=c`` apart."""
+    return f"{len(key)}:{key}={value}"

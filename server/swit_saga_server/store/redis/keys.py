@@ -1,0 +1,41 @@
+"""The keys. All of one partition share a hash tag, so that a script on them runs on one node of a Cluster.
+
+========================  ========  ==================================================================================
+key                       type      holds
+========================  ========  ==================================================================================
+``P{n}:lease``            hash      epoch, nonce, owner, expires; never expires itself, so that no epoch is used twice
+``P{n}:saga:<id>``        hash      what the scripts compare, the header, and a field per step
+``P{n}:ev:<id>``          list      the saga's events; index + 1 is the sequence
+``P{n}:due``              zset      ids by due time
+``P{n}:fly``              zset      ids with a command out, all scored 0: in id order
+``P{n}:feed``             stream    saga id and how many events, per transition; ids are the feed's positions; trimmed
+``P{n}:pos``              string    the feed's latest position
+``P{n}:in``               hash      inbox entries by id
+``P{n}:inq``              zset      their ids, in the order they came
+``P{n}:ans:<entry>``      string    the answer to an entry; expires
+``P{n}:all``              zset      ids by creation time; ``:upd`` by the time of change; ``:st:<state>``,
+                                    ``:def:<definition>``, ``:lab:<key>=<value>`` by creation time
+``P{n}:exp``              zset      ids of cleanly finished sagas by the time they ended
+``P{n}:stuck``            zset      ids of parked sagas by creation time
+``{d}:...``               various   definitions, who lives, the store's own description
+========================  ========  ==================================================================================
+"""
+
+
+class Keys:
+    """Names of keys under a prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.meta = f"{prefix}{{d}}:meta"
+        self.living = f"{prefix}{{d}}:living"
+        self.definition_ids = f"{prefix}{{d}}:ids"
+        self.hints = f"{prefix}hints"
+
+    def of(self, partition: int) -> str:
+        """What the keys of a partition begin with."""
+        return f"{self.prefix}{{{partition}}}:"
+
+    def definition(self, definition_id: str) -> str:
+        """A hash: versions, digests and inline definitions of one id."""
+        return f"{self.prefix}{{d}}:def:{definition_id}"

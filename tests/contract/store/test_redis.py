@@ -1,0 +1,61 @@
+"""Redis keeps the contract: standalone with both protocols, and as a Cluster."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from swit_saga_server.core.units import Span
+from swit_saga_server.store.conformance import StateStorageConformance
+from swit_saga_server.store.contract import StateStorage
+from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.store import RedisStore
+from tests.servers.redis import RedisServer, cluster, running
+
+
+class RedisBackend:
+    """One prefix of a running Redis; its clock is real."""
+
+    time_is_free = False
+
+    def __init__(self, url: str, partitions: int, protocol: int = 3) -> None:
+        self._options = RedisOptions(url=url, protocol=protocol)
+        self._partitions = partitions
+        self._prefix = f"t{secrets.token_hex(4)}:"
+
+    def handle(self) -> StateStorage:
+        return RedisStore(self._options, prefix=self._prefix, partitions=self._partitions)
+
+    async def pass_time(self, span: Span) -> None:
+        await asyncio.sleep(span / 1e6)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running(RedisServer(tmp_path_factory.mktemp("redis"))) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as servers:
+        yield "redis+cluster://" + ",".join(f"127.0.0.1:{s.port}" for s in servers)
+
+
+class TestOnePartition(StateStorageConformance):
+    @pytest.fixture
+    def backend(self, server: RedisServer) -> RedisBackend:
+        return RedisBackend(server.url, 1, protocol=2)
+
+
+class TestEightPartitions(StateStorageConformance):
+    @pytest.fixture
+    def backend(self, server: RedisServer) -> RedisBackend:
+        return RedisBackend(server.url, 8, protocol=3)
+
+
+class TestCluster(StateStorageConformance):
+    @pytest.fixture
+    def backend(self, nodes: str) -> RedisBackend:
+        return RedisBackend(nodes, 8)

@@ -1,0 +1,113 @@
+"""Private redis-servers."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+START_S = 20
+
+
+def redis_server() -> str:
+    """Where the program is. The project's set-up installs it; a machine without it fails the tests, plainly."""
+    found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
+    assert found, "there is no redis-server: run scripts/servers, or name one by REDIS_SERVER"
+    return found
+
+
+def _redis_cli() -> str:
+    return str(Path(redis_server()).with_name("redis-cli"))
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, and whose cluster bus port exists."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port: int = s.getsockname()[1]
+        if port < 55_000:
+            return port
+
+
+class RedisServer:
+    """One process with its own folder and port, which it keeps over restarts."""
+
+    def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self._options = options
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = (self.folder / "redis.log").open("ab")
+        command = [redis_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        self.process = subprocess.Popen([*command, "--save", "", *self._options], stdout=log, stderr=log)
+        log.close()
+        end = time.monotonic() + START_S
+        while not _answers(self.port):
+            assert self.process.poll() is None, (self.folder / "redis.log").read_text()[-2_000:]
+            assert time.monotonic() < end, f"redis-server did not start: {(self.folder / 'redis.log').read_text()}"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+def _answers(port: int) -> bool:
+    try:
+        return _ask(port, b"PING\r\n").startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def _ask(port: int, command: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
+        s.sendall(command)
+        return s.recv(4096)
+
+
+@contextmanager
+def running(server: RedisServer) -> Iterator[RedisServer]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def cluster(folder: Path, nodes: int = 3) -> Iterator[Sequence[RedisServer]]:
+    """Masters only, all slots covered."""
+    options = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")
+    servers = [RedisServer(folder / f"node{n}", *options) for n in range(nodes)]
+    try:
+        for server in servers:
+            server.start()
+        addresses = [f"127.0.0.1:{s.port}" for s in servers]
+        made = subprocess.run(
+            [_redis_cli(), "--cluster", "create", *addresses, "--cluster-yes"], capture_output=True, timeout=60
+        )
+        assert made.returncode == 0, made.stdout.decode() + made.stderr.decode()
+        end = time.monotonic() + START_S
+        for server in servers:
+            while b"cluster_state:ok" not in _ask(server.port, b"CLUSTER INFO\r\n"):
+                assert time.monotonic() < end, "the cluster does not come up"
+                time.sleep(0.05)
+        yield servers
+    finally:
+        for server in servers:
+            server.kill()
