@@ -1,0 +1,274 @@
+"""What a handler does, as the coordinator is told: completed, rejected, or anything else, which is unknown."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from swit_saga import Participant, Payload, Reject, StepContext
+from swit_saga.v1 import error_pb2
+from tests.rpc.participant.commands import CODECS, compensate, execute
+from tests.rpc.participant.serve import serve
+
+
+@dataclass
+class Order:
+    product: str
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _debug_info(error: grpc.aio.AioRpcError) -> error_details_pb2.DebugInfo:
+    status, found = rpc_status.from_call(error), error_details_pb2.DebugInfo()  # type: ignore[arg-type]
+    assert status is not None
+    assert any(d.Unpack(found) for d in status.details)
+    return found
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [ValueError("broken"), TimeoutError("slow"), PermissionError(13, "denied"), asyncio.CancelledError()],
+    ids=repr,
+)
+async def test_anything_raised_but_reject_is_unknown(raised):
+    """Invariant 11: only the participant's own answer counts as rejected."""
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    async def reserve() -> None:
+        await _raise(raised)
+
+    @reserve.compensate
+    async def release() -> None:
+        await _raise(raised)
+
+    async with serve(shop) as stub:
+        for call in (stub.Execute(execute()), stub.Compensate(compensate())):
+            with pytest.raises(grpc.aio.AioRpcError) as unknown:
+                await call
+            assert unknown.value.code() is grpc.StatusCode.UNKNOWN
+            name = "HandlerCancelled" if isinstance(raised, asyncio.CancelledError) else type(raised).__name__
+            assert (unknown.value.details() or "").startswith(name)
+            info = _debug_info(unknown.value)
+            assert info.detail == name
+            assert info.stack_entries[-1].split(": ")[0].endswith(name)
+
+
+async def test_a_plain_handler_may_raise_stop_iteration():
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    def reserve() -> Any:
+        return next(iter([]))
+
+    async with serve(shop) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await stub.Execute(execute(), timeout=5)
+        assert unknown.value.code() is grpc.StatusCode.UNKNOWN
+
+
+async def test_a_long_traceback_is_cut_to_what_headers_carry():
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    async def reserve() -> None:
+        raise ValueError("ü" * 100_000)
+
+    async with serve(shop) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await stub.Execute(execute())
+        assert unknown.value.code() is grpc.StatusCode.UNKNOWN
+        assert (unknown.value.details() or "").startswith("ValueError: ü")
+
+
+async def test_an_output_that_cannot_be_written_is_unknown():
+    """The step has happened: it must not look as if it had not."""
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    async def reserve() -> object:
+        return object()
+
+    async with serve(shop) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await stub.Execute(execute())
+        assert unknown.value.code() is grpc.StatusCode.UNKNOWN
+        assert _debug_info(unknown.value).detail == "CodecError"
+
+
+async def test_reject():
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    async def reserve() -> None:
+        details = {"missing": Decimal("5.1"), "since": datetime(2026, 1, 1, tzinfo=UTC), "shelves": (1, {"a": None})}
+        raise Reject("OUT_OF_STOCK", "nothing left", details=details)
+
+    @reserve.compensate
+    def release() -> None:
+        raise Reject("STUCK", type="compensation")
+
+    async with serve(shop) as stub:
+        error = (await stub.Execute(execute())).rejected.error
+        assert (error.code, error.message, error.type) == (
+            "OUT_OF_STOCK",
+            "nothing left",
+            error_pb2.ERROR_TYPE_BUSINESS,
+        )
+        assert dict(error.details)["missing"] == "5.1", "what is not JSON-like is text; it does not become unknown"
+        assert dict(error.details)["since"] == "2026-01-01 00:00:00+00:00"
+        error = (await stub.Compensate(compensate())).rejected.error
+        assert (error.code, error.type) == ("STUCK", error_pb2.ERROR_TYPE_COMPENSATION)
+
+
+def test_reject_with_an_unknown_type():
+    with pytest.raises(ValueError, match="ERROR_TYPE_PERSONAL"):
+        Reject("X", type="personal")
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "type_"),
+    [
+        (execute("dance"), "UNKNOWN_ACTION", error_pb2.ERROR_TYPE_VALIDATION),
+        (compensate("dance"), "UNKNOWN_ACTION", error_pb2.ERROR_TYPE_VALIDATION),
+        (execute("reserve", ["no order"]), "UNDECODABLE_INPUT", error_pb2.ERROR_TYPE_DATA),
+        (compensate("reserve", ["no order"]), "UNDECODABLE_INPUT", error_pb2.ERROR_TYPE_DATA),
+        (compensate("reserve", {"product": "a"}, "no hold"), "UNDECODABLE_INPUT", error_pb2.ERROR_TYPE_DATA),
+        (compensate("mail"), "NO_COMPENSATION", error_pb2.ERROR_TYPE_COMPENSATION),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+async def test_what_no_handler_is_called_for_is_rejected(call, code, type_):
+    called: list[Any] = []
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    async def reserve(order: Order) -> None:
+        called.append(order)
+
+    @reserve.compensate
+    async def release(order: Order, hold: dict[str, str]) -> None:
+        called.append(order)
+
+    @shop.step("mail")
+    async def mail() -> None:
+        called.append("mail")
+
+    async with serve(shop) as stub:
+        answer = await (stub.Compensate(call) if hasattr(call, "reason") else stub.Execute(call))
+        assert (answer.rejected.error.code, answer.rejected.error.type) == (code, type_)
+        assert called == []
+        if code == "UNKNOWN_ACTION":
+            assert "mail, reserve" in answer.rejected.error.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "received"),
+    [
+        (Order, {"product": "a"}, Order("a")),
+        (Order | None, None, None),
+        (dict, {"a": 1}, {"a": 1}),
+        (str, "text", "text"),
+        (bytes, b"\x00", b"\x00"),
+        (Payload, "text", CODECS.encode("text")),
+        (None, [1], [1]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
+async def test_values_are_as_annotated(kind, sent, received, plain):
+    seen: list[Any] = []
+    shop = Participant("shop")
+
+    async def later(value: Any) -> Any:
+        seen.append(value)
+        return value
+
+    def now(value: Any) -> Any:
+        seen.append(value)
+        return value
+
+    handler: Any = now if plain else later
+    handler.__annotations__ = {} if kind is None else {"value": kind}
+    shop.step("reserve")(handler)
+    async with serve(shop) as stub:
+        answer = await stub.Execute(execute("reserve", sent))
+    assert seen == [received]
+    assert answer.WhichOneof("answer") == "completed"
+    assert answer.completed.HasField("output") == (sent is not None)
+    assert CODECS.decode(answer.completed.output) == sent
+
+
+async def test_what_the_handlers_are_told():
+    told: list[tuple[Any, StepContext]] = []
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    async def reserve(step: StepContext, order: Order) -> str:
+        told.append((order, step))
+        return "held"
+
+    @reserve.compensate
+    async def release(order: Order, hold: str | None, step: StepContext) -> None:
+        told.append((hold, step))
+
+    async with serve(shop) as stub:
+        await stub.Execute(execute("reserve", {"product": "a"}))
+        await stub.Compensate(compensate("reserve", {"product": "a"}, "held"))
+        answer = await stub.Compensate(compensate("reserve", {"product": "a"}))
+        assert answer.WhichOneof("answer") == "completed"
+    (order, did), (hold, undid), (nothing, unsure) = told
+    assert (order, hold, nothing) == (Order("a"), "held", None)
+    for step in (did, undid, unsure):
+        assert (step.saga_id, step.step_id, step.action, step.attempt, step.resend) == (
+            "o-1",
+            "reserve",
+            "reserve",
+            2,
+            1,
+        )
+        assert (step.labels, step.metadata, step.correlation_id) == ({"region": "eu"}, {"shelf": 7}, "c-1")
+        assert step.traceparent.startswith("00-0af7651916cd43dd8448eb211c80319c-")
+        assert timedelta(0) < step.time_left <= timedelta(seconds=30)
+        assert step.not_after.tzinfo is UTC
+        assert step.execute_key == "o-1/reserve"
+    assert (did.key, did.certainty, did.reason, did.initial_data()) == ("o-1/reserve", "", "", None)
+    assert (undid.key, undid.certainty, undid.reason) == ("o-1/reserve/undo", "completed", "no money")
+    assert unsure.certainty == "unknown"
+    assert undid.initial_data(dict) == {"initial": True}
+    assert repr(did) == "<o-1/reserve attempt 2>"
+
+
+def test_registering():
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    def reserve(order: Order) -> str:
+        """Reserve it."""
+        return order.product
+
+    assert reserve(Order("a")) == "a", "still a plain function, for tests of it"
+    assert (getattr(reserve, "__name__", ""), reserve.__doc__) == ("reserve", "Reserve it.")
+    assert shop.actions == {"reserve"}
+    with pytest.raises(ValueError, match="already has a handler for 'reserve'"):
+        shop.step("reserve")(lambda: None)
+    with pytest.raises(TypeError, match="takes 2 values"):
+
+        @shop.step("pay")
+        def pay(order: Order, more: int) -> None: ...
+
+    with pytest.raises(TypeError, match="takes 3 values"):
+
+        @reserve.compensate
+        def release(order: Order, hold: str, more: int) -> None: ...
+
+    assert shop.actions == {"reserve"}
