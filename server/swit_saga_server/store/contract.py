@@ -209,6 +209,8 @@ class StateStorage(Protocol):
     async def open(self) -> None:
         """Connect and set up what is missing.
 
+        A store that only one process can have open lets all leases expire: the former holders are gone.
+
         Raises:
             StoreRefused: The store is held by another process and takes only one, or its schema is of another version.
         """

@@ -78,6 +78,8 @@ class SqliteStore:
         used = "select max(coalesce((select max(position) from event), 0), value) from meta where key = 'position'"
         (position,) = (await self._file.rows(used, ()))[0]
         self._round = RoundWriter(self._partitions, position)
+        # The file's lock proves that whoever held these is gone: nobody need wait for them to expire.
+        await self._file.write(lambda db: db.execute("update lease set expires = 1 where expires > 1"))
 
     async def close(self) -> None:
         """See the contract."""

@@ -17,6 +17,7 @@ from tests.servers.redis import RedisServer, cluster, running
 class RedisBackend:
     """One prefix of a running Redis; its clock is real."""
 
+    is_shared = True
     time_is_free = False
 
     def __init__(self, url: str, partitions: int, protocol: int = 3) -> None:

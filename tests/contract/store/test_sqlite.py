@@ -14,6 +14,7 @@ from swit_saga_server.store.sqlite import SqliteStore
 class SqliteBackend:
     """One file, and a clock that tests turn."""
 
+    is_shared = False
     time_is_free = True
 
     def __init__(self, path: Path, partitions: int) -> None:

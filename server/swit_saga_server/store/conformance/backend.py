@@ -14,9 +14,11 @@ class Backend(Protocol):
 
     Attributes:
         time_is_free: ``pass_time`` turns a fake clock, so that minutes may pass in a test.
+        is_shared: Several processes may have the store open; leases outlive a restart.
     """
 
     time_is_free: bool
+    is_shared: bool
 
     def handle(self) -> StateStorage:
         """Another store object on the same data, not opened. At most one is open at a time."""
