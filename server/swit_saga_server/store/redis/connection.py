@@ -5,7 +5,7 @@ redis-py retries by itself unless told not to, and a repeated write is a second 
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -137,6 +137,65 @@ class RedisConnection:
                 return await client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
 
         return await self.do(evaluate)
+
+    async def run_confirmed(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Any], confirm: Sequence[Any], wanted: int
+    ) -> Any:
+        """Run a script and, on the same connection, a command that answers for its durability (WAIT, WAITAOF).
+
+        Raises:
+            StoreUnavailable: As ``do``; or the confirmation did not come in time, so that the outcome is unknown.
+        """
+
+        async def evaluate(client: Any) -> Any:
+            for call in (("EVALSHA", script.digest), ("EVAL", script.text)):
+                pipe = client.pipeline(transaction=False)
+                pipe.execute_command(*call, len(keys), *keys, *arguments)
+                pipe.execute_command(*confirm)
+                found, confirmed = await pipe.execute(raise_on_error=False)
+                if isinstance(found, NoScriptError):
+                    continue
+                for reply in (found, confirmed):
+                    if isinstance(reply, Exception):
+                        raise reply
+                number = confirmed[0] if isinstance(confirmed, list) else confirmed
+                if number < wanted:
+                    raise StoreUnavailable(f"Redis: written, but confirmed {number} times of {wanted} within the time")
+                return found
+            raise StoreUnavailable("Redis: it forgets scripts as soon as it has them")
+
+        return await self.do(evaluate)
+
+    async def info(self) -> Mapping[str, Any]:
+        """What the server says of itself; of a Cluster, what one of its nodes says.
+
+        Raises:
+            StoreRefused, StoreUnavailable.
+        """
+
+        async def ask(client: Any) -> Mapping[str, Any]:
+            if self.is_cluster:
+                found: Mapping[str, Any] = await client.info(target_nodes=(await client.initialize()).get_random_node())
+                return found
+            return dict(await client.info())
+
+        return await self.do(ask)
+
+    async def setting(self, name: str) -> str | None:
+        """One of the server's settings; None if it has no such.
+
+        Raises:
+            StoreRefused: We may not ask.
+            StoreUnavailable: As ``do``.
+        """
+
+        async def ask(client: Any) -> str | None:
+            where = {"target_nodes": (await client.initialize()).get_random_node()} if self.is_cluster else {}
+            found = await client.config_get(name, **where)
+            value = found.get(name)
+            return value.decode() if isinstance(value, bytes) else value
+
+        return await self.do(ask)
 
     async def pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Several commands in one round trip (per node), not atomic.

@@ -33,6 +33,7 @@ from swit_saga_server.store.contract import (
 )
 from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.redis import listing
+from swit_saga_server.store.redis.checks import Confirmation, Durability, check_server
 from swit_saga_server.store.redis.connection import RedisConnection, RedisOptions, Script
 from swit_saga_server.store.redis.encode import encode_write
 from swit_saga_server.store.redis.keys import Keys
@@ -53,19 +54,37 @@ _VERDICTS = {b"A": Verdict.APPLIED, b"S": Verdict.ALREADY_APPLIED, b"F": Verdict
 class RedisStore:
     """State shared by any number of coordinators. See ``keys`` for what is kept where."""
 
-    def __init__(self, options: RedisOptions, *, prefix: str = "swit-saga:", partitions: int = 64) -> None:
+    def __init__(
+        self,
+        options: RedisOptions,
+        *,
+        prefix: str = "swit-saga:",
+        partitions: int = 64,
+        durability: Durability = Durability.RELAXED,
+        replicas: int = 1,
+    ) -> None:
         """Say where; nothing is connected yet.
 
         Args:
             options: How to reach Redis.
             prefix: Of every key, so that several systems can share one Redis.
             partitions: For a new store; an existing one keeps its own.
+            durability: When a write counts as done.
+            replicas: That must have it, for ``replicated``.
+
+        Raises:
+            ValueError: The URL is not one of those in ``RedisOptions``.
         """
         self._redis = RedisConnection(options)
+        self._durability = durability
+        self._replicas = replicas
+        self._timeout_s = options.timeout_s
+        self._confirmation: Confirmation | None = None
         self._keys = Keys(prefix)
         self._partitions = partitions
         self._round, self._lease, self._post = Script("round"), Script("lease"), Script("post")
         self._delete, self._register = Script("delete"), Script("register")
+        self._scripts = (self._round, self._lease, self._post, self._delete, self._register)
         self._listeners: list[Callable[[Hint], None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -77,6 +96,18 @@ class RedisStore:
     async def open(self) -> None:
         """See the contract."""
         await self._redis.open()
+        try:
+            await self._set_up()
+        except BaseException:
+            await self._redis.close()
+            raise
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen())
+
+    async def _set_up(self) -> None:
+        version, self._confirmation = await check_server(self._redis, self._durability, self._replicas, self._timeout_s)
+        for script in self._scripts:
+            script.use_header(with_header=version >= (7, 0))
         found = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema", "partitions"))
         if found[0] is None:
             await self._redis.do(lambda c: c.hsetnx(self._keys.meta, "partitions", self._partitions))
@@ -87,8 +118,6 @@ class RedisStore:
                 f"the keys under {self._keys.prefix!r} have schema {found[0]!r}; this version reads {SCHEMA}"
             )
         self._partitions = int(found[1])
-        if self._listening is None:
-            self._listening = asyncio.create_task(self._listen())
 
     async def close(self) -> None:
         """See the contract."""
@@ -179,15 +208,13 @@ class RedisStore:
         return [batch for batches in queues.values() for batch in batches if batch]
 
     async def _apply(self, encoded: Sequence[bytes], partition: int, *, leaseless: bool) -> list[Verdict]:
-        found = await self._redis.run(
-            self._round,
-            [self._lease_key(partition)],
-            self._keys.prefix,
-            ANSWERS_KEPT // 1000,
-            FEED_LENGTH,
-            int(leaseless),
-            *encoded,
-        )
+        keys = [self._lease_key(partition)]
+        arguments = (self._keys.prefix, ANSWERS_KEPT // 1000, FEED_LENGTH, int(leaseless), *encoded)
+        if self._confirmation is None:
+            found = await self._redis.run(self._round, keys, *arguments)
+        else:
+            confirm = self._confirmation
+            found = await self._redis.run_confirmed(self._round, keys, arguments, confirm.command, confirm.wanted)
         if b"G" in found:
             raise ValueError("a write has events that do not continue the stored ones")
         return [_VERDICTS[v] for v in found]
