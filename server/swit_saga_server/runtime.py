@@ -14,7 +14,6 @@ from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
-from swit_saga_server.store.sqlite import SqliteStore
 
 
 class Runtime:
@@ -33,7 +32,7 @@ class Runtime:
         around: Surroundings | None,
     ) -> None:
         """Put it together; nothing runs yet. ``open_runtime`` is the way to get one that does."""
-        self._store = store or SqliteStore(config.storage.connection)
+        self._store = store or config.storage.open()
         self.engine = Engine(
             self._store, self._router(config, participants), config.engine_options(), around or Surroundings()
         )

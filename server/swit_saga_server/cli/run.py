@@ -48,7 +48,7 @@ async def _serve(config: SagaConfig) -> None:
     try:
         async with serving(config, runtime) as server:
             known = ", ".join(f"{name}={at.address}" for name, at in sorted(config.participants.items())) or "none"
-            log.info("serving", port=server.port, participants=known, store=config.storage.connection)
+            log.info("serving", port=server.port, participants=known, store=config.storage.where)
             # For whoever started us and waits to know where we are.
             print(f"listening on port {server.port}", flush=True)
             await stop.wait()

@@ -128,7 +128,9 @@ def test_what_does_nothing_yet_is_refused(load, path):
         ("coordinator: {stp_timeout: 3s}", r"coordinator.stp_timeout: .*did you mean step_timeout\?"),
         ("coordinater: {}", r"coordinater: .*did you mean coordinator\?"),
         ("server: {keepalive: {tiem: 3s}}", r"server.keepalive.tiem: .*did you mean time\?"),
-        ("storage: {type: redis}", r"'redis' is not supported yet; use 'sqlite'"),
+        ("storage: {type: postgres}", r"'postgres' is not supported yet; use 'sqlite' or 'redis'"),
+        ("storage: {key_prefix: x}", r"key_prefix does nothing with type 'sqlite'"),
+        ("storage: {redis: {db: 1}}", r"redis does nothing with type 'sqlite'"),
         ("logging: {level: loud}", r"logging.level: .*'loud'"),
         ("server: {reflection: maybe}", r"server.reflection: .*'maybe'"),
         ("participants: {shop: {adress: x}}", r"participants.shop.adress: .*did you mean address\?"),
@@ -194,3 +196,25 @@ def test_the_documents_defaults_are_the_defaults(load):
         for key in reversed(keys):
             nested = {key: nested}
         assert SagaConfig.load(overrides={section: nested}) == default, path
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("{}", "redis://127.0.0.1:6379/0"),
+        ("{address: 'r:1', db: 2, tls: true}", "rediss://r:1/2"),
+        ("{username: u, password: 'p@/:'}", "redis://u:p%40%2F%3A@127.0.0.1:6379/0"),
+    ],
+)
+def test_redis_is_reached_by_its_address(load, text, url):
+    config = load(f"storage: {{type: redis, redis: {text}}}")
+    assert config.storage.redis.url() == url
+    assert "p@/:" not in repr(config)
+    assert "@" not in config.storage.where
+
+
+@pytest.mark.parametrize("connection", ["http://x", "redis+sentinel://h:1", "r:1"])
+def test_a_connection_that_is_no_url_of_redis_is_refused(load, connection):
+    config = load(f"storage: {{type: redis, connection: '{connection}'}}")
+    with pytest.raises(ConfigError, match=r"storage\.connection"):
+        config.storage.open()

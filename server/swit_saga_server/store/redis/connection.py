@@ -84,6 +84,9 @@ class RedisConnection:
         if self._parts.scheme not in SCHEMES:
             raise ValueError(f"{options.url!r}: the scheme must be one of {', '.join(SCHEMES)}")
         self.is_cluster = self._parts.scheme.endswith("+cluster")
+        self._path = [unquote(p) for p in self._parts.path.split("/") if p]
+        if self._parts.scheme.endswith("+sentinel") and not self._path:
+            raise ValueError(f"{options.url!r}: name the service: redis+sentinel://host:port/service")
         self._client: Any = None
         # redis-py's pools refuse instead of waiting when all connections are taken.
         self._room = asyncio.Semaphore(options.pool_size)
@@ -251,10 +254,8 @@ class RedisConnection:
         if self.is_cluster:
             nodes = [ClusterNode(host, port) for host, port in self._hosts(6379)]
             return RedisCluster(startup_nodes=nodes)
-        path = [unquote(p) for p in parts.path.split("/") if p]
+        path = self._path
         if parts.scheme.endswith("+sentinel"):
-            if not path:
-                raise ValueError(f"{options.url!r}: name the service: redis+sentinel://host:port/service")
             sentinels = Sentinel(  # type: ignore[no-untyped-call]
                 self._hosts(26379),
                 sentinel_kwargs={"socket_timeout": options.timeout_s, **_credentials(parts.query)},
