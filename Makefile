@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint gen proto-check clean
+.PHONY: help setup demo test simulate lint gen proto-check clean
 PYTHON ?= python3
 
 help: ## List what can be made
@@ -14,6 +14,9 @@ demo: setup ## Watch real sagas run, fail, compensate and survive a crash
 test: setup ## Run every test (installs redis-server with apt if there is none)
 	@scripts/servers
 	@.venv/bin/python -m pytest
+
+simulate: setup ## Run SEEDS=1000 simulated worlds, or SEED=... one again
+	@.venv/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 lint: setup ## Lint, types and import rules
 	.venv/bin/ruff check .

@@ -5,13 +5,15 @@ from collections import Counter
 from tests.simulation.observed import Answered, Committed, Fault, Refused, Remains, Unanswered, WatchOver
 from tests.simulation.world import Outcome
 
+ORPHANS = "never settled, for the store lacks the definitions of"
+
 
 def wrong(outcome: Outcome) -> str:
     """What is wrong with it, in words; empty if nothing is."""
     if outcome.crashed is not None:
         return f"crashed: {type(outcome.crashed).__name__}: {outcome.crashed}"
     if not outcome.ended:
-        return "never settled"
+        return f"{ORPHANS}: {', '.join(outcome.orphans)}" if outcome.orphans else "never settled"
     return ""
 
 

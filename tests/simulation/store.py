@@ -400,6 +400,12 @@ class SimStore:
             for _, r in sorted(self.data.sagas.items())
         ]
 
+    def orphans(self) -> tuple[str, ...]:
+        """Ids of sagas whose definition is not here."""
+        pins = {i: (r.saga.definition_id, r.saga.definition_version, r.saga.definition_digest)
+                for i, r in self.data.sagas.items()}  # fmt: skip
+        return tuple(sorted(i for i, pin in pins.items() if pin not in self.data.definitions))
+
 
 def _matches(record: Record, wanted: SagaFilter) -> bool:
     saga = record.saga

@@ -40,6 +40,7 @@ class Outcome:
         ended: Everything settled within ``PATIENCE``.
         crashed: A bug that showed itself as an exception: of an engine, of a service, or of the loop's running wild.
         virtual: How long it took, in virtual microseconds.
+        orphans: Sagas left in the store without the definition they are pinned to.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class Outcome:
     ended: bool
     crashed: BaseException | None
     virtual: Span
+    orphans: tuple[str, ...] = ()
 
     @cached_property
     def trace_hash(self) -> str:
@@ -114,6 +116,7 @@ class _World:
             ended=ended,
             crashed=bugs[0] if bugs else None,
             virtual=self.loop.ticks,
+            orphans=self.store.orphans(),
         )
 
     async def _live(self) -> bool:
