@@ -47,7 +47,7 @@ from swit_saga_server.core.errors import (
 from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Unknown, Wake
 from swit_saga_server.core.machine import Decision, decide, due_at, park
 from swit_saga_server.core.model import Saga, is_in_flight
-from swit_saga_server.core.units import SECOND, Instant
+from swit_saga_server.core.units import SECOND, Instant, Span
 from swit_saga_server.engine.commands import ParticipantCommand, fill, withdrawn_id
 from swit_saga_server.engine.counters import Counters
 from swit_saga_server.engine.feed import Feed
@@ -75,6 +75,7 @@ from swit_saga_server.store.contract import (
 log = structlog.get_logger(__name__)
 
 RESUBMIT_FIRST_S, RESUBMIT_MAX_S = 0.05, 1.0
+TIMER_GRAIN: Span = 1_000
 PAGE = 1_000
 DEFINITIONS_KEPT = 1_000
 
@@ -715,7 +716,8 @@ class Engine:
             self._timer.cancel()
             self._timer = None
         if at is not None:
-            wait_s = max(at - self.around.clock.now(), 0) / 1e6
+            # A clock that is ahead of the store's runs slower than the loop's: not woken up for every microsecond.
+            wait_s = max(at - self.around.clock.now(), TIMER_GRAIN) / 1e6
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._fire)
 
     def _fire(self) -> None:

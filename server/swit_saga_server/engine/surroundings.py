@@ -40,8 +40,9 @@ class MonotonicClock:
         It does not stand still then, for timers and deadlines must go on however far the store's clock was set back.
         """
         elapsed = self.elapsed()
-        self._last = max(self._last + (elapsed - self._read_at) // 2, elapsed + self._offset)
-        self._read_at = elapsed
+        step = (elapsed - self._read_at) // 2
+        self._read_at += 2 * step  # An odd microsecond is kept, or reading it often would stop the clock.
+        self._last = max(self._last + step, elapsed + self._offset)
         return self._last
 
     def elapsed(self) -> Span:
