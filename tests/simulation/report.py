@@ -1,7 +1,8 @@
 """One seed, told so that a person can follow it."""
 
 from tests.simulation.judge import wrong
-from tests.simulation.world import plan, run
+from tests.simulation.scene import BEGINNING
+from tests.simulation.world import brief, plan, run
 
 
 def explain(seed: int, *, always: bool) -> int:
@@ -15,6 +16,6 @@ def explain(seed: int, *, always: bool) -> int:
     why = wrong(outcome)
     if why or always:
         for seen in outcome.observations:
-            print(seen)
+            print(f"{(seen.at - BEGINNING) / 1e6:9.3f} s  {type(seen).__name__}: {brief(seen)}")
         print(f"SEED={seed} {outcome.trace_hash}: {why or 'all well'}")
     return 1 if why else 0

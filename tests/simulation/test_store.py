@@ -15,6 +15,7 @@ class SimBackend:
     """One set of data; a handle on it is a store object that shares it."""
 
     time_is_free = True
+    is_shared = True
 
     def __init__(self, partitions: int) -> None:
         self._partitions, self._now, self._rng = partitions, T0, random.Random(1)

@@ -49,9 +49,8 @@ class Process:
         self.context.run(_process.set, self)
 
 
-WORLD = Process.__new__(Process)
-"""All that belongs to no simulated process: network, store, participants, clients. It cannot be killed."""
-_process: ContextVar[Process] = ContextVar("process")
+_process: ContextVar[Process | None] = ContextVar("process", default=None)
+"""None: the world itself, which cannot be killed: network, store, participants, clients."""
 
 
 class _Handle(asyncio.TimerHandle):
@@ -62,7 +61,7 @@ class _Handle(asyncio.TimerHandle):
     ) -> None:
         context = context if context is not None else copy_context()
         super().__init__(when, callback, args, loop, context)
-        self.process = context.get(_process, WORLD)
+        self.process = context.get(_process)
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -170,7 +169,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if handle._cancelled:
             return
         process = handle.process
-        if process is not WORLD:
+        if process is not None:
             if process.fuse is not None and not process.paused:
                 process.fuse -= 1
                 if process.fuse <= 0:

@@ -5,10 +5,10 @@ import gc
 import hashlib
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -23,7 +23,7 @@ from tests.simulation.scene import CALM, Scene
 from tests.simulation.store import Data, SimStore
 from tests.simulation.virtual_loop import Deadlock, Livelock, virtual_loop
 
-__all__ = ["Outcome", "Plan", "plan", "run"]
+__all__ = ["Outcome", "Plan", "Planted", "brief", "plan", "run"]
 
 PATIENCE: Span = 200 * SECOND
 """How long after the last fault a saga may take to its outcome."""
@@ -55,16 +55,24 @@ class Outcome:
         """The same for the same seed, on every machine."""
         text = hashlib.sha256()
         for seen in self.observations:
-            text.update(repr(_brief(seen)).encode())
+            text.update(repr(brief(seen)).encode())
         return text.hexdigest()[:16]
 
 
-def run(plan: Plan, *, planted: Any = None) -> Outcome:
+class Planted(Protocol):
+    """A bug put in on purpose, to see that it is found."""
+
+    def installed(self) -> AbstractContextManager[None]:
+        """In force while the context lasts."""
+        ...
+
+
+def run(plan: Plan, *, planted: Planted | None = None) -> Outcome:
     """Run a plan to its end.
 
     Args:
         plan: What to run.
-        planted: A bug to run it with; its ``installed()`` context is entered around the run.
+        planted: A bug to run it with.
     """
     with _quiet(), planted.installed() if planted is not None else _nothing():
         return _World(plan).run()
@@ -124,7 +132,10 @@ class _World:
             slot.boot()
         for number, fault in enumerate(self.plan.faults):
             self._schedule(number, fault)
+        sagas = {saga.saga_id for saga in self.plan.sagas}
         for action in self.plan.actions:
+            if action.saga_id not in sagas:
+                continue  # Shrinking took the saga away.
             self.scene.later(action.at, self._begin, action)
         await asyncio.sleep(self.plan.calm_at / 1e6)
         self.scene.weather = CALM
@@ -187,7 +198,7 @@ class _World:
         self.scene.fault("clock_step", "store")
 
 
-def _brief(seen: Observation) -> Any:
+def brief(seen: Observation) -> Any:
     """What is worth hashing: a saga is named by its version and state, which hang together with all the rest."""
     match seen:
         case Committed():
