@@ -136,6 +136,7 @@ def test_details_of_another_status_are_left_aside():
         (UnavailableError("x"), True),
         (TimedOutError("x"), True),
         (CallError("x", code=grpc.StatusCode.ABORTED, reason="SLOW_WATCHER"), True),
+        (CallError("x", code=grpc.StatusCode.CANCELLED), True),
         (NotFoundError("x"), False),
         (CallError("x", code=grpc.StatusCode.INTERNAL), False),
         (CallError("x", code=grpc.StatusCode.ABORTED), False),
