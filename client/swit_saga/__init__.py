@@ -44,6 +44,7 @@ _NAMES = {
     "SagaCancelled": "errors",
     "SagaTimedOut": "errors",
     "WaitTimeout": "errors",
+    "ClientClosed": "errors",
     "CodecError": "errors",
 }
 __all__ = list(_NAMES)
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from swit_saga.errors import AlreadyExistsError as AlreadyExistsError
     from swit_saga.errors import AlreadyFinishedError as AlreadyFinishedError
     from swit_saga.errors import CallError as CallError
+    from swit_saga.errors import ClientClosed as ClientClosed
     from swit_saga.errors import CodecError as CodecError
     from swit_saga.errors import DefinitionDisabledError as DefinitionDisabledError
     from swit_saga.errors import InvalidRequestError as InvalidRequestError

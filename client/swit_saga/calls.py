@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import grpc
 import grpc.aio
 
 from swit_saga.errors import CallError, TimedOutError, UnavailableError, from_rpc_error
@@ -48,4 +49,6 @@ async def call(
 
 def is_passing(error: CallError) -> bool:
     """Whether a stream that broke with this may be taken up again."""
-    return isinstance(error, UnavailableError | TimedOutError) or error.reason == "SLOW_WATCHER"
+    # A server that stops cancels its streams; our own cancellation never comes as a status.
+    cancelled = error.code is grpc.StatusCode.CANCELLED
+    return cancelled or isinstance(error, UnavailableError | TimedOutError) or error.reason == "SLOW_WATCHER"

@@ -1,7 +1,8 @@
 """``AsyncSagaClient``: start, read, stop, watch and wait for sagas."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -13,7 +14,7 @@ from google.protobuf.struct_pb2 import Struct
 from swit_saga.calls import FIRST_WAIT_S, MAX_WAIT_S, call, is_passing
 from swit_saga.definition import Saga
 from swit_saga.durations import DurationLike, parse_duration
-from swit_saga.errors import CallError, TimedOutError, UnavailableError, from_rpc_error
+from swit_saga.errors import CallError, ClientClosed, TimedOutError, UnavailableError, from_rpc_error
 from swit_saga.handle import SagaHandle
 from swit_saga.ids import new_saga_id
 from swit_saga.payload import Codecs
@@ -108,6 +109,7 @@ class AsyncSagaClient:
         self._stubs = stubs or (ChannelStubs(channel, owned=False) if channel is not None else None)
         self._metadata = tuple((metadata or {}).items())
         self._service = service
+        self._closed = False
         self._timeout_s = parse_duration(timeout).total_seconds()
 
     async def __aenter__(self) -> Self:
@@ -119,7 +121,11 @@ class AsyncSagaClient:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the connection. Safe to call twice; a ``channel`` given is left open."""
+        """Let go of the connection. Safe to call twice; a ``channel`` given is left open.
+
+        Whatever is called or watched afterwards raises ``ClientClosed``.
+        """
+        self._closed = True
         if self._stubs is not None:
             await self._stubs.close()
 
@@ -379,6 +385,8 @@ class AsyncSagaClient:
 
     @property
     def _services(self) -> Stubs:
+        if self._closed:
+            raise ClientClosed
         if self._stubs is None:
             assert self._target is not None
             channel = (
@@ -390,7 +398,24 @@ class AsyncSagaClient:
         return self._stubs
 
     async def _call(self, method: Any, request: Any, timeout_s: float | None = None) -> Any:
-        return await call(method, request, timeout_s=timeout_s or self._timeout_s, metadata=self._sent_metadata())
+        async def attempt(request: Any, **how: Any) -> Any:
+            with self._open():
+                return await method(request, **how)
+
+        return await call(attempt, request, timeout_s=timeout_s or self._timeout_s, metadata=self._sent_metadata())
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """What is under way when the client is closed ends with ``ClientClosed``, however the transport says it."""
+        if self._closed:
+            raise ClientClosed
+        try:
+            yield
+        except (asyncio.CancelledError, CallError) as ended:
+            task = asyncio.current_task()
+            if self._closed and not (task and task.cancelling()):
+                raise ClientClosed from ended
+            raise
 
     async def _messages(self, request: pb.WatchSagaRequest) -> AsyncIterator[pb.WatchSagaResponse]:
         """One stream's messages. Silence longer than two heartbeats is a broken connection."""
@@ -399,8 +424,9 @@ class AsyncSagaClient:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(2 * HEARTBEAT_S + 5):
-                        message = await anext(messages)
+                    with self._open():
+                        async with asyncio.timeout(2 * HEARTBEAT_S + 5):
+                            message = await anext(messages)
                 except StopAsyncIteration:
                     return
                 except TimeoutError as silent:

@@ -1,7 +1,7 @@
 """What the client raises. Every exception of a call carries the server's stable ``reason`` and its fields."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 import grpc.aio
@@ -126,6 +126,13 @@ class WaitTimeout(SagaClientError):
     """The saga had not reached its outcome within the time given to ``result``."""
 
 
+class ClientClosed(SagaClientError):
+    """The client is closed; make another one."""
+
+    def __init__(self) -> None:
+        super().__init__("the client is closed; make another one")
+
+
 class CodecError(SagaClientError):
     """A value cannot be encoded, or a payload cannot be decoded as asked."""
 
@@ -170,10 +177,10 @@ def from_status(status: status_pb2.Status) -> CallError:
     )
 
 
-def from_rpc_error(error: grpc.aio.AioRpcError) -> CallError:
-    """The exception for a failed call, with the server's details where it sent any."""
+def from_rpc_error(error: Any) -> CallError:
+    """The exception for a failed call (an ``AioRpcError``, or a blocking call's), with the details the server sent."""
     try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type] # it has all that is asked of it
+        status = rpc_status.from_call(error)
     except ValueError:  # The details do not belong to this status: a proxy rewrote it.
         status = None
     if status is not None:

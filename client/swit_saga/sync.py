@@ -1,14 +1,20 @@
 """``SagaClient``: the same client for programs without asyncio, an ``AsyncSagaClient`` on a loop of its own."""
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from swit_saga.client import AsyncSagaClient
+import grpc
+
+from swit_saga.blocking import BlockingStubs
+from swit_saga.client import CHANNEL_OPTIONS, AsyncSagaClient
 from swit_saga.definition import Saga
 from swit_saga.durations import DurationLike
+from swit_saga.errors import ClientClosed
 from swit_saga.handle import SagaHandle
 from swit_saga.v1 import definition_pb2, metrics_pb2
 from swit_saga.views import EventView, SagaView
@@ -19,22 +25,42 @@ T = TypeVar("T")
 class SagaClient:
     """A connection to a coordinator. Use it as a context manager, or ``close`` it. Safe to use from many threads."""
 
-    def __init__(self, target: str, **options: Any) -> None:
-        """See ``AsyncSagaClient`` for the options; a ``channel`` cannot be given, as it belongs to another loop."""
-        if "channel" in options:
-            raise ValueError("a channel belongs to its own event loop; give the target")
+    def __init__(self, target: str, *, credentials: grpc.ChannelCredentials | None = None, **options: Any) -> None:
+        """See ``AsyncSagaClient`` for the options; a ``channel`` or ``stubs`` cannot be given.
+
+        Raises:
+            ValueError: They are, or an option is not valid.
+        """
+        if not_here := options.keys() & {"channel", "stubs"}:
+            raise ValueError(
+                f"{', '.join(sorted(not_here))} cannot be given to the synchronous client; give the target"
+            )
+        self._submitting = threading.Lock()
+        """So that nothing is handed to a loop that is about to end, and waits for ever."""
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="swit-saga", daemon=True)
         self._thread.start()
         try:
-            self._client = self._run(self._make(target, options))
+            self._client = self._run(self._make(target, credentials, options))
         except BaseException:
             self._end_loop()
             raise
 
     @staticmethod
-    async def _make(target: str, options: dict[str, Any]) -> AsyncSagaClient:
-        return AsyncSagaClient(target, **options)
+    async def _make(
+        target: str, credentials: grpc.ChannelCredentials | None, options: dict[str, Any]
+    ) -> AsyncSagaClient:
+        channel = (
+            grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+            if credentials is not None
+            else grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        )
+        try:
+            return AsyncSagaClient(stubs=BlockingStubs(channel), **options)
+        except BaseException:
+            channel.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -45,16 +71,21 @@ class SagaClient:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection and the thread. Safe to call twice; calls other threads are in are cancelled."""
-        if not self._loop.is_closed():
-            self._run(self._let_go())
-            self._end_loop()
+        """Let go of the connection and the thread; other threads' calls raise ``ClientClosed``. Safe to call twice."""
+        with self._submitting:
+            if self._closed:
+                return
+            self._closed = True
+            gone = asyncio.run_coroutine_threadsafe(self._let_go(), self._loop)
+        gone.result()
+        self._end_loop()
 
     async def _let_go(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.get_running_loop().shutdown_asyncgens()
         await self._client.close()
 
     def _end_loop(self) -> None:
@@ -100,9 +131,15 @@ class SagaClient:
         return self._run(self._client.metrics())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._submitting:
+            if self._closed:
+                work.close()
+                raise ClientClosed
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError as ended:
+            raise ClientClosed from ended
         except BaseException:
             future.cancel()
             raise
@@ -124,5 +161,5 @@ class SagaClient:
                     return
                 yield item
         finally:
-            if not self._loop.is_closed():
+            with suppress(ClientClosed):  # Closing the client ended the stream.
                 self._run(close())

@@ -1,0 +1,109 @@
+"""The coordinator's services over a *blocking* gRPC channel, awaited from an event loop: what ``SagaClient`` stands on.
+
+Not grpc.aio, which has one poller for all event loops of a process: closing a private loop raised "Event loop is
+closed" in the program's *own* loop, out of grpc's callback (grpcio 1.85). Blocking channels may stand beside it.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import grpc
+
+from swit_saga.errors import from_rpc_error
+from swit_saga.v1 import coordinator_service_pb2_grpc, definition_service_pb2_grpc
+
+
+class BlockingStubs:
+    """See ``swit_saga.client.Stubs``."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.coordinator: Any = _Stub(coordinator_service_pb2_grpc.CoordinatorServiceStub(channel))
+        self.definitions: Any = _Stub(definition_service_pb2_grpc.DefinitionServiceStub(channel))
+        self._channel = channel
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await asyncio.to_thread(self._channel.close)
+
+
+class _Stub:
+    """Looks like a generated stub of grpc.aio."""
+
+    def __init__(self, stub: object) -> None:
+        self._stub = stub
+
+    def __getattr__(self, rpc: str) -> Callable[..., Any]:
+        method = getattr(self._stub, rpc)
+        return _unary(method) if hasattr(method, "future") else lambda *args, **more: _Stream(method(*args, **more))
+
+
+def _unary(method: Any) -> Callable[..., Any]:
+    async def call(request: Any, timeout: float | None = None, metadata: Any = None) -> Any:
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[None] = loop.create_future()
+        future = method.future(request, timeout=timeout, metadata=metadata)
+        future.add_done_callback(lambda _: _tell(loop, answered, None))
+        try:
+            await answered
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+        try:
+            return future.result()
+        except grpc.RpcError as failed:
+            raise from_rpc_error(failed) from failed
+
+    return call
+
+
+class _Stream:
+    """Looks like a streaming call. A daemon thread waits for each message when it is asked for, and not before, so
+    that a reader who does not read is noticed by the server.
+    """
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._wanted: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        threading.Thread(target=self._read, args=(iter(call),), name="swit-saga-stream", daemon=True).start()
+
+    def __aiter__(self) -> "_Stream":
+        return self
+
+    async def __anext__(self) -> Any:
+        loop = asyncio.get_running_loop()
+        message: asyncio.Future[Any] = loop.create_future()
+        self._wanted.put((loop, message))
+        return await message
+
+    async def aclose(self) -> None:
+        """End the call and its thread."""
+        self._call.cancel()
+        self._wanted.put(None)
+
+    def _read(self, messages: Iterator[Any]) -> None:
+        while (wanted := self._wanted.get()) is not None:
+            try:
+                _tell(*wanted, next(messages))
+            except StopIteration:
+                _tell(*wanted, StopAsyncIteration())
+            except grpc.RpcError as failed:
+                _tell(*wanted, from_rpc_error(failed))
+
+
+def _tell(loop: asyncio.AbstractEventLoop, waiting: "asyncio.Future[Any]", outcome: Any) -> None:
+    def tell() -> None:
+        if waiting.done():  # Cancelled meanwhile.
+            return
+        if isinstance(outcome, BaseException):
+            waiting.set_exception(outcome)
+        else:
+            waiting.set_result(outcome)
+
+    with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+        loop.call_soon_threadsafe(tell)
