@@ -9,9 +9,10 @@ SagaCoordinator is here under the client's names: StartSaga is ``start``, GetSag
 ``cancel``, GetActiveSagas ``list``, GetMetrics ``metrics``, HealthCheck ``health``, Close ``close``.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeAlias
 
 from opentelemetry import trace
 
@@ -59,8 +60,11 @@ class Coordinator(AsyncSagaClient):
         Raises:
             StoreRefused: Another process holds the SQLite file. StoreUnavailable.
         """
-        async with open_runtime(config or SagaConfig(), participants, store=store) as runtime:
-            yield cls(runtime, codecs)
+        async with AsyncExitStack() as stack:
+            runtime = await stack.enter_async_context(open_runtime(config or SagaConfig(), participants, store=store))
+            coordinator = cls(runtime, codecs)
+            stack.push_async_callback(coordinator.close)
+            yield coordinator
 
     async def health(self) -> None:
         """Return if sagas can be taken and driven.
@@ -73,24 +77,38 @@ class Coordinator(AsyncSagaClient):
     async def close(self) -> None:
         """Drain and close before the context ends. Safe to call twice."""
         await self.runtime.stop(5.0)
+        await super().close()  # Afterwards, so that who watches or waits hears of what the drain brought.
+
+
+Run: TypeAlias = Callable[[Awaitable[Any]], Awaitable[Any]]
 
 
 class _InProcess:
     """The services, called directly."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.coordinator: Any = _Stub(CoordinatorHandlers(runtime.service))
-        self.definitions: Any = _Stub(DefinitionHandlers(runtime.service))
+        self._calls: set[asyncio.Future[Any]] = set()
+        self.coordinator: Any = _Stub(CoordinatorHandlers(runtime.service), self._run)
+        self.definitions: Any = _Stub(DefinitionHandlers(runtime.service), self._run)
 
     async def close(self) -> None:
-        """The runtime is the context's to close."""
+        """End the calls under way, as a closed channel does. The runtime is the context's to close."""
+        for call in self._calls:
+            call.cancel()
+
+    async def _run(self, work: Awaitable[Any]) -> Any:
+        call = asyncio.ensure_future(_translated(work))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return await call
 
 
 class _Stub:
     """Looks like a generated stub; calls a handler and raises what the client would make of its refusal."""
 
-    def __init__(self, handlers: object) -> None:
+    def __init__(self, handlers: object, run: Run) -> None:
         self._handlers = handlers
+        self._run = run
 
     def __getattr__(self, rpc: str) -> Callable[..., Any]:
         handler = getattr(self._handlers, snake(rpc))
@@ -100,7 +118,7 @@ class _Stub:
             span = trace.get_current_span().get_span_context()
             traceparent = headers.get("traceparent") or (format_traceparent(span) if span.is_valid else "")
             made = handler(request, Caller(traceparent, headers.get("tracestate", ""), timeout))
-            return _Stream(made) if hasattr(made, "__aiter__") else _translated(made)
+            return _Stream(made, self._run) if hasattr(made, "__aiter__") else self._run(made)
 
         return call
 
@@ -108,19 +126,15 @@ class _Stub:
 class _Stream:
     """Looks like a streaming call."""
 
-    def __init__(self, messages: AsyncIterator[Any]) -> None:
+    def __init__(self, messages: AsyncIterator[Any], run: Run) -> None:
         self._messages = messages
+        self._run = run
 
     def __aiter__(self) -> "_Stream":
         return self
 
     async def __anext__(self) -> Any:
-        try:
-            return await anext(self._messages)
-        except StopAsyncIteration:
-            raise
-        except Exception as error:
-            raise from_status(to_status(error)) from error
+        return await self._run(anext(self._messages))
 
     async def aclose(self) -> None:
         await self._messages.aclose()  # type: ignore[attr-defined]
@@ -129,5 +143,7 @@ class _Stream:
 async def _translated(work: Awaitable[Any]) -> Any:
     try:
         return await work
+    except StopAsyncIteration:
+        raise
     except Exception as error:
         raise from_status(to_status(error)) from error
