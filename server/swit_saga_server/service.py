@@ -84,7 +84,6 @@ class SagaService:
         self._defaults = defaults
         self._limits = limits
         self._definitions: LRUCache[tuple[str, int, str], StoredDefinition] = LRUCache(DEFINITIONS_KEPT)
-        self._known_rewinds = 0
 
     # ---- sagas ---------------------------------------------------------------------------------------------------
 
@@ -366,13 +365,9 @@ class SagaService:
         if request.definition_id or request.definition_version:
             raise InvalidRequest((Violation("definition", "give a definition_id or an inline definition, not both"),))
         inline, key = request.definition, (request.definition.id, 0, digest(request.definition))
-        if self._known_rewinds != self._engine.counters.rewinds:
-            self._known_rewinds = self._engine.counters.rewinds
-            self._definitions.clear()  # A store that went back may have lost what it was given.
         if key not in self._definitions:
             self.validate(inline)
             now = self._engine.around.clock.now()
-            await self._store.put_inline(inline, key[2], now)
             self._definitions[key] = StoredDefinition(definition=inline, version=0, digest=key[2], registered_at=now)
         return self._definitions[key]
 

@@ -128,7 +128,6 @@ class Bench:
         )  # fmt: skip
 
     async def begin(self, saga_id: str, fingerprint: str = "f") -> tuple[Saga, bool]:
-        await self.store.put_inline(self.definition, digest(self.definition), 1)
         begun: tuple[Saga, bool] = await self.engine.begin(self.saga(saga_id, fingerprint), self.definition)
         return begun
 

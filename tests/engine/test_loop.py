@@ -267,12 +267,12 @@ class TestRestart:
     async def test_a_pending_saga_is_set_going(self, tmp_path):
         """Invariant 14 holds for pending sagas, too."""
         async with bench(tmp_path) as b:
-            await b.store.put_inline(b.definition, b.saga("s").definition_digest, 1)
             saga = b.saga("s")
             await b.store.create(
                 Write(
                     saga=saga,
                     base_version=0,
+                    definition=b.definition,
                     commit_id="c",
                     changed_steps=(0, 1),
                     events=(),

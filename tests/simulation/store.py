@@ -218,6 +218,8 @@ class SimStore:
                 in_flight=write.in_flight,
                 events=(found.events if found else ()) + write.events,
             )
+            if write.definition is not None:
+                self._keep_inline(write.saga, write.definition)
             for event in write.events:
                 self.data.position += 1
                 self.data.feed.append((part, FeedItem(self.data.position, write.saga.id, event)))
@@ -328,10 +330,6 @@ class SimStore:
             StoredDefinition(definition=definition, version=version, digest=digest, registered_at=at)
         ), True
 
-    async def put_inline(self, definition: Definition, digest: str, at: Instant) -> None:
-        if (definition.id, 0, digest) not in self.data.definitions:
-            self._keep(StoredDefinition(definition=definition, version=0, digest=digest, registered_at=at))
-
     async def definition(self, definition_id: str, version: int, digest: str) -> StoredDefinition | None:
         if not version and digest:
             return self.data.definitions.get((definition_id, 0, digest))
@@ -365,6 +363,11 @@ class SimStore:
     def _versions(self, definition_id: str) -> list[StoredDefinition]:
         found = [d for (i, version, _), d in self.data.definitions.items() if i == definition_id and version]
         return sorted(found, key=lambda d: d.version)
+
+    def _keep_inline(self, saga: Saga, definition: Definition) -> None:
+        if (definition.id, 0, saga.definition_digest) not in self.data.definitions:
+            digest, at = saga.definition_digest, saga.created_at
+            self._keep(StoredDefinition(definition=definition, version=0, digest=digest, registered_at=at))
 
     def _keep(self, stored: StoredDefinition) -> StoredDefinition:
         self.data.definitions[stored.definition.id, stored.version, stored.digest] = stored

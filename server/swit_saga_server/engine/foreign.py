@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import structlog
 
+from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, StoreUnavailable
 from swit_saga_server.core.machine import due_at
 from swit_saga_server.core.model import Saga
@@ -29,7 +30,7 @@ class Foreign:
         self._options = options
         self._around = around
 
-    async def create(self, saga: Saga) -> tuple[Saga, bool] | None:
+    async def create(self, saga: Saga, definition: Definition) -> tuple[Saga, bool] | None:
         """Create if absent: the one write that needs no lease. Its holder finds it due and sets it going.
 
         Returns:
@@ -47,6 +48,7 @@ class Foreign:
             events=(),
             due_at=due_at(saga),
             in_flight=False,
+            definition=None if saga.definition_version else definition,
         )
         verdict = await self._patiently(lambda: self._store.create(write))
         if verdict is not Verdict.CONFLICT:

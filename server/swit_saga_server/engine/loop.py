@@ -225,7 +225,7 @@ class Engine:
             try:
                 return await self._ask(saga.id, Begin(saga, definition))
             except NotHeld:
-                made = await self._foreign.create(saga)
+                made = await self._foreign.create(saga, definition)
                 if made is not None:
                     return made
 
@@ -469,6 +469,7 @@ class Engine:
             events=tuple(entry.events),
             due_at=due_at(after),
             in_flight=is_in_flight(after),
+            definition=entry.definition if before is None and not after.definition_version else None,
             answers=tuple(entry.answers),
         )
 

@@ -76,6 +76,8 @@ class Write:
         events: To append; their sequences continue the stored ones without a gap.
         due_at: When the saga needs attention if nothing happens; 0 for never.
         in_flight: Whether a command may be out; what a takeover must look at.
+        definition: Of a create whose saga came with a definition of its own (version 0): kept, in the same atomic step,
+            so that no saga can be without its definition.
         answers: Inbox entries this write consumes. They may belong to entries that changed nothing: then ``saga`` is
             as stored, ``base_version == saga.version``, and only the entries and answers are written. To answer
             for a saga that does not exist, both versions are 0, and nothing is created.
@@ -88,6 +90,7 @@ class Write:
     events: tuple[SagaEvent, ...]
     due_at: Instant
     in_flight: bool
+    definition: Definition | None = None
     answers: tuple[InboxAnswer, ...] = ()
 
 
@@ -383,12 +386,8 @@ class StateStorage(Protocol):
         """
         ...
 
-    async def put_inline(self, definition: Definition, digest: str, at: Instant) -> None:
-        """Keep an inline definition under its digest. Safe to repeat."""
-        ...
-
     async def definition(self, definition_id: str, version: int, digest: str) -> StoredDefinition | None:
-        """One version; version 0 with a digest is the inline one, version 0 without is the latest not disabled."""
+        """One version. Version 0 with a digest is one that came inline; without, the latest that is not disabled."""
         ...
 
     async def list_definitions(

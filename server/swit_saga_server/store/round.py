@@ -47,6 +47,8 @@ def _check(write: Write) -> None:
         if write.changed_steps or write.events or not write.answers:
             raise _broken(write, f"keeps version {saga.version}; it may and must only consume inbox entries")
         return
+    if write.definition is not None and (write.base_version or saga.definition_version):
+        raise _broken(write, "brings a definition, but does not create a saga that came with one")
     every = range(len(saga.steps))
     if write.base_version == 0 and sorted(write.changed_steps) != list(every):
         raise _broken(write, f"creates the saga, but lists steps {write.changed_steps} of {len(every)}")

@@ -38,7 +38,7 @@ from swit_saga_server.store.contract import (
 from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.round import check_create, check_round
 from swit_saga_server.store.sqlite_file import SqliteFile
-from swit_saga_server.store.sqlite_round import EncodedWrite, RoundWriter
+from swit_saga_server.store.sqlite_round import INSERT_DEFINITION, EncodedWrite, RoundWriter
 
 
 def system_clock() -> Instant:
@@ -299,16 +299,11 @@ class SqliteStore:
                 return row, False
             newest = db.execute("select max(version) from definition where id = ?", (definition.id,)).fetchone()
             version = (newest[0] or 0) + 1 if newest else 1
-            db.execute(_INSERT_DEFINITION, (definition.id, version, digest, at, data))
+            db.execute(INSERT_DEFINITION, (definition.id, version, digest, at, data))
             return (version, digest, at, 0, data), True
 
         row, created = await self._file.write(register)
         return _stored(row), created
-
-    async def put_inline(self, definition: Definition, digest: str, at: Instant) -> None:
-        """See the contract."""
-        row = (definition.id, 0, digest, at, codec.pack_definition(definition))
-        await self._file.write(lambda db: db.execute(_INSERT_DEFINITION, row))
 
     async def definition(self, definition_id: str, version: int, digest: str) -> StoredDefinition | None:
         """See the contract."""
@@ -369,7 +364,6 @@ class SqliteStore:
 
 
 _DEFINITION = "version, digest, registered, disabled, data"
-_INSERT_DEFINITION = "insert or ignore into definition (id, version, digest, registered, data) values (?, ?, ?, ?, ?)"
 
 
 def _read_saga(db: apsw.Connection, where: str, key: Any) -> tuple[bytes, list[bytes]] | None:

@@ -26,6 +26,7 @@ _INSERT = (
     f"insert into saga (id, part, {', '.join(_ALWAYS + _IF_CHANGED)})"
     f" values (?, ?{', ?' * len(_ALWAYS + _IF_CHANGED)}) returning n"
 )
+INSERT_DEFINITION = "insert or ignore into definition (id, version, digest, registered, data) values (?, ?, ?, ?, ?)"
 _LABELS = _IF_CHANGED.index("labels")
 
 
@@ -38,13 +39,14 @@ def _update_sql(changed: tuple[int, ...]) -> str:
 class EncodedWrite:
     """A write as columns and blobs; made on the caller's thread, since the writer's is busy with the round before."""
 
-    __slots__ = ("always", "data", "if_changed", "steps", "write")
+    __slots__ = ("always", "data", "definition", "if_changed", "steps", "write")
 
     def __init__(self, write: Write) -> None:
         saga = write.saga
         self.write = write
         self.steps = [(i, codec.pack_step(saga.steps[i])) for i in write.changed_steps]
         self.data = codec.pack_events(write.events)
+        self.definition = codec.pack_definition(write.definition) if write.definition is not None else None
         header = codec.pack_header(saga)
         self.always: Row = (saga.version, write.commit_id, saga.last_sequence, saga.updated_at, header)
         self.if_changed: Row = (
@@ -145,9 +147,12 @@ class RoundWriter:
 
     def _insert(self, db: apsw.Connection, part: int, encoded: EncodedWrite) -> int:
         saga = encoded.write.saga
-        row: Any = db.execute(_INSERT, (saga.id, part, *encoded.always, *encoded.if_changed)).fetchone()
-        n = int(row[0])
+        found: Any = db.execute(_INSERT, (saga.id, part, *encoded.always, *encoded.if_changed)).fetchone()
+        n = int(found[0])
         _label(db, n, saga.labels)
+        if encoded.definition is not None:
+            row = (saga.definition_id, 0, saga.definition_digest, saga.created_at, encoded.definition)
+            db.execute(INSERT_DEFINITION, row)
         return n
 
     def _update(self, db: apsw.Connection, n: int, before: Row, encoded: EncodedWrite) -> None:

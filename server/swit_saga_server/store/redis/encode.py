@@ -44,10 +44,19 @@ def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
             int(saga.stuck > 0),
             answers,
             len(saga.steps),
+            _definition(write),
+            saga.definition_digest,
         ),
         use_bin_type=False,  # Lua knows one kind of string.
     )
     return packed
+
+
+def _definition(write: Write) -> bytes:
+    if write.definition is None:
+        return b""
+    saga, data = write.saga, codec.pack_definition(write.definition)
+    return bytes(msgpack.packb((saga.definition_digest, saga.created_at, data)))
 
 
 def label(key: str, value: str) -> str:

@@ -15,6 +15,7 @@ key                       type      holds
 ``P{n}:ans:<entry>``      string    the answer to an entry; expires
 ``P{n}:all``              zset      ids by creation time; ``:upd`` by the time of change; ``:st:<state>``,
                                     ``:def:<definition>``, ``:lab:<key>=<value>`` by creation time
+``P{n}:inl:<digest>``     string    a definition that came with a saga of the partition
 ``P{n}:exp``              zset      ids of cleanly finished sagas by the time they ended
 ``P{n}:stuck``            zset      ids of parked sagas by creation time
 ``{d}:...``               various   definitions, who lives, the store's own description
@@ -37,5 +38,5 @@ class Keys:
         return f"{self.prefix}{{{partition}}}:"
 
     def definition(self, definition_id: str) -> str:
-        """A hash: versions, digests and inline definitions of one id."""
+        """A hash: the versions of one id, and which digest has which."""
         return f"{self.prefix}{{d}}:def:{definition_id}"

@@ -6,7 +6,8 @@
 -- ARGV[3]  how many entries a feed keeps, about
 -- ARGV[4]  1: creates without a lease
 -- ARGV[5+] the writes: msgpack of {partition, epoch, nonce, id, base, version, commit_id, last_seq, events, header,
---          steps, due, in_flight, state, created, updated, definition, labels, expires, stuck, answers, step count};
+--          steps, due, in_flight, state, created, updated, definition, labels, expires, stuck, answers, step count,
+--          inline definition, its digest};
 --          times are strings, since Lua has no 64-bit integers to print
 -- returns  a verdict per write: A applied, S already applied (the same), F fenced, C conflict, G events leave a gap
 local prefix, keep, feed_length, leaseless = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
@@ -55,6 +56,7 @@ for i, entry in ipairs(writes) do
         for _, value in ipairs({ 'n', w[22], 'cr', w[15], 'de', w[17] }) do fields[#fields + 1] = value end
         redis.call('ZADD', p .. 'all', w[15], id)
         redis.call('ZADD', p .. 'def:' .. w[17], w[15], id)
+        if w[23] ~= '' then redis.call('SETNX', p .. 'inl:' .. w[24], w[23]) end
       end
       if (found[5] or '\144') ~= w[18] then
         -- '\144' is msgpack for no labels.

@@ -359,17 +359,11 @@ class RedisStore:
         version, found, disabled, created = await self._redis.run(self._register, keys, definition.id, digest, record)
         return _read_definition(int(version), found, disabled), bool(created)
 
-    async def put_inline(self, definition: Definition, digest: str, at: Instant) -> None:
-        """See the contract."""
-        record = msgpack.packb((digest, at, codec.pack_definition(definition)))
-        await self._redis.do(lambda c: c.hsetnx(self._keys.definition(definition.id), f"i{digest}", record))
-
     async def definition(self, definition_id: str, version: int, digest: str) -> StoredDefinition | None:
         """See the contract."""
         key = self._keys.definition(definition_id)
         if not version and digest:
-            record = await self._redis.do(lambda c: c.hget(key, f"i{digest}"))
-            return _read_definition(0, record, b"0") if record else None
+            return await self._inline(digest)
         if version:
             return await self._version(key, version)
         newest = int(await self._redis.do(lambda c: c.hget(key, "max")) or 0)
@@ -377,6 +371,14 @@ class RedisStore:
             found = await self._version(key, candidate)
             if found is not None and not found.disabled:
                 return found
+        return None
+
+    async def _inline(self, digest: str) -> StoredDefinition | None:
+        """It stands in every partition that has a saga which came with it; here none is named."""
+        keys = [f"{self._keys.of(p)}inl:{digest}" for p in range(self._partitions)]
+        for record in await self._redis.pipeline([("GET", key) for key in keys]):
+            if record is not None:
+                return _read_definition(0, record, b"0")
         return None
 
     async def _version(self, key: str, version: int) -> StoredDefinition | None:
