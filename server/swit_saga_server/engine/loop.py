@@ -240,7 +240,9 @@ class Engine:
             saga, _ = await self._ask(saga_id, cancel)
         except NotHeld:
             await self._foreign.ask(saga_id, cancel)
-            saga = await self.get(saga_id)
+            # From the store: it may be this very coordinator that holds the partition by now and took the cancel from
+            # the inbox, and the store's answer can overtake the news that the commit was applied.
+            saga = await self._stored(saga_id)
         return saga
 
     async def get(self, saga_id: str) -> Saga:
@@ -253,6 +255,9 @@ class Engine:
             entry = self.working_set.find(saga_id, self.around.clock.now())
             if entry is not None and entry.applied is not None:
                 return entry.applied
+        return await self._stored(saga_id)
+
+    async def _stored(self, saga_id: str) -> Saga:
         (saga,) = await self.store.load([saga_id])
         if saga is None:
             raise SagaNotFound(f"there is no saga {saga_id!r}", saga_id=saga_id)
