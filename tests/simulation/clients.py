@@ -209,7 +209,11 @@ class Clients:
                         )
                     )  # fmt: skip
         except TimeoutError:
+            # Also when the stream has just ended well at the other side: what was on its way is lost with the cut.
             self.scene.fault("watch_cut", f"watcher {action.number}")
+            if not serving.done():
+                self.scene.later(0, serving.cancel, context=life.process.context)
+            return last, False
         if not serving.done():
             self.scene.later(0, serving.cancel, context=life.process.context)
             return last, False
