@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import grpc
@@ -136,18 +137,18 @@ def test_reject_with_an_unknown_type():
 
 
 @pytest.mark.parametrize(
-    ("call", "code", "type_"),
+    ("make", "code", "type_"),
     [
-        (execute("dance"), "UNKNOWN_ACTION", error_pb2.ERROR_TYPE_VALIDATION),
-        (compensate("dance"), "UNKNOWN_ACTION", error_pb2.ERROR_TYPE_VALIDATION),
-        (execute("reserve", ["no order"]), "UNDECODABLE_INPUT", error_pb2.ERROR_TYPE_DATA),
-        (compensate("reserve", ["no order"]), "UNDECODABLE_INPUT", error_pb2.ERROR_TYPE_DATA),
-        (compensate("reserve", {"product": "a"}, "no hold"), "UNDECODABLE_INPUT", error_pb2.ERROR_TYPE_DATA),
-        (compensate("mail"), "NO_COMPENSATION", error_pb2.ERROR_TYPE_COMPENSATION),
+        (partial(execute, "dance"), "UNKNOWN_ACTION", error_pb2.ERROR_TYPE_VALIDATION),
+        (partial(compensate, "dance"), "UNKNOWN_ACTION", error_pb2.ERROR_TYPE_VALIDATION),
+        (partial(execute, "reserve", ["no order"]), "UNDECODABLE_INPUT", error_pb2.ERROR_TYPE_DATA),
+        (partial(compensate, "reserve", ["no order"]), "UNDECODABLE_INPUT", error_pb2.ERROR_TYPE_DATA),
+        (partial(compensate, "reserve", {"product": "a"}, "no hold"), "UNDECODABLE_INPUT", error_pb2.ERROR_TYPE_DATA),
+        (partial(compensate, "mail"), "NO_COMPENSATION", error_pb2.ERROR_TYPE_COMPENSATION),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
-async def test_what_no_handler_is_called_for_is_rejected(call, code, type_):
+async def test_what_no_handler_is_called_for_is_rejected(make, code, type_):
     called: list[Any] = []
     shop = Participant("shop")
 
@@ -162,6 +163,8 @@ async def test_what_no_handler_is_called_for_is_rejected(call, code, type_):
     @shop.step("mail")
     async def mail() -> None:
         called.append("mail")
+
+    call = make()  # Now: it has a not-after time.
 
     async with serve(shop) as stub:
         answer = await (stub.Compensate(call) if hasattr(call, "reason") else stub.Execute(call))
