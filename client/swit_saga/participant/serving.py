@@ -34,8 +34,10 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.so_reuseport", 0),
 )
 DRAIN_S = 20.0
-TRACE_BYTES = 4_000
-"""gRPC carries the status in headers, which peers limit to about 8 KiB."""
+MESSAGE_BYTES, TRACE_BYTES = 500, 3_000
+"""gRPC carries the status in headers, and a peer may refuse those beyond 8 KiB. There the message stands twice, once
+with three characters for a byte, and the traceback takes a third more than it has.
+"""
 
 
 class ParticipantServicer(participant_service_pb2_grpc.ParticipantServiceServicer):
@@ -64,10 +66,10 @@ class ParticipantServicer(participant_service_pb2_grpc.ParticipantServiceService
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
     """An ordinary exception: a status that no coordinator takes for a rejection, with the traceback for the record."""
     code = code_pb2.DEADLINE_EXCEEDED if isinstance(error, TooLate) else code_pb2.UNKNOWN
-    text = "".join(traceback.format_exception(error)).encode()[-TRACE_BYTES:].decode(errors="replace")
+    text = "".join(traceback.format_exception(error)).encode()[-TRACE_BYTES:].decode(errors="ignore")
     detail = AnyMessage()
     detail.Pack(error_details_pb2.DebugInfo(stack_entries=text.splitlines(), detail=type(error).__name__))
-    message = f"{type(error).__name__}: {error}"[:1_000]
+    message = f"{type(error).__name__}: {error}".encode()[:MESSAGE_BYTES].decode(errors="ignore")
     status = rpc_status.to_status(status_pb2.Status(code=code, message=message, details=[detail]))
     await context.abort_with_status(status)
     raise AssertionError("abort_with_status returned")

@@ -1,6 +1,6 @@
 """The one catalogue: which error is which status. Details follow AIP-193: ErrorInfo, BadRequest, RetryInfo."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -12,6 +12,10 @@ from swit_saga_server.core import errors
 
 DOMAIN = "swit-saga"
 RETRY_AFTER = Duration(seconds=1)
+MESSAGE_BYTES, VIOLATION_BYTES = 600, 2_000
+"""gRPC carries a status in headers, and a peer may refuse those beyond 8 KiB. The message stands there twice, once with
+up to three characters for a byte; the details take a third more than they have.
+"""
 
 CATALOGUE: Mapping[type[errors.SwitSagaError], "Code.ValueType"] = {
     errors.SwitSagaError: Code.INTERNAL,
@@ -44,15 +48,27 @@ def to_status(error: Exception) -> status_pb2.Status:
         return status_pb2.Status(code=Code.INTERNAL, message="internal error; see the coordinator's log")
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
     if isinstance(error, errors.InvalidRequest):
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
-            for v in error.violations
-        ]
-        details.append(error_details_pb2.BadRequest(field_violations=violations))
+        details.append(_bad_request(error.violations))
     if isinstance(error, errors.CoordinatorUnavailable):
         details.append(error_details_pb2.RetryInfo(retry_delay=RETRY_AFTER))
     packed = []
     for detail in details:
         packed.append(Any())
         packed[-1].Pack(detail)
-    return status_pb2.Status(code=CATALOGUE[type(error)], message=str(error), details=packed)
+    return status_pb2.Status(code=CATALOGUE[type(error)], message=_cut(str(error), MESSAGE_BYTES), details=packed)
+
+
+def _bad_request(violations: Sequence[errors.Violation]) -> error_details_pb2.BadRequest:
+    """As many violations as a status can carry; the last one says how many more there are."""
+    found = error_details_pb2.BadRequest()
+    for n, v in enumerate(violations):
+        if found.ByteSize() > VIOLATION_BYTES:
+            found.field_violations.add(field="", description=f"and {len(violations) - n} more")
+            break
+        found.field_violations.add(field=_cut(v.field, MESSAGE_BYTES), description=_cut(v.description, MESSAGE_BYTES))
+    return found
+
+
+def _cut(text: str, limit: int) -> str:
+    data = text.encode()
+    return text if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "..."

@@ -74,3 +74,15 @@ def test_what_was_not_raised_on_purpose_says_nothing():
 def test_the_document_has_the_catalogue():
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \|", DOCUMENT.read_text(), re.M))
     assert rows == {k.reason: Code.Name(code) for k, code in CATALOGUE.items()}
+
+
+def test_a_status_is_small_enough_for_every_peer():
+    """Between 8 KiB and its hard limit gRPC refuses headers by chance."""
+    violations = tuple(errors.Violation(f"steps[{n}].timeout", "ü" * 400) for n in range(500))
+    status = to_status(errors.InvalidDefinition(violations))
+    assert 3 * len(status.message.encode()) + 4 * status.ByteSize() // 3 < 7_500
+    bad_request = error_details_pb2.BadRequest()
+    assert status.details[1].Unpack(bad_request)
+    shown = len(bad_request.field_violations) - 1
+    assert bad_request.field_violations[shown].description == f"and {500 - shown} more"
+    assert shown >= 2
