@@ -2,10 +2,9 @@
 
 from collections import Counter
 
+from tests.simulation.checker import check, expected_of
 from tests.simulation.observed import Answered, Committed, Fault, Refused, Remains, Unanswered, WatchOver
 from tests.simulation.world import Outcome
-
-ORPHANS = "never settled, for the store lacks the definitions of"
 
 
 def wrong(outcome: Outcome) -> str:
@@ -13,8 +12,8 @@ def wrong(outcome: Outcome) -> str:
     if outcome.crashed is not None:
         return f"crashed: {type(outcome.crashed).__name__}: {outcome.crashed}"
     if not outcome.ended:
-        return f"{ORPHANS}: {', '.join(outcome.orphans)}" if outcome.orphans else "never settled"
-    return ""
+        return "never settled"
+    return "; ".join(dict.fromkeys(map(str, check(outcome.observations, expected_of(outcome.plan)))))
 
 
 def counted(outcome: Outcome) -> dict[str, Counter[str]]:
