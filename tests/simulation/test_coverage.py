@@ -1,0 +1,35 @@
+"""Counting what was tested."""
+
+from collections import Counter
+
+from tests.simulation.coverage import SITUATIONS, WANTED, counted, missing
+from tests.simulation.observed import Fault
+from tests.simulation.tale import Tale
+
+
+def test_a_history_is_counted():
+    tale = Tale()
+    tale.compensated()
+    tale.receive(0)
+    tale.remain()
+    tale.refuse(tale.ask("cancel"), "SAGA_ALREADY_FINISHED")
+    tale.see(Fault, kind="crash", on="c0")
+    counts = counted(tale.seen)
+    assert counts["outcomes"] == Counter({"compensated": 1})
+    assert counts["verdicts"] == Counter({"create applied": 1, "applied": 4})
+    assert counts["answers"] == Counter({"answered": 1, "SAGA_ALREADY_FINISHED": 1})
+    assert counts["faults"] == Counter({"crash": 1})
+    assert counts["situations"] == Counter({"step rejected for certain": 1, "execute after its step was undone": 1})
+
+
+def test_what_was_never_seen_is_missing():
+    nothing = missing({})
+    assert len(nothing) == sum(len(names) for names in WANTED.values())
+    assert "faults: crash (0)" in nothing
+
+
+def test_what_was_seen_too_seldom_is_missing():
+    counts = {kind: Counter(dict.fromkeys(names, 3)) for kind, names in WANTED.items()}
+    assert missing(counts, 3) == []
+    counts["situations"][SITUATIONS[0]] = 2
+    assert missing(counts, 3) == [f"situations: {SITUATIONS[0]} (2)"]
