@@ -1,8 +1,10 @@
-"""One seed, told so that a person can follow it."""
+"""One seed, told so that a person can follow it; a failing one first made as small as it goes."""
 
-from tests.simulation.judge import wrong
-from tests.simulation.scene import BEGINNING
-from tests.simulation.world import brief, plan, run
+from tests.simulation.checker import check, expected_of
+from tests.simulation.judge import kinds, wrong
+from tests.simulation.shrink import BUDGET, shrink
+from tests.simulation.timeline import timeline
+from tests.simulation.world import Outcome, Plan, Planted, plan, run
 
 
 def explain(seed: int, *, always: bool) -> int:
@@ -14,8 +16,30 @@ def explain(seed: int, *, always: bool) -> int:
     """
     outcome = run(plan(seed))
     why = wrong(outcome)
+    if why:
+        small = smallest(outcome)
+        print(told(small))
+        print(f"the smallest part of it that shows the same: {sizes(small.plan)}; of {sizes(outcome.plan)}")
+    elif always:
+        print(told(outcome))
     if why or always:
-        for seen in outcome.observations:
-            print(f"{(seen.at - BEGINNING) / 1e6:9.3f} s  {type(seen).__name__}: {brief(seen)}")
         print(f"SEED={seed} {outcome.trace_hash}: {why or 'all well'}")
     return 1 if why else 0
+
+
+def smallest(outcome: Outcome, *, planted: Planted | None = None, budget: int = BUDGET) -> Outcome:
+    """The outcome of the smallest part of a failing run's plan that still fails in one of the same ways."""
+    found = kinds(outcome)
+    small = shrink(outcome.plan, lambda part: not found.isdisjoint(kinds(run(part, planted=planted))), budget)
+    return run(small, planted=planted)
+
+
+def told(outcome: Outcome) -> str:
+    """Its timeline, with what was wrong."""
+    return timeline(outcome.observations, check(outcome.observations, expected_of(outcome.plan)))
+
+
+def sizes(plan: Plan) -> str:
+    """How large a plan is, in words."""
+    parts = ("coordinators", "sagas", "actions", "faults")
+    return ", ".join(f"{len(getattr(plan, part))} {part}" for part in parts)

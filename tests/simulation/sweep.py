@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.simulation.judge import counted, wrong
+from tests.simulation.coverage import counted
+from tests.simulation.judge import wrong
 from tests.simulation.world import plan, run
 
 FREED_EVERY = 20
@@ -19,7 +20,7 @@ class Sweep:
 
     Attributes:
         failed: By seed, what was wrong.
-        counts: How often each thing was seen: faults, outcomes, answers, verdicts.
+        counts: How often each thing was seen: faults, outcomes, answers, verdicts, situations.
         fingerprint: Over the trace hashes of all runs, in order.
     """
 
@@ -49,7 +50,7 @@ def sweep(seeds: Sequence[int]) -> Sweep:
             runs=1,
             virtual_s=outcome.virtual / 1e6,
             failed={seed: why} if why else {},
-            counts=counted(outcome),
+            counts=counted(outcome.observations),
             fingerprint=outcome.trace_hash,
         )
         if n % FREED_EVERY == FREED_EVERY - 1:
