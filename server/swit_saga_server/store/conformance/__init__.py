@@ -6,14 +6,18 @@ A backend's test module supplies one fixture, ``backend``, a ``Backend``, and su
         @pytest.fixture
         def backend(self, tmp_path): return MyBackend(tmp_path)
 
-Run it for one partition and for several. Needs pytest, pytest-asyncio (``asyncio_mode = auto``) and hypothesis. Call
+Run it for one partition and for several. Needs pytest, pytest-asyncio (``asyncio_mode = auto``). Call
 ``pytest.register_assert_rewrite("swit_saga_server.store.conformance")`` in a ``conftest.py`` for readable failures.
 """
 
 from swit_saga_server.store.conformance.backend import Backend
+from swit_saga_server.store.conformance.definitions import DefinitionTests
 from swit_saga_server.store.conformance.inbox import InboxTests
+from swit_saga_server.store.conformance.indexes import IndexTests
+from swit_saga_server.store.conformance.listing import ListingTests
 from swit_saga_server.store.conformance.ownership import OwnershipTests
 from swit_saga_server.store.conformance.refusals import RefusalTests
+from swit_saga_server.store.conformance.removal import RemovalTests
 from swit_saga_server.store.conformance.rounds import RoundTests
 
 __all__ = ["Backend", "StateStorageConformance"]
@@ -24,5 +28,9 @@ class StateStorageConformance(
     RoundTests,
     RefusalTests,
     InboxTests,
+    IndexTests,
+    ListingTests,
+    RemovalTests,
+    DefinitionTests,
 ):
     """All of it."""
