@@ -182,6 +182,8 @@ def _check_step(case: Case, before: Saga | None, after: Saga, old: StepState | N
         yield 7, f"step {index} was intended after the saga was stopped"
     if sent and old is not None and old.effect is Effect.DONE:
         yield 8, f"step {index} was tried again after its success"
+    if sent and before is not None:
+        yield from _check_time(case.definition, after, new)
     yield from _check_effect(case, old, new)
     policy = _policy(case.definition, after, index)
     yield from _check_count(f"step {index}", was, new.call, policy)
@@ -200,6 +202,16 @@ def _check_step(case: Case, before: Saga | None, after: Saga, old: StepState | N
         spent = comp.call.attempts >= _allowed(_undo_policy(case.definition, after, index))
         if not spent and (Kind.COMPENSATE, index, "rejected") not in case.answers:
             yield 16, f"step {index}: given up after {comp.call.attempts} attempts to undo it"
+
+
+def _check_time(definition: Definition | None, after: Saga, new: StepState) -> Found:
+    """14: its deadline is one of the things that move a saga; forward it goes no further than that."""
+    timeout = definition.timeout if definition is not None else None
+    deadline = (after.started_at or after.created_at) + (timeout or after.settings.timeout)
+    if new.call.last_attempt_at >= deadline:
+        yield 14, f"step {new.index} was intended after the saga's deadline"
+    if new.call.not_after > deadline:
+        yield 14, f"step {new.index} may begin after the saga's deadline"
 
 
 def _check_effect(case: Case, old: StepState | None, new: StepState) -> Found:

@@ -806,6 +806,19 @@ def out_of_a_takeovers_sight(t: Tale) -> None:
 
 
 @caught(14)
+def went_on_past_its_deadline(t: Tale) -> None:
+    t.begin()
+    t.at += 31 * 60 * SECOND
+    t.write(("retry.attempted", {"step_id": "t0"}), steps={0: t.intended(0, not_after=t.at)})
+
+
+@caught(14)
+def command_that_outlives_the_deadline(t: Tale) -> None:
+    t.begin()
+    t.write(("retry.attempted", {"step_id": "t0"}), steps={0: t.intended(0, not_after=t.at + 3600 * SECOND)})
+
+
+@caught(14)
 def inbox_never_answered(t: Tale) -> None:
     t.completed()
     t.post()

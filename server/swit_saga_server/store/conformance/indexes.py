@@ -3,7 +3,7 @@
 from swit_saga_server.core.model import SagaState
 from swit_saga_server.store.conformance.backend import WithStore, hold_all
 from swit_saga_server.store.conformance.samples import T0, applied, change, event, finish, ids_in, start
-from swit_saga_server.store.contract import Due, Lease, StateStorage, Verdict, partition_of
+from swit_saga_server.store.contract import Due, FeedItem, Lease, StateStorage, Verdict, partition_of
 
 
 class IndexTests(WithStore):
@@ -88,7 +88,8 @@ class IndexTests(WithStore):
         assert len(every) == 24
         for saga in sagas:
             assert [i.event for i in every if i.saga_id == saga.id] == [event(n, saga.id) for n in range(1, 9)]
-        paged, position = [], 0
+        paged: list[FeedItem] = []
+        position = 0
         while page := await store.feed(0, position, 5):
             assert len(page) <= 5
             paged += page
