@@ -1,0 +1,95 @@
+"""The model as bytes: nothing is lost, old records are read, new ones are refused clearly."""
+
+from dataclasses import replace
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+
+from swit_saga_server.core.definition import Definition, StepDefinition
+from swit_saga_server.core.errors import ErrorType, SagaError
+from swit_saga_server.core.events import EventType, SagaEvent
+from swit_saga_server.core.model import Saga, StepState, StepStatus
+from swit_saga_server.core.payload import Payload
+from swit_saga_server.store import codec
+from swit_saga_server.store.digest import digest
+from tests.unit.store.values import any_of
+
+SAGA = Saga(id="s", definition_id="d", steps=(), created_at=5, updated_at=6, initial_data=Payload("t", b"x"))
+
+
+@given(any_of(Saga))
+@settings(max_examples=200, deadline=None)
+def test_a_saga_comes_back(saga):
+    steps = tuple(codec.unpack_step(codec.pack_step(s)) for s in saga.steps)
+    assert codec.unpack_saga(codec.pack_header(saga), steps) == saga
+
+
+@given(any_of(SagaEvent), any_of(SagaEvent))
+@settings(max_examples=100, deadline=None)
+def test_events_come_back(one, two):
+    assert codec.unpack_event(codec.pack_event(one)) == one
+    assert codec.unpack_events(codec.pack_events([one, two])) == [one, two]
+
+
+@given(any_of(Definition), any_of(SagaError))
+@settings(max_examples=100, deadline=None)
+def test_definitions_and_errors_come_back(definition, error):
+    assert codec.unpack_definition(codec.pack_definition(definition)) == definition
+    assert codec.unpack_error(codec.pack_error(error)) == error
+
+
+def test_what_a_record_does_not_have_takes_its_default():
+    """Evolution: fields are only ever appended."""
+    assert codec.unpack_step(msgpack.packb((1, ["a", 3]))) == StepState(id="a", index=3)
+    assert codec.unpack_event(msgpack.packb((1, [7, 0, 99]))) == SagaEvent(
+        sequence=7, type=EventType.SAGA_STARTED, at=99
+    )
+
+
+def test_records_of_format_1_are_read_for_ever():
+    """Bytes written by the first version; if this fails, what is stored out there is no longer understood."""
+    step = StepState(id="a", index=2, status=StepStatus.COMPLETED, output=Payload("t", "x"))
+    assert codec.pack_step(step).hex() == STEP
+    assert codec.unpack_step(bytes.fromhex(STEP)) == step
+    assert codec.pack_header(SAGA).hex() == HEADER
+    event = SagaEvent(
+        sequence=1, type="order.shipped", at=2, error=SagaError(code="C", message="m", type=ErrorType.DATA)
+    )
+    assert codec.pack_event(event).hex() == EVENT
+    assert codec.unpack_event(bytes.fromhex(EVENT)) == event
+    assert codec.unpack_saga(bytes.fromhex(HEADER), ()) == SAGA
+
+
+STEP = "92019aa161020200900000000092a174a178"
+HEADER = "9201dc001ea1730000a16400a0a0a0000094ce6b49d200ce01c9c3809603ce000f4240ce01c9c380cb400000000000000005019603ce000f4240ce03938700cb40000000000000001401050600000092a174c40178c0c0a000a000008080a0a0a094a0a0a001"
+EVENT = "92019801ad6f726465722e7368697070656402a0c0a0a093a143a16d04"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [(2, ["a", 3]), (1, ["a", 3, 99]), (1, ["a", 3, *[None] * 40])],
+    ids=["format", "enum member", "field"],
+)
+def test_a_newer_record_is_refused(record):
+    with pytest.raises(codec.UnknownFormat):
+        codec.unpack_step(msgpack.packb(record))
+
+
+def test_a_value_that_is_no_json_is_refused():
+    with pytest.raises(TypeError, match="JSON-like"):
+        codec.pack_header(replace(SAGA, metadata={"x": object()}))
+
+
+@given(any_of(Definition), any_of(Definition))
+@settings(max_examples=100, deadline=None)
+def test_equal_content_equal_digest(one, two):
+    assert (digest(one) == digest(two)) == (one == two)
+    assert digest(codec.unpack_definition(codec.pack_definition(one))) == digest(one)
+
+
+@pytest.mark.parametrize("change", [{"timeout": 5}, {"delay": 1}, {"metadata": {"k": 1}}, {"participant": "q"}])
+def test_every_part_of_a_definition_counts(change):
+    definition = Definition(id="d", steps=(StepDefinition(id="a", participant="p"),))
+    changed = replace(definition, steps=(replace(definition.steps[0], **change),))
+    assert digest(changed) != digest(definition)
