@@ -178,6 +178,9 @@ class SagaService:
         try:
             saga = await self._engine.get(saga_id)
             if after > saga.last_sequence:
+                # The watcher may have read, here or elsewhere, what this coordinator has not heard of yet.
+                saga = await self._engine.stored(saga_id)
+            if after > saga.last_sequence:
                 raise CursorOutOfRange(
                     f"saga {saga_id!r} has no event {after}; its latest is {saga.last_sequence}",
                     saga_id=saga_id,

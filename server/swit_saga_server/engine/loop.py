@@ -242,7 +242,7 @@ class Engine:
             await self._foreign.ask(saga_id, cancel)
             # From the store: it may be this very coordinator that holds the partition by now and took the cancel from
             # the inbox, and the store's answer can overtake the news that the commit was applied.
-            saga = await self._stored(saga_id)
+            saga = await self.stored(saga_id)
         return saga
 
     async def get(self, saga_id: str) -> Saga:
@@ -255,9 +255,14 @@ class Engine:
             entry = self.working_set.find(saga_id, self.around.clock.now())
             if entry is not None and entry.applied is not None:
                 return entry.applied
-        return await self._stored(saga_id)
+        return await self.stored(saga_id)
 
-    async def _stored(self, saga_id: str) -> Saga:
+    async def stored(self, saga_id: str) -> Saga:
+        """The state in the store: while a commit's reply is under way it is ahead of what ``get`` knows.
+
+        Raises:
+            SagaNotFound, StoreUnavailable.
+        """
         (saga,) = await self.store.load([saga_id])
         if saga is None:
             raise SagaNotFound(f"there is no saga {saga_id!r}", saga_id=saga_id)
