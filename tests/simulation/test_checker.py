@@ -768,6 +768,23 @@ def refused_for_no_reason_of_the_client(t: Tale) -> None:
     t.remain()
 
 
+@fine(13)
+def torn_by_a_rewind(t: Tale) -> None:
+    before = t.at
+    t.start()
+    call = t.ask("start", "a")
+    t.rewind(before, None)
+    t.refuse(call, "SAGA_PARKED")
+
+
+@caught(13)
+def parked_for_no_reason(t: Tale) -> None:
+    t.start()
+    t.refuse(t.ask("start", "a"), "SAGA_PARKED")
+    t.cancel_pending()
+    t.remain()
+
+
 # ---- 14: always something that moves it ------------------------------------------------------------------------------
 
 
