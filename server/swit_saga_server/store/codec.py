@@ -36,6 +36,9 @@ _OPEN_ENUMS: Mapping[tuple[type, str], type[StrEnum]] = {(SagaEvent, "type"): Ev
 """Strings that are usually, but not always, a member of an enum."""
 
 
+_NEVER = object()
+
+
 class UnknownFormat(ValueError):
     """The record was written by a newer version of this software."""
 
@@ -118,8 +121,8 @@ class _Record:
         kept = [f for f in fields(kind) if (kind, f.name) not in _APART]
         self.names = [f.name for f in kept]
         self._get = attrgetter(*self.names) if len(kept) > 1 else lambda value: (getattr(value, self.names[0]),)
-        # Never left out unless empty *and* empty by default; a required field is never left out.
-        self._may_go = [f.default_factory is not MISSING or (f.default is not MISSING and not f.default) for f in kept]
+        # Left out only if it is the default, and that is empty; a required field is never left out.
+        self._empty = [{} if f.default_factory is not MISSING else _or_never(f.default) for f in kept]
         converters = [
             _open_enum(_OPEN_ENUMS[kind, f.name]) if (kind, f.name) in _OPEN_ENUMS else _converters(hints[f.name])
             for f in kept
@@ -129,7 +132,7 @@ class _Record:
 
     def flat(self, value: Any) -> list[Any]:
         items = list(self._get(value))
-        while items and not items[-1] and self._may_go[len(items) - 1]:
+        while items and items[-1] == self._empty[len(items) - 1]:
             items.pop()
         length = len(items)
         for i, convert in self._out:
@@ -150,6 +153,11 @@ class _Record:
 
     def read(self, items: list[Any]) -> Any:
         return self.kind(**self.fields_of(items))
+
+
+def _or_never(default: Any) -> Any:
+    """The default, if it is empty; else what equals nothing. (0, "" and False may stand for it, None only for None.)"""
+    return _NEVER if default is MISSING or default else default
 
 
 @cache

@@ -59,7 +59,7 @@ async def check_server(
     has_log = bool(int(info.get("aof_enabled", 0)))
     if not has_log and not await _saves(redis):
         log.warning("redis_keeps_nothing", advice="a restart of Redis loses all sagas: set appendonly yes")
-    wait_ms = int(timeout_s * 1000)
+    wait_ms = int(timeout_s * 500)  # Less than a reply is waited for, so that we hear how many confirmed.
     if durability is Durability.RELAXED:
         return version, None
     if redis.is_cluster:

@@ -19,17 +19,33 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
     NoPermissionError,
     NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 
 SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-_PASSING = ("OOM", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN", "BUSY")
-"""Beginnings of error replies that say nothing about the command: the server cannot take it now."""
+_PASSING = (
+    OutOfMemoryError,
+    BusyLoadingError,
+    ReadOnlyError,
+    MasterDownError,
+    ClusterDownError,
+    TryAgainError,
+    MovedError,
+)
+_PASSING_CODES = ("MISCONF", "NOREPLICAS", "BUSY", "OOM")
+"""Error replies that say nothing about the command: the server cannot take it now."""
 
 T = TypeVar("T")
 
@@ -303,6 +319,7 @@ def meaning(error: Exception) -> Exception:
     """What an error of redis-py means to the caller: most say only that Redis cannot be reached now."""
     if isinstance(error, AuthenticationError | NoPermissionError):
         return StoreRefused(f"Redis does not let us: {error}")
-    if isinstance(error, ResponseError) and not str(error).startswith(_PASSING):
+    passing = isinstance(error, _PASSING) or str(error).startswith(_PASSING_CODES)
+    if isinstance(error, ResponseError) and not passing:
         return error  # A bug of ours: not to be tried again for ever.
     return StoreUnavailable(f"Redis: {type(error).__name__}: {error}")

@@ -1,0 +1,189 @@
+"""What is asked of a Redis before it is trusted, what its failures mean, and what the durability knob waits for."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+from swit_saga_server.core.units import SECOND
+from swit_saga_server.store.conformance.backend import hold_all
+from swit_saga_server.store.conformance.samples import applied, change, start
+from swit_saga_server.store.contract import Verdict
+from swit_saga_server.store.redis.checks import Durability
+from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.store import RedisStore
+from tests.servers.redis import RedisServer, free_port, running
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running(RedisServer(tmp_path_factory.mktemp("redis"))) as started:
+        yield started
+
+
+@pytest.fixture
+def admin(server: RedisServer) -> Iterator[Redis]:
+    with Redis(port=server.port) as client:
+        client.flushall()
+        yield client
+        client.config_set("maxmemory", 0)
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+def store_on(url: str, timeout_s: float = 1.0, **options: object) -> RedisStore:
+    return RedisStore(RedisOptions(url=url, timeout_s=timeout_s), partitions=2, **options)  # type: ignore[arg-type]
+
+
+async def test_unreachable():
+    with pytest.raises(StoreUnavailable, match="Redis"):
+        await store_on(f"redis://127.0.0.1:{free_port()}").open()
+
+
+async def test_a_server_that_does_not_answer():
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        with pytest.raises(StoreUnavailable):
+            await store_on(f"redis://127.0.0.1:{deaf.getsockname()[1]}", timeout_s=0.3).open()
+
+
+async def test_one_that_may_evict_is_refused(server, admin):
+    admin.config_set("maxmemory", 100 << 20)
+    admin.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(StoreRefused, match="set maxmemory-policy to noeviction"):
+        await store_on(server.url).open()
+
+
+async def test_another_schema_is_refused(server, admin):
+    admin.hset("swit-saga:{d}:meta", mapping={"schema": "99", "partitions": 2})
+    with pytest.raises(StoreRefused, match="schema"):
+        await store_on(server.url).open()
+
+
+async def test_the_number_of_partitions_stays(server, admin):
+    store = store_on(server.url)
+    await store.open()
+    await store.close()
+    again = RedisStore(RedisOptions(url=server.url), partitions=99)
+    await again.open()
+    assert again.partitions == 2
+    await again.close()
+
+
+async def test_missing_rights_are_named(server, admin):
+    admin.acl_setuser("weak", enabled=True, passwords=["+pw"], commands=["+@all", "-eval", "-evalsha"], keys=["*"])
+    store = store_on(f"redis://weak:pw@127.0.0.1:{server.port}/0")
+    await store.open()
+    try:
+        with pytest.raises(StoreRefused, match="evalsha"):
+            await store.acquire(0, "me", SECOND)
+    finally:
+        await store.close()
+    with pytest.raises(StoreRefused, match="does not let us"):
+        await store_on(f"redis://weak:wrong@127.0.0.1:{server.port}/0").open()
+
+
+async def test_scripts_that_redis_forgot_are_sent_again(server, admin):
+    store = store_on(server.url)
+    await store.open()
+    leases = await hold_all(store, "me")
+    (saga,) = await applied(store, leases, start())
+    admin.script_flush()
+    await applied(store, leases, change(saga))
+    await store.close()
+
+
+async def test_full_memory_takes_no_half_round(server, admin):
+    """The whole script is refused, before its first write; afterwards all goes on."""
+    store = store_on(server.url)
+    await store.open()
+    leases = await hold_all(store, "me")
+    (saga,) = await applied(store, leases, start())
+    admin.config_set("maxmemory", 1)
+    write = change(saga)
+    with pytest.raises(StoreUnavailable, match="OutOfMemoryError"):
+        await store.commit([write], leases)
+    admin.config_set("maxmemory", 0)
+    assert list(await store.load([saga.id])) == [saga]
+    assert await store.commit([write], leases) == [Verdict.APPLIED]
+    await store.close()
+
+
+async def test_away_and_back(tmp_path):
+    """While Redis is away every call says so; afterwards the same store object goes on, and hints come again."""
+    redis = RedisServer(tmp_path / "r", "--appendonly", "yes", "--appendfsync", "always")
+    with running(redis):
+        store = store_on(redis.url)
+        await store.open()
+        leases = await hold_all(store, "me")
+        (saga,) = await applied(store, leases, start())
+        redis.kill()
+        write = change(saga)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                await store.commit([write], leases)
+        redis.start()
+        assert await store.commit([write], leases) == [Verdict.APPLIED]
+        heard: list[str] = []
+        store.listen(lambda hint: heard.append(hint.kind))
+
+        async def told() -> list[str]:
+            await store.release([])
+            await store.create(start())
+            return heard
+
+        assert await eventually(told) is heard
+        await store.close()
+
+
+async def test_fsync_needs_a_log_that_is_synced(server, admin, tmp_path):
+    with pytest.raises(StoreRefused, match="appendonly yes"):
+        await store_on(server.url, durability=Durability.FSYNC).open()
+    with running(RedisServer(tmp_path / "always", "--appendonly", "yes", "--appendfsync", "always")) as always:
+        store = store_on(always.url, durability=Durability.FSYNC)
+        await store.open()
+        leases = await hold_all(store, "me")
+        (saga,) = await applied(store, leases, start())
+        always.kill()
+        always.start()
+
+        async def found() -> bool:
+            try:
+                return list(await store.load([saga.id])) == [saga]
+            except StoreUnavailable:  # The old connections.
+                return False
+
+        await eventually(found)
+        await store.close()
+
+
+async def test_replicated_waits_for_the_replica(server, admin, tmp_path: Path):
+    """Without it in time the outcome is unknown; the same write again, once it is back, has been applied already."""
+    replica = RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(server.port))
+    with running(replica):
+
+        def is_linked() -> bool:
+            with Redis(port=replica.port) as r:
+                return bool(r.info("replication")["master_link_status"] == "up")  # type: ignore[index]
+
+        await eventually(is_linked, within_s=30)
+        store = store_on(server.url, durability=Durability.REPLICATED)
+        await store.open()
+        leases = await hold_all(store, "me")
+        (saga,) = await applied(store, leases, start())
+        with Redis(port=replica.port) as r:
+            assert r.exists(f"swit-saga:{{{leases[0].partition}}}:lease")
+        replica.kill()
+        await asyncio.sleep(0)
+        write = change(saga)
+        with pytest.raises(StoreUnavailable, match="confirmed 0 times of 1"):
+            await store.commit([write], leases)
+        replica.start()
+        await eventually(is_linked, within_s=30)
+        assert await store.commit([write], leases) == [Verdict.ALREADY_APPLIED]
+        await store.close()
