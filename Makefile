@@ -8,7 +8,7 @@ help: ## List what can be made
 setup: ## Make .venv with everything needed (python3 and pip are enough)
 	@PYTHON=$(PYTHON) scripts/setup
 
-demo: setup ## Watch real sagas run, fail, compensate and survive a crash
+demo: setup ## Watch real sagas run, fail, compensate and survive a crash (STORE=redis COORDINATORS=3)
 	@.venv/bin/python -m examples.order_saga.demo
 
 test: setup ## Run every test (installs redis-server with apt if there is none)

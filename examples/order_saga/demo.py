@@ -1,10 +1,13 @@
 """``make demo``: five orders, five ways things go, and the participants' own books compared at the end.
 
 Exits 0 only if every saga had the outcome it should have had AND stock, money, orders and letters agree with it.
+``STORE=redis`` keeps the state in a Redis of its own; ``COORDINATORS=3`` then runs as many on it.
 """
 
 import asyncio
 import os
+import shutil
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -50,14 +53,22 @@ class Scene:
 class Shop:
     """All processes of the demo."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str, coordinators: int) -> None:
         self.folder = folder
+        self.store = store
         self.faults = Faults(folder)
         self.participants = {
             name: Process(name, ["-m", f"examples.order_saga.{name}", "127.0.0.1:{port}", str(folder)], folder)
             for name in PARTICIPANTS
         }
-        self.coordinator = Process("coordinator", [], folder)
+        names = ["coordinator"] if coordinators == 1 else [f"coordinator-{n + 1}" for n in range(coordinators)]
+        self.coordinators = [Process(name, [], folder) for name in names]
+        self.redis: Process | None = None
+
+    @property
+    def target(self) -> str:
+        """Where the coordinators are; the client takes the first that answers."""
+        return "ipv4:" + ",".join(f"127.0.0.1:{c.port}" for c in self.coordinators)
 
     async def open(self) -> None:
         await asyncio.gather(*(p.start() for p in self.participants.values()))
@@ -67,21 +78,40 @@ class Shop:
             db.executemany("insert into account values (?, ?)", CUSTOMERS.items())
         where = [f"--participant={name}=127.0.0.1:{p.port}" for name, p in self.participants.items()]
         config = self.folder / "coordinator.yaml"
-        config.write_text(f"storage:\n  connection: {self.folder / 'coordinator.db'}\n")
+        config.write_text(await self._storage())
         arguments = ["-m", "swit_saga", "serve", f"--config={config}", "--listen=127.0.0.1:{port}", *where]
-        self.coordinator = Process("coordinator", arguments, self.folder)
-        await self.coordinator.start()
+        self.coordinators = [Process(c.name, arguments, self.folder) for c in self.coordinators]
+        await asyncio.gather(*(c.start() for c in self.coordinators))
+
+    async def _storage(self) -> str:
+        if self.store == "sqlite":
+            return f"storage:\n  connection: {self.folder / 'coordinator.db'}\n"
+        program = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
+        if program is None:
+            sys.exit("STORE=redis needs redis-server: install it, or name it by REDIS_SERVER=/path/to/redis-server")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+        arguments = ["--bind", "127.0.0.1", "--port", "{port}", "--dir", str(self.folder), *durable]
+        self.redis = Process("redis", arguments, self.folder, program=program, port=port)
+        await self.redis.start()
+        return f"storage:\n  type: redis\n  redis: {{address: '127.0.0.1:{port}', durability: fsync}}\n"
 
     async def close(self) -> None:
-        await asyncio.gather(self.coordinator.stop(), *(p.stop() for p in self.participants.values()))
+        await asyncio.gather(*(p.stop() for p in [*self.coordinators, *self.participants.values()]))
+        if self.redis is not None:
+            await self.redis.stop()
 
 
-async def _restart(process: Process, pause_s: float) -> None:
-    console.print(f"      [red]kill -9 {process.name}[/red]")
-    await process.kill()
+async def _restart(*processes: Process, pause_s: float) -> None:
+    for process in processes:
+        console.print(f"      [red]kill -9 {process.name}[/red]")
+        await process.kill()
     await asyncio.sleep(pause_s)
-    await process.start()
-    console.print(f"      [green]{process.name} is back[/green]")
+    for process in processes:
+        await process.start()
+        console.print(f"      [green]{process.name} is back[/green]")
 
 
 SCENES = (
@@ -93,7 +123,7 @@ SCENES = (
         "completed",
         prepare=lambda shop: shop.faults.plant("hang"),
         on=("saga.step.started", "reserve-inventory"),
-        then=lambda shop: _restart(shop.participants["inventory"], 0.5),
+        then=lambda shop: _restart(shop.participants["inventory"], pause_s=0.5),
         proof=("retry.attempted", "reserve-inventory"),
     ),
     Scene(
@@ -109,7 +139,7 @@ SCENES = (
         "completed",
         prepare=lambda shop: shop.faults.plant("slow"),
         on=("saga.step.started", "confirm-order"),
-        then=lambda shop: _restart(shop.coordinator, 0.2),
+        then=lambda shop: _restart(*shop.coordinators, pause_s=0.2),
     ),
 )
 
@@ -189,15 +219,19 @@ def print_logs(folder: Path) -> None:
 async def main() -> int:
     """Run all scenes; 0 if everything agrees."""
     began = monotonic()
+    store, coordinators = os.environ.get("STORE") or "sqlite", int(os.environ.get("COORDINATORS") or 1)
+    if store not in ("sqlite", "redis") or (store == "sqlite" and coordinators != 1):
+        sys.exit("STORE is sqlite (with one coordinator) or redis")
     with tempfile.TemporaryDirectory(prefix="swit-saga-demo-") as name:
-        shop = Shop(Path(name))
+        shop = Shop(Path(name), store, coordinators)
         wrong: list[str] = []
         outcomes: dict[str, tuple[str, str]] = {}
         table = Table("order", "saga", "outcome", "events", "why", title="What became of them")
         try:
             await shop.open()
-            console.print(f"five processes are up; the coordinator listens on port {shop.coordinator.port}")
-            async with AsyncSagaClient(f"127.0.0.1:{shop.coordinator.port}", service="demo") as sagas:
+            ports = ", ".join(str(c.port) for c in shop.coordinators)
+            console.print(f"all processes are up; state is in {store}; coordinators on port {ports}")
+            async with AsyncSagaClient(shop.target, service="demo") as sagas:
                 await sagas.register(ORDER_SAGA)
                 for scene in SCENES:
                     handle, failures = await play(scene, shop, sagas)

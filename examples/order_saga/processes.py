@@ -13,10 +13,13 @@ START_S = 30.0
 class Process:
     """One process of the demo. It keeps its port over restarts."""
 
-    def __init__(self, name: str, arguments: list[str], folder: Path) -> None:
-        """Describe it; ``{port}`` in the arguments becomes its port."""
+    def __init__(
+        self, name: str, arguments: list[str], folder: Path, *, program: str = sys.executable, port: int = 0
+    ) -> None:
+        """Describe it; ``{port}`` in the arguments becomes its port, 0 lets it choose one and say which."""
         self.name = name
-        self.port = 0
+        self.port = port
+        self._program = program
         self._arguments = arguments
         self._log = folder / f"{name}.log"
         self._process: asyncio.subprocess.Process | None = None
@@ -30,13 +33,13 @@ class Process:
         command = [a.replace("{port}", str(self.port)) for a in self._arguments]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, stdout=asyncio.subprocess.PIPE, stderr=log
+                self._program, *command, stdout=asyncio.subprocess.PIPE, stderr=log
             )
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(START_S):
                 while line := await self._process.stdout.readline():
-                    if found := re.search(rb"port (\d+)", line):
+                    if found := re.search(rb"port[ =](\d+)", line):
                         self.port = int(found.group(1))
                         return
         except TimeoutError:

@@ -169,7 +169,7 @@ async def test_replicated_waits_for_the_replica(server, admin, tmp_path: Path):
 
         def is_linked() -> bool:
             with Redis(port=replica.port) as r:
-                return bool(r.info("replication")["master_link_status"] == "up")  # type: ignore[index]
+                return bool(r.info("replication")["master_link_status"] == "up")
 
         await eventually(is_linked, within_s=30)
         store = store_on(server.url, durability=Durability.REPLICATED)
