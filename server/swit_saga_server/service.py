@@ -21,7 +21,7 @@ from swit_saga_server.core.errors import (
     SagaNotFound,
     Violation,
 )
-from swit_saga_server.core.events import EventType, SagaEvent
+from swit_saga_server.core.events import EventType, SagaEvent, with_data
 from swit_saga_server.core.model import TERMINAL_STATES, Saga, SagaState, Settings, TraceContext
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.start import StartRequest, new_saga
@@ -201,19 +201,21 @@ class SagaService:
                 if subscription.overflowed:
                     subscription.overflowed = False
                     while page := await self._store.events(saga.id, after, HISTORY_PAGE):
+                        if page[-1].sequence > saga.last_sequence:
+                            saga = await self._engine.stored(saga.id)
                         for event in page:
                             after = event.sequence
-                            yield event
+                            yield with_data(event, saga)
                     saga = await self._engine.get(saga.id)
+                if subscription.saga is not None and subscription.saga.version > saga.version:
+                    saga = subscription.saga
                 for event in subscription.take():
                     if event.sequence == after + 1:
                         after = event.sequence
-                        yield event
+                        yield with_data(event, saga)
                     elif event.sequence > after:
                         subscription.overflowed = True  # A gap: the history has it.
                         break
-                if subscription.saga is not None and subscription.saga.version > saga.version:
-                    saga = subscription.saga
                 if saga.state.is_terminal and after >= saga.last_sequence and not follow:
                     return
                 if not subscription.overflowed and not await subscription.wait(idle_s):

@@ -1,11 +1,12 @@
 """What happened, in order: the seed's event types and the event record. ``sequence`` is contiguous from 1 per saga."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from swit_saga_server.core.errors import SagaError
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.units import Instant, Span
 
@@ -40,16 +41,16 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SagaEvent:
-    """One thing that happened to one saga. What the saga's header already says is not repeated here.
+    """One thing that happened to one saga. What the saga itself already says is not repeated here.
 
-    ``rpc.convert`` fills the seed's remaining fields (id, definition, correlation, trace, source) from the saga.
+    ``with_data`` fills the data, ``wire.saga.event`` the seed's remaining fields (id, definition, trace, source).
 
     Attributes:
         sequence: From 1, without gaps, per saga (invariant 15).
         type: The seed's type; a string because choreography's types are open.
         at: When it was decided, by the store's clock.
         step_id: Empty for events of the saga as a whole.
-        data: The initial data on ``saga.started``, the output on ``saga.step.completed``; else None.
+        data: Of a type of one's own. None where the saga has it: see ``with_data``.
         previous_state, new_state: Of the step for step events, of the saga else; empty if unchanged.
         error: What went wrong.
         duration: Of the attempt, the step or the saga that ended with this event; 0 if nothing ended.
@@ -71,3 +72,17 @@ class SagaEvent:
     max_attempts: int = 0
     service: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def with_data(event: SagaEvent, saga: Saga) -> SagaEvent:
+    """The event with the data that its saga holds: the initial data on its start, a step's output on its completion.
+
+    Args:
+        event: As stored.
+        saga: At the event's transition or later; neither of the two ever changes.
+    """
+    if event.data is None and event.type == EventType.SAGA_STARTED:
+        return replace(event, data=saga.initial_data)
+    if event.data is None and event.type == EventType.STEP_COMPLETED:
+        return replace(event, data=next(s.output for s in saga.steps if s.id == event.step_id))
+    return event

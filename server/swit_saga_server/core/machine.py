@@ -288,9 +288,7 @@ class _Turn:
                 settled = replace(call, in_flight=False, retry_at=0, doubt=call.doubt and not only)
                 if step.status is StepStatus.RUNNING:
                     duration = self.now - call.started_at
-                    self._step_event(
-                        EventType.STEP_COMPLETED, step, StepStatus.COMPLETED, data=output, duration=duration
-                    )
+                    self._step_event(EventType.STEP_COMPLETED, step, StepStatus.COMPLETED, duration=duration)
                     self._set(step, status=StepStatus.COMPLETED, completed_at=self.now, error=None)
                 self._set(step, effect=Effect.DONE, output=output, call=settled)
             case Rejected(error):
@@ -357,7 +355,7 @@ class _Turn:
     def _forward(self) -> None:
         if self.state is SagaState.PENDING:
             self.header["started_at"] = self.now
-            self._move(SagaState.RUNNING, EventType.SAGA_STARTED, data=self.before.initial_data)
+            self._move(SagaState.RUNNING, EventType.SAGA_STARTED)
         step = self._current()
         if step is None:
             self._finish(SagaState.COMPLETED)

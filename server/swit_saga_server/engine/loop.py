@@ -71,6 +71,7 @@ from swit_saga_server.store.contract import (
     Write,
     partition_of,
 )
+from swit_saga_server.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -184,14 +185,11 @@ class Engine:
             self._timer.cancel()
         tasks = [*self._tasks, *([self._loading] if self._loading else [])]
         self._tasks.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         if (committing := self._committing) is not None:
             # What is on its way to the store is let through, so that its callers learn the truth.
             await asyncio.wait([committing], timeout=self.options.lease_term / 1e6)
-            committing.cancel()
-            await asyncio.gather(committing, return_exceptions=True)
+            await end([committing])
         for item in self._unanswered_items():
             self._turn_away(item, CoordinatorStopping())
         try:

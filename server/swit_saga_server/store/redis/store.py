@@ -38,6 +38,7 @@ from swit_saga_server.store.redis.connection import RedisConnection, RedisOption
 from swit_saga_server.store.redis.encode import encode_write
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.round import check_create, check_round
+from swit_saga_server.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -122,8 +123,7 @@ class RedisStore:
     async def close(self) -> None:
         """See the contract."""
         if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+            await end([self._listening])
             self._listening = None
         await self._redis.close()
 
