@@ -340,7 +340,7 @@ class StateStorage(Protocol):
         ...
 
     async def feed_end(self, partition: int) -> int:
-        """The position of the partition's latest event; 0 if there was none. What is committed later lies beyond it."""
+        """Where the partition's feed ends now: none of its events lies beyond, and all that is committed later does."""
         ...
 
     async def list_sagas(self, wanted: SagaFilter, order: SagaOrder, page_size: int, page_token: str) -> SagaPage:

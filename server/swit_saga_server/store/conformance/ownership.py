@@ -1,12 +1,14 @@
 """Leases: who may write a partition."""
 
+import asyncio
+
 from swit_saga_server.store.conformance.backend import TERM, Backend, WithStore, hold_all, reopen
-from swit_saga_server.store.conformance.samples import start
-from swit_saga_server.store.contract import Lease, StateStorage, Verdict
+from swit_saga_server.store.conformance.samples import fresh, start
+from swit_saga_server.store.contract import Hint, InboxEntry, Lease, StateStorage, Verdict
 
 
 class OwnershipTests(WithStore):
-    """``now``, ``acquire``, ``renew``, ``release``."""
+    """``now``, ``acquire``, ``renew``, ``release``, ``attend``, ``leave``, ``listen``."""
 
     async def test_keeps_the_protocol(self, store: StateStorage) -> None:
         """Every method is there."""
@@ -137,6 +139,20 @@ class OwnershipTests(WithStore):
         for partition in range(store.partitions):
             assert await store.acquire(partition, "nobody", TERM) is None
 
+    async def test_owners_that_live_are_told(self, backend: Backend, store: StateStorage) -> None:
+        """Sorted, oneself among them, until the term is over or they leave; living says nothing of leases."""
+        assert list(await store.attend("b", TERM)) == ["b"]
+        assert list(await store.attend("c", 100 * TERM)) == ["b", "c"]
+        assert list(await store.attend("a", 100 * TERM)) == ["a", "b", "c"]
+        assert await store.acquire(0, "nobody", TERM) is not None
+        await store.leave("c")
+        await store.leave("c")
+        await store.leave("never")
+        assert list(await store.attend("a", 100 * TERM)) == ["a", "b"]
+        await backend.pass_time(TERM + 1)
+        assert list(await store.attend("a", 100 * TERM)) == ["a"]
+        assert list(await store.attend("c", TERM)) == ["a", "c"]
+
     async def test_close_twice_and_before_open(self, backend: Backend) -> None:
         """Both are safe, and leases are not released by it; where only one can have the store open, opening it does."""
         store = backend.handle()
@@ -152,8 +168,24 @@ class OwnershipTests(WithStore):
         finally:
             await again.close()
 
-    async def test_listening_can_end(self, store: StateStorage) -> None:
-        """Hints may never come, so nothing more can be asked; ending twice is safe."""
-        stop = store.listen(lambda hint: None)
-        stop()
-        stop()
+    async def test_hints_are_well_formed_and_end(self, store: StateStorage, leases: dict[int, Lease]) -> None:
+        """None need come, but what comes says what and where. Nothing comes once it was ended; ending twice is safe."""
+        heard: list[Hint] = []
+        late: list[Hint] = []
+        stops = [store.listen(heard.append), store.listen(late.append)]
+        await self._cause_hints(store, list(leases.values()))
+        stops[1]()
+        so_far = len(late)
+        await self._cause_hints(store, [])
+        stops[0]()
+        stops[0]()
+        assert len(late) == so_far
+        assert {h.kind for h in heard} <= {"inbox", "due", "lease"}
+        assert all(0 <= h.partition < store.partitions for h in heard)
+
+    async def _cause_hints(self, store: StateStorage, leases: list[Lease]) -> None:
+        write = start()
+        await store.create(write)
+        await store.post(InboxEntry(entry_id=fresh("entry"), saga_id=write.saga.id, body=b""))
+        await store.release(leases)
+        await asyncio.sleep(0)  # What was said on this very loop is heard by now.
