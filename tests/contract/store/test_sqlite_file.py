@@ -14,7 +14,7 @@ from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 from swit_saga_server.core.units import MINUTE
 from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import applied, change, event, start
-from swit_saga_server.store.contract import InboxEntry, Verdict
+from swit_saga_server.store.contract import Hint, InboxEntry, Verdict, partition_of
 from swit_saga_server.store.sqlite import SqliteStore
 
 SAGAS = 8
@@ -206,3 +206,22 @@ async def test_disk_that_takes_no_more_is_unavailable(path: Path) -> None:
         assert await store.commit([big], leases) == [Verdict.APPLIED]
         assert await store.commit([big], leases) == [Verdict.ALREADY_APPLIED]
         assert len(await store.feed(0, 0, 10)) == 2
+
+
+async def test_every_hint_comes(path: Path) -> None:
+    """From this very object, since nobody else can write the file: timers need not be waited for."""
+    async with opened(path, partitions=8) as store:
+        leases = await hold_all(store, "me")
+        heard: list[Hint] = []
+        stop = store.listen(heard.append)
+        write = start()
+        part = partition_of(write.saga.id, 8)
+        await store.create(write)
+        await store.post(InboxEntry(entry_id="e", saga_id=write.saga.id, body=b""))
+        await store.release([leases[3]])
+        await asyncio.sleep(0)
+        assert heard == [Hint("due", part), Hint("inbox", part), Hint("lease", 3)]
+        stop()
+        await store.release([leases[4]])
+        await asyncio.sleep(0)
+        assert len(heard) == 3
