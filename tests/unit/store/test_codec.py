@@ -57,7 +57,7 @@ def test_what_a_record_does_not_have_takes_its_default():
 
 
 @given(st.data(), st.sampled_from(list(READERS)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_record_of_before_a_field_was_appended(data, kind):
     """However short it was: what there is, and defaults for the rest."""
     value = data.draw(any_of(kind))
