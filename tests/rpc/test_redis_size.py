@@ -30,10 +30,10 @@ async def test_bytes_per_completed_saga(tmp_path, capsys):
                 await (await coordinator.start("four", "x" * 200)).wait()
 
             await asyncio.gather(*(run(n) for n in range(200)))
-            before = admin.info("memory")["used_memory_dataset"]  # type: ignore[index]
+            before = admin.info("memory")["used_memory_dataset"]
             for n in range(0, SAGAS, 200):
                 await asyncio.gather(*(run(n + k) for k in range(200)))
-            after = admin.info("memory")["used_memory_dataset"]  # type: ignore[index]
+            after = admin.info("memory")["used_memory_dataset"]
     each = (after - before) / SAGAS
     with capsys.disabled():
         print(f"\nRedis: {each:.0f} bytes per completed saga of 4 steps with 200-byte payloads, events included")

@@ -292,7 +292,11 @@ class Engine:
             raise NotHeld
         future: asyncio.Future[tuple[Saga, bool]] = asyncio.get_running_loop().create_future()
         self._put(Item(saga_id, given, future))
-        return await future
+        try:
+            async with asyncio.timeout(self.options.answer_timeout / 1e6):
+                return await future
+        except TimeoutError:
+            raise CoordinatorUnavailable(f"saga {saga_id!r}: no outcome in time, it is unknown; ask again") from None
 
     def _letter(self, entry: InboxEntry, letter: Letter) -> None:
         """Another coordinator's request for a saga that is held here."""

@@ -46,7 +46,8 @@ class EngineOptions:
         timer_poll: How often the store's index is asked. Less than ``timer_horizon``.
         inbox_poll: How often the inboxes of the partitions held are looked into, hints apart.
         watch_poll: How often the events of watched sagas that others hold are asked for.
-        answer_timeout: How long another coordinator's answer is waited for; then the outcome is unknown.
+        answer_timeout: How long a caller waits until the store, or another coordinator, has taken a request; then the
+            outcome is unknown to the caller, and the same may be asked again.
         load_batch: Sagas read back in one go at most.
         watch_buffer: Events kept for a watcher that lags; past it, it reads the history again.
     """
@@ -59,6 +60,6 @@ class EngineOptions:
     timer_poll: Span = 5 * SECOND
     inbox_poll: Span = 1 * SECOND
     watch_poll: Span = SECOND // 10
-    answer_timeout: Span = 30 * SECOND
+    answer_timeout: Span = 5 * SECOND
     load_batch: int = 256
     watch_buffer: int = 256
