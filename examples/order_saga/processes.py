@@ -46,6 +46,11 @@ class Process:
             pass
         raise RuntimeError(f"{self.name} did not start:\n{self._log.read_text()[-2_000:]}")
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal, if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            os.kill(self._process.pid, number)
+
     async def kill(self) -> None:
         """SIGKILL: no chance to say goodbye."""
         await self._end(signal.SIGKILL)
@@ -62,7 +67,6 @@ class Process:
         process = self._process
         if process is None:
             return
-        if process.returncode is None:
-            os.kill(process.pid, number)
+        self.tell(number)
         await process.wait()
         self._process = None

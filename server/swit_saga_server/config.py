@@ -115,6 +115,7 @@ class CoordinatorConfig(Section):
     step_timeout: Duration = 30 * SECOND
     default_retry_policy: RetryConfig = RetryConfig()
     default_compensation_retry_policy: CompensationRetryConfig = CompensationRetryConfig()
+    lease_term: Duration = 10 * SECOND
     max_payload_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
     max_definition_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
     cache: CacheConfig = CacheConfig()
@@ -129,6 +130,8 @@ class CoordinatorConfig(Section):
     def _check(self) -> "CoordinatorConfig":
         if self.mode is not CoordinatorMode.ORCHESTRATION:
             raise ValueError(f"mode {self.mode.value!r} is not supported yet; leave it out or write 'orchestration'")
+        if self.lease_term < SECOND:
+            raise ValueError("lease_term must be at least 1s")
         for name in ("default_timeout", "step_timeout"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be greater than 0")
@@ -351,6 +354,7 @@ class SagaConfig(BaseSettings):
         cache = self.coordinator.cache
         return EngineOptions(
             owner=self.coordinator.name or f"{socket.gethostname()}-{os.getpid()}",
+            lease_term=self.coordinator.lease_term,
             cache=CacheOptions(enabled=cache.enabled, ttl=cache.ttl, max_size=cache.max_size, policy=cache.policy),
         )
 
