@@ -350,7 +350,7 @@ async def test_stopping_ends_even_if_a_cancellation_is_swallowed(tmp_path):
                     raise
             return []
 
-        b.store.inbox = inbox
+        b.store.inbox = inbox  # type: ignore[method-assign]
         await reading.wait()
         async with asyncio.timeout(5):
             await b.engine.stop(0.0)
