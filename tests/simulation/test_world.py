@@ -34,6 +34,7 @@ FOUND = {
     940: "a store that went back had a saga without the definition it came with, for it was kept apart",
     1421: "the same",
     1589: "the same",
+    1057546: "a coordinator died of a partition that it lost while it was giving another one away",
     20546: "a watch could not resume after an event whose commit the coordinator had not yet heard of",
     131: "a cancel this coordinator took from its own inbox was answered with the saga as it was before",
 }

@@ -117,7 +117,9 @@ class Ownership:
         resume()  # In one breath with holding it, so that nothing gets in before what was in flight.
 
     async def _give_up(self, partition: int) -> None:
-        lease = self._held[partition]
+        lease = self._held.get(partition)
+        if lease is None:
+            return  # Lost while another was being given away.
         self._drop(partition)
         await self._store.release([lease])
 
