@@ -49,12 +49,7 @@ Duration = Annotated[Span, BeforeValidator(_span)]
 NOT_YET: Mapping[str, str] = {
     "coordinator.max_concurrent_sagas": "back-pressure",
     "coordinator.max_concurrent_steps": "back-pressure",
-    "coordinator.cleanup_interval": "retention",
-    "coordinator.retention_period": "retention",
-    "coordinator.recovery_enabled": "periodic recovery; a restart always recovers",
-    "coordinator.recovery_interval": "periodic recovery; a restart always recovers",
     "storage.postgres": "the PostgreSQL store",
-    "storage.ttl": "retention",
     "storage.max_retries": "a bound on repeating writes, which are repeated until the outcome is known",
     "messaging": "messaging",
     "monitoring": "monitoring",
@@ -121,10 +116,10 @@ class CoordinatorConfig(Section):
     cache: CacheConfig = CacheConfig()
     max_concurrent_sagas: Any = None
     max_concurrent_steps: Any = None
-    cleanup_interval: Any = None
-    retention_period: Any = None
-    recovery_enabled: Any = None
-    recovery_interval: Any = None
+    cleanup_interval: Duration = 60 * MINUTE
+    retention_period: Duration | None = None
+    recovery_enabled: bool = True
+    recovery_interval: Duration = 5 * SECOND
 
     @model_validator(mode="after")
     def _check(self) -> "CoordinatorConfig":
@@ -132,6 +127,13 @@ class CoordinatorConfig(Section):
             raise ValueError(f"mode {self.mode.value!r} is not supported yet; leave it out or write 'orchestration'")
         if self.lease_term < SECOND:
             raise ValueError("lease_term must be at least 1s")
+        if not self.recovery_enabled:
+            raise ValueError("recovery_enabled cannot be false: no acknowledged saga may be left half-done")
+        for name in ("cleanup_interval", "recovery_interval"):
+            if getattr(self, name) < SECOND:
+                raise ValueError(f"{name} must be at least 1s")
+        if self.retention_period is not None and self.retention_period <= 0:
+            raise ValueError("retention_period must be greater than 0")
         for name in ("default_timeout", "step_timeout"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be greater than 0")
@@ -187,11 +189,13 @@ class StorageConfig(Section):
     partitions: int = Field(default=64, ge=1, le=1024)
     redis: RedisConfig = RedisConfig()
     postgres: Any = None
-    ttl: Any = None
+    ttl: Duration | None = None
     max_retries: Any = None
 
     @model_validator(mode="after")
     def _check(self) -> "StorageConfig":
+        if self.ttl is not None and self.ttl <= 0:
+            raise ValueError("ttl must be greater than 0")
         if self.type is StorageType.POSTGRES:
             raise ValueError(f"type {self.type.value!r} is not supported yet; use 'sqlite' or 'redis'")
         if self.type is not StorageType.REDIS:
@@ -351,10 +355,15 @@ class SagaConfig(BaseSettings):
 
     def engine_options(self) -> EngineOptions:
         """How the engine runs."""
-        cache = self.coordinator.cache
+        c, cache = self.coordinator, self.coordinator.cache
+        kept = [span for span in (c.retention_period, self.storage.ttl) if span is not None]
         return EngineOptions(
             owner=self.coordinator.name or f"{socket.gethostname()}-{os.getpid()}",
-            lease_term=self.coordinator.lease_term,
+            lease_term=c.lease_term,
+            timer_poll=c.recovery_interval,
+            timer_horizon=max(30 * SECOND, 2 * c.recovery_interval),
+            retention=min(kept, default=None),
+            cleanup_interval=c.cleanup_interval,
             cache=CacheOptions(enabled=cache.enabled, ttl=cache.ttl, max_size=cache.max_size, policy=cache.policy),
         )
 

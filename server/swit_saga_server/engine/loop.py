@@ -56,6 +56,7 @@ from swit_saga_server.engine.inbox import Inbox
 from swit_saga_server.engine.letters import Letter, pack_reply
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.engine.retention import Retention
 from swit_saga_server.engine.surroundings import Surroundings
 from swit_saga_server.engine.tail import Tail
 from swit_saga_server.engine.timers import Timers
@@ -128,6 +129,7 @@ class Engine:
         self._foreign = Foreign(store, options, self.around)
         self._letters = Inbox(store, options, self.ownership, self._letter, self._unreadable_letter)
         self._tail = Tail(store, options, self.ownership, self.feed)
+        self._retention = Retention(store, options, self.around, self.ownership)
         self._timers = Timers()
         self._inbox: deque[Item] = deque()
         self._ready: dict[str, Entry] = {}
@@ -157,8 +159,10 @@ class Engine:
         self._accepting = self._sending = True
         await self.ownership.take_share()
         self._stop_listening = self.store.listen(self._heard)
-        for body in (self._run(), self.ownership.keep(), self._poll_due(), self._letters.keep(), self._tail.keep()):
-            self._spawn(body)
+        self._spawn(self._run())
+        self._spawn(self._poll_due())
+        for part in (self.ownership, self._letters, self._tail, self._retention):
+            self._spawn(part.keep())
 
     def stop_accepting(self) -> None:
         """Refuse new sagas from now on; those under way go on."""

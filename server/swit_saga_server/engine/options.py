@@ -48,6 +48,8 @@ class EngineOptions:
         watch_poll: How often the events of watched sagas that others hold are asked for.
         answer_timeout: How long a caller waits until the store, or another coordinator, has taken a request; then the
             outcome is unknown to the caller, and the same may be asked again.
+        retention: How long sagas are kept after their outcome, failed ones excepted; None is for ever.
+        cleanup_interval: How often it is looked for what need not be kept any more.
         load_batch: Sagas read back in one go at most.
         watch_buffer: Events kept for a watcher that lags; past it, it reads the history again.
     """
@@ -61,5 +63,7 @@ class EngineOptions:
     inbox_poll: Span = 1 * SECOND
     watch_poll: Span = SECOND // 10
     answer_timeout: Span = 5 * SECOND
+    retention: Span | None = None
+    cleanup_interval: Span = 60 * MINUTE
     load_batch: int = 256
     watch_buffer: int = 256

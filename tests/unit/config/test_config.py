@@ -129,6 +129,11 @@ def test_what_does_nothing_yet_is_refused(load, path):
         ("coordinater: {}", r"coordinater: .*did you mean coordinator\?"),
         ("server: {keepalive: {tiem: 3s}}", r"server.keepalive.tiem: .*did you mean time\?"),
         ("storage: {type: postgres}", r"'postgres' is not supported yet; use 'sqlite' or 'redis'"),
+        ("coordinator: {recovery_enabled: false}", r"no acknowledged saga may be left half-done"),
+        ("coordinator: {recovery_interval: 10ms}", r"recovery_interval must be at least 1s"),
+        ("coordinator: {retention_period: 0s}", r"retention_period must be greater than 0"),
+        ("coordinator: {lease_term: 10ms}", r"lease_term must be at least 1s"),
+        ("storage: {ttl: 0s}", r"ttl must be greater than 0"),
         ("storage: {key_prefix: x}", r"key_prefix does nothing with type 'sqlite'"),
         ("storage: {redis: {db: 1}}", r"redis does nothing with type 'sqlite'"),
         ("logging: {level: loud}", r"logging.level: .*'loud'"),
@@ -218,3 +223,10 @@ def test_a_connection_that_is_no_url_of_redis_is_refused(load, connection):
     config = load(f"storage: {{type: redis, connection: '{connection}'}}")
     with pytest.raises(ConfigError, match=r"storage\.connection"):
         config.storage.open()
+
+
+def test_the_shorter_of_both_retentions_counts(load):
+    assert load("").engine_options().retention is None
+    assert load("coordinator: {retention_period: 2h}").engine_options().retention == 120 * MINUTE
+    both = load("coordinator: {retention_period: 2h}\nstorage: {ttl: 1h}")
+    assert both.engine_options().retention == 60 * MINUTE
