@@ -30,7 +30,7 @@ async def test_what_is_over_is_forgotten_in_time(tmp_path):
             return [saga is not None for saga in found] == [False, False, True, True]
 
         await eventually(left)
-        assert b.engine._retention.deleted == 2
+        await eventually(lambda: b.engine._retention.deleted == 2)
 
 
 async def test_without_a_retention_nothing_is_forgotten(tmp_path):
