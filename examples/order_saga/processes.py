@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 START_S = 30.0
@@ -14,9 +15,20 @@ class Process:
     """One process of the demo. It keeps its port over restarts."""
 
     def __init__(
-        self, name: str, arguments: list[str], folder: Path, *, program: str = sys.executable, port: int = 0
+        self,
+        name: str,
+        arguments: list[str],
+        folder: Path,
+        *,
+        program: str = sys.executable,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Describe it; ``{port}`` in the arguments becomes its port, 0 lets it choose one and say which."""
+        """Describe it; ``{port}`` in the arguments becomes its port, 0 lets it choose one and say which.
+
+        ``environment`` is beside our own.
+        """
+        self._environment = {**os.environ, **(environment or {})}
         self.name = name
         self.port = port
         self._program = program
@@ -33,7 +45,7 @@ class Process:
         command = [a.replace("{port}", str(self.port)) for a in self._arguments]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                self._program, *command, stdout=asyncio.subprocess.PIPE, stderr=log
+                self._program, *command, stdout=asyncio.subprocess.PIPE, stderr=log, env=self._environment
             )
         assert self._process.stdout is not None
         try:
@@ -46,9 +58,14 @@ class Process:
             pass
         raise RuntimeError(f"{self.name} did not start:\n{self._log.read_text()[-2_000:]}")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
     def tell(self, number: signal.Signals) -> None:
         """Send a signal, if it runs."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None and self.is_running:
             os.kill(self._process.pid, number)
 
     async def kill(self) -> None:

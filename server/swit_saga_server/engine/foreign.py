@@ -10,6 +10,7 @@ from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, StoreUnavailable
 from swit_saga_server.core.machine import due_at
 from swit_saga_server.core.model import Saga
+from swit_saga_server.engine.failpoints import Point, reach
 from swit_saga_server.engine.letters import Letter, open_reply, pack_letter
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.surroundings import Surroundings
@@ -50,7 +51,9 @@ class Foreign:
             in_flight=False,
             definition=None if saga.definition_version else definition,
         )
+        reach(Point.CREATE_BEFORE)
         verdict = await self._patiently(lambda: self._store.create(write))
+        reach(Point.CREATE_AFTER)
         if verdict is not Verdict.CONFLICT:
             return saga, True
         (known,) = await self._patiently(lambda: self._store.load([saga.id]))
@@ -71,7 +74,9 @@ class Foreign:
         """
         entry = InboxEntry(entry_id=self._around.hex(24), saga_id=saga_id, body=pack_letter(letter))
         until = self._around.clock.elapsed() + self._options.answer_timeout
+        reach(Point.POST_BEFORE)
         await self._patiently(lambda: self._store.post(entry))
+        reach(Point.POST_AFTER)
         wait_s = FIRST_WAIT_S
         while (reply := await self._patiently(lambda: self._store.answer(entry))) is None:
             if self._around.clock.elapsed() > until:

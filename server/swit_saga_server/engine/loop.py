@@ -50,6 +50,7 @@ from swit_saga_server.core.model import Saga, is_in_flight
 from swit_saga_server.core.units import SECOND, Instant, Span
 from swit_saga_server.engine.commands import ParticipantCommand, fill, withdrawn_id
 from swit_saga_server.engine.counters import Counters
+from swit_saga_server.engine.failpoints import Point, reach
 from swit_saga_server.engine.feed import Feed
 from swit_saga_server.engine.foreign import Foreign
 from swit_saga_server.engine.inbox import Inbox
@@ -283,7 +284,9 @@ class Engine:
                 code=error.code,
                 error=error.message,
             )
+        reach(Point.RECEIVE_BEFORE)
         self._put(Item(saga_id, answered))
+        reach(Point.RECEIVE_AFTER)
 
     # ---- inbox ---------------------------------------------------------------------------------------------------
 
@@ -495,7 +498,9 @@ class Engine:
         wait_s = RESUBMIT_FIRST_S
         while True:
             try:
+                reach(Point.COMMIT_BEFORE)
                 verdicts = await self.store.commit(writes, leases)
+                reach(Point.COMMIT_AFTER)
                 self.counters.rounds += 1
                 self.counters.writes += len(writes)
                 return verdicts
@@ -592,7 +597,9 @@ class Engine:
         """All commands of the round in one go, so that they can share messages."""
         commands, self._outbox = self._outbox, []
         if commands and self._sending:
+            reach(Point.SEND_BEFORE)
             self.transport.send(commands)
+            reach(Point.SEND_AFTER)
 
     def _resolve(self, item: Item, saga: Saga, *, created: bool) -> None:
         if item.answer is not None and not item.answer.done():
