@@ -111,3 +111,35 @@ def cluster(folder: Path, nodes: int = 3) -> Iterator[Sequence[RedisServer]]:
     finally:
         for server in servers:
             server.kill()
+
+
+@contextmanager
+def sentinels(folder: Path, master: RedisServer, number: int = 3) -> Iterator[Sequence[int]]:
+    """Ports of sentinels that watch ``master`` under the name ``main``."""
+    ports, processes = [], []
+    try:
+        for n in range(number):
+            port = free_port()
+            config = folder / f"sentinel{n}.conf"
+            config.write_text(
+                f"port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master.port} 2\n"
+                "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n"
+            )
+            with (folder / f"sentinel{n}.log").open("ab") as log:
+                command = [redis_server(), str(config), "--sentinel"]
+                processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+            ports.append(port)
+        end = time.monotonic() + START_S
+        for port in ports:
+            while not (
+                _answers(port)
+                and b"num-other-sentinels" in (found := _ask(port, b"SENTINEL MASTER main\r\n"))
+                and f"num-other-sentinels\r\n$1\r\n{number - 1}".encode() in found
+            ):
+                assert time.monotonic() < end, "the sentinels do not find each other"
+                time.sleep(0.1)
+        yield ports
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()

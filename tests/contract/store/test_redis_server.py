@@ -16,7 +16,7 @@ from swit_saga_server.store.contract import Verdict
 from swit_saga_server.store.redis.checks import Durability
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
-from tests.servers.redis import RedisServer, free_port, running
+from tests.servers.redis import RedisServer, free_port, running, sentinels
 from tests.waiting import eventually
 
 
@@ -37,6 +37,12 @@ def admin(server: RedisServer) -> Iterator[Redis]:
 
 def store_on(url: str, timeout_s: float = 1.0, **options: object) -> RedisStore:
     return RedisStore(RedisOptions(url=url, timeout_s=timeout_s), partitions=2, **options)  # type: ignore[arg-type]
+
+
+def is_linked(replica: RedisServer) -> bool:
+    """Whether it has all that its master had, and follows."""
+    with Redis(port=replica.port) as r:
+        return bool(r.info("replication")["master_link_status"] == "up")
 
 
 async def test_unreachable():
@@ -166,12 +172,7 @@ async def test_replicated_waits_for_the_replica(server, admin, tmp_path: Path):
     """Without it in time the outcome is unknown; the same write again, once it is back, has been applied already."""
     replica = RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(server.port))
     with running(replica):
-
-        def is_linked() -> bool:
-            with Redis(port=replica.port) as r:
-                return bool(r.info("replication")["master_link_status"] == "up")
-
-        await eventually(is_linked, within_s=30)
+        await eventually(lambda: is_linked(replica), within_s=30)
         store = store_on(server.url, durability=Durability.REPLICATED)
         await store.open()
         leases = await hold_all(store, "me")
@@ -184,6 +185,42 @@ async def test_replicated_waits_for_the_replica(server, admin, tmp_path: Path):
         with pytest.raises(StoreUnavailable, match="confirmed 0 times of 1"):
             await store.commit([write], leases)
         replica.start()
-        await eventually(is_linked, within_s=30)
+        await eventually(lambda: is_linked(replica), within_s=30)
         assert await store.commit([write], leases) == [Verdict.ALREADY_APPLIED]
         await store.close()
+
+
+@pytest.mark.timeout(90)
+async def test_sentinels_lead_to_the_new_master(tmp_path):
+    """The master dies, its replica is made master, and the same store object goes on with all that was replicated."""
+    master = RedisServer(tmp_path / "master")
+    with running(master):
+        replica = RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(master.port))
+        with running(replica), sentinels(tmp_path, master) as ports:
+            url = "redis+sentinel://" + ",".join(f"127.0.0.1:{p}" for p in ports) + "/main/0"
+            store = store_on(url, durability=Durability.REPLICATED)
+
+            async def opened() -> bool:
+                try:
+                    await store.open()
+                except StoreUnavailable:
+                    return False
+                return True
+
+            await eventually(lambda: is_linked(replica), within_s=30)
+            await eventually(opened, within_s=20)
+            leases = await hold_all(store, "me")
+            (saga,) = await applied(store, leases, start())
+            master.kill()
+
+            async def found() -> bool:
+                try:
+                    return list(await store.load([saga.id])) == [saga]
+                except StoreUnavailable:
+                    return False
+
+            await eventually(found, within_s=40)
+            # Nobody confirms a write to a master that has no replica left: it stays unknown.
+            with pytest.raises(StoreUnavailable, match="confirmed 0 times of 1"):
+                await store.commit([change(saga)], leases)
+            await store.close()

@@ -127,7 +127,7 @@ class RedisConnection:
         """Close all connections. Safe to call twice, and before ``open``."""
         client, self._client = self._client, None
         if client is not None:
-            await client.aclose()
+            await _close(client)
 
     async def do(self, call: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Call the client; once.
@@ -255,7 +255,7 @@ class RedisConnection:
         except (TimeoutError, RedisError, OSError) as error:
             raise meaning(error) from error
         finally:
-            await client.aclose()
+            await _close(client)
 
     def _make_listener(self) -> Any:
         if not self.is_cluster:
@@ -307,6 +307,17 @@ class RedisConnection:
             host, colon, port = item.rpartition(":")
             hosts.append((host.strip("[]"), int(port)) if colon else (item, default_port))
         return hosts
+
+
+async def _close(client: Any) -> None:
+    """The client and, by way of its pool, the clients of the sentinels, which redis-py leaves open."""
+    pool: Any = getattr(client, "connection_pool", None)
+    await client.aclose()
+    manager = getattr(pool, "sentinel_manager", None)
+    if manager is not None:
+        await pool.disconnect()
+        for sentinel in manager.sentinels:
+            await sentinel.aclose()
 
 
 def _credentials(query: str) -> dict[str, str]:
