@@ -269,7 +269,7 @@ class RedisConnection:
         common = self._common(timeout_s)
         if self.is_cluster:
             nodes = [ClusterNode(host, port) for host, port in self._hosts(6379)]
-            return RedisCluster(startup_nodes=nodes)
+            return RedisCluster(startup_nodes=nodes, **common)
         path = self._path
         if parts.scheme.endswith("+sentinel"):
             sentinels = Sentinel(  # type: ignore[no-untyped-call]
@@ -277,7 +277,7 @@ class RedisConnection:
                 sentinel_kwargs={"socket_timeout": options.timeout_s, **_credentials(parts.query)},
             )
             db = int(path[1]) if len(path) > 1 else 0
-            return sentinels.master_for(path[0], db=db)
+            return sentinels.master_for(path[0], db=db, **common)
         ((host, port),) = self._hosts(6379)
         db = int(path[0]) if path else 0
         return Redis(host=host, port=port, db=db, **common)
