@@ -184,3 +184,47 @@ def test_a_reply_carries_the_refusal():
     with pytest.raises(SagaAlreadyFinished, match="over") as refused:
         open_reply(pack_reply(SagaAlreadyFinished("it is over", saga_id="s")))
     assert refused.value.fields == {"saga_id": "s"}
+
+
+async def _answered_on_leaving(one: Bench, other: Bench, sagas: int) -> None:
+    """Answers that arrive while their partition is given away count there; nothing is sent twice."""
+    out = [await one.transport.next(n) for n in range(sagas)]
+    await eventually(lambda: one.engine._leaving)
+    for command in out:
+        one.answer(command, done())
+    for n in range(sagas):
+        command = await other.transport.next(n)
+        assert (command.step_id, command.attempt) == ("b", 1)
+    assert len(one.transport.sent) == sagas
+
+
+async def test_a_partition_given_away_waits_for_what_is_out(tmp_path):
+    """Nothing more is sent for it meanwhile, and whoever takes it goes on where the answers led."""
+    options = OPTIONS | {"lease_term": 5 * SECOND}
+    store = FaultyStore(tmp_path / "saga.db", partitions=2)
+    async with AsyncExitStack() as stack:
+        await store.open()
+        stack.push_async_callback(store.close)
+        one = await stack.enter_async_context(bench(tmp_path, store=store, owner="one", **options))
+        of_second = [i for n in range(1_000) if partition_of(i := f"s{n}", 2) == 1][:3]
+        for saga_id in of_second:
+            await one.begin(saga_id)
+        other = await stack.enter_async_context(bench(tmp_path, store=store, owner="other", **options))
+        await _answered_on_leaving(one, other, 3)
+        assert sorted(one.engine.ownership) == [0]
+        for n in range(3):
+            other.answer(await other.transport.next(n), done())
+        for saga_id in of_second:
+            saga = await other.until(saga_id, over)
+            assert sum(s.call.resends for s in saga.steps if s.id == "a") == 0
+
+
+async def test_one_that_stops_waits_for_what_is_out(tmp_path):
+    async with two(tmp_path) as (one, other):
+        saga_id = saga_of(one)
+        await one.begin(saga_id)
+        stopping = asyncio.create_task(one.engine.stop(4.0))
+        await _answered_on_leaving(one, other, 1)
+        await stopping
+        other.answer(await other.transport.next(0), done())
+        assert (await other.until(saga_id, over)).steps[0].call.resends == 0

@@ -22,7 +22,7 @@ in-flight index and sends again what may not have been sent, under the same key.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -126,7 +126,7 @@ class Engine:
         self.feed = Feed(options.watch_buffer)
         self.counters = Counters(started_at=self.around.clock.now())
         self.working_set = WorkingSet(options.cache)
-        self.ownership = Ownership(store, options, self.around, self._taken, self._lost)
+        self.ownership = Ownership(store, options, self.around, self._taken, self._leave, self._lost)
         self._foreign = Foreign(store, options, self.around)
         self._letters = Inbox(store, options, self.ownership, self._letter, self._unreadable_letter)
         self._tail = Tail(store, options, self.ownership, self.feed)
@@ -138,6 +138,7 @@ class Engine:
         self._definitions: LRUCache[tuple[str, int, str], Definition] = LRUCache(DEFINITIONS_KEPT)
         self._outbox: list[ParticipantCommand] = []
         self._ahead: dict[str, int] = {}
+        self._leaving: dict[int, set[str]] = {}
         self._turn = asyncio.Event()
         self._due_again = asyncio.Event()
         self._stop_listening: Callable[[], None] = lambda: None
@@ -178,11 +179,14 @@ class Engine:
         if not self._tasks:
             return
         try:
-            async with asyncio.timeout(grace_s):
+            async with asyncio.timeout(grace_s * 3 / 4):
                 while not self.is_quiet:  # noqa: ASYNC110 - nothing signals it, and it happens once
                     await asyncio.sleep(0.01)
         except TimeoutError:
             log.info("stopping_with_sagas_under_way", commands=self.transport.in_flight)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s / 4):
+                    await self._leave(list(self.ownership))
         self._sending = False
         self._stop_listening()
         await self.transport.close()
@@ -256,7 +260,8 @@ class Engine:
         """
         if self.ownership.holds(partition_of(saga_id, self.store.partitions)):
             entry = self.working_set.find(saga_id, self.around.clock.now())
-            if entry is not None and entry.applied is not None:
+            # Of a saga that is being written, others may have seen more than we know to be applied.
+            if entry is not None and entry.applied is not None and entry.phase is not Phase.COMMITTING:
                 return entry.applied
         return await self.stored(saga_id)
 
@@ -585,11 +590,14 @@ class Engine:
         epoch = self.ownership.leases[partition].epoch
         now = self.around.clock.now()
         withdrawn = []
+        awaited = self._leaving.get(partition)
+        if awaited is not None:
+            awaited.discard(after.id)
         for effect in effects(before, after):
-            if isinstance(effect, Command):
-                self._outbox.append(fill(after, definition, effect, epoch, now))
-            else:
+            if not isinstance(effect, Command):
                 withdrawn.append(withdrawn_id(after, effect))
+            elif awaited is None:  # Else whoever takes the partition finds it in flight, and sends it.
+                self._outbox.append(fill(after, definition, effect, epoch, now))
         if withdrawn:
             self.transport.withdraw(withdrawn)
 
@@ -792,8 +800,19 @@ class Engine:
 
         return resume
 
+    async def _leave(self, partitions: Collection[int]) -> None:
+        """Send no more for these; wait a while for the answers to what is out, or who comes next would ask again."""
+        for partition in partitions:
+            entries = self.working_set.of_partition(partition)
+            self._leaving[partition] = {e.saga_id for e in entries if e.applied is not None and is_in_flight(e.applied)}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.options.lease_term / 5e6):
+                while any(self._leaving.get(p) for p in partitions):  # noqa: ASYNC110 - it happens once in a while
+                    await asyncio.sleep(0.01)
+
     def _lost(self, partition: int) -> None:
         """Nothing of this partition is ours any more. Rounds under way are settled by their verdicts."""
+        self._leaving.pop(partition, None)
         for entry in self.working_set.of_partition(partition):
             self._timers.disarm(entry.saga_id)
             if entry.phase is Phase.COMMITTING:

@@ -3,7 +3,8 @@ of epoch and nonce on every commit.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -29,12 +30,15 @@ class Ownership:
         options: EngineOptions,
         around: Surroundings,
         acquired: Callable[[Lease], Awaitable[Callable[[], None]]],
+        leaving: Callable[[Collection[int]], Awaitable[None]],
         lost: Callable[[int], None],
     ) -> None:
+        """``leaving`` returns when what is out for these partitions is answered, or was waited for long enough."""
         self._store = store
         self._options = options
         self._clock = around.clock
         self._acquired = acquired
+        self._leaving = leaving
         self._lost = lost
         self._held: dict[int, Lease] = {}
         self._good_until: dict[int, Span] = {}
@@ -68,9 +72,10 @@ class Ownership:
         living = await self._store.attend(self._options.owner, self._options.lease_term)
         rank, total = list(living).index(self._options.owner), self._store.partitions
         share = total // len(living) + (rank < total % len(living))
-        for partition in list(self._held)[share:]:
-            log.info("partition_given_away", partition=partition, living=len(living))
-            await self._give_up(partition)
+        if excess := list(self._held)[share:]:
+            await self._leaving(excess)
+            log.info("partitions_given_away", partitions=excess, living=len(living))
+            await self._give_up(excess)
         # Newcomers begin to look in different places, so as not to ask for the same ones.
         for i in range(total):
             if len(self._held) >= share:
@@ -80,17 +85,21 @@ class Ownership:
                 await self._take(partition)
 
     async def keep(self) -> None:
-        """Renew for ever, drop what could not be renewed in time, keep a fair share. Ends by cancellation."""
+        """Renew for ever, drop what could not be renewed in time, keep a fair share. Ends by cancellation.
+
+        It is looked for free partitions more often than renewed: those of the dead wait for nothing but this.
+        """
+        renew_at: Span = 0
         while True:
-            try:
-                async with asyncio.timeout(self._options.lease_term / 3e6):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._options.lease_term / 10e6):
                     await self._again.wait()
-            except TimeoutError:
-                pass
             self._again.clear()
             try:
-                self._clock.align(await self._store.now())
-                await self._renew()
+                if self._clock.elapsed() >= renew_at:
+                    self._clock.align(await self._store.now())
+                    await self._renew()
+                    renew_at = self._clock.elapsed() + self._options.lease_term * 3 // 10
                 await self.take_share()
             except StoreUnavailable as unavailable:
                 log.warning("lease_not_renewed", error=str(unavailable))
@@ -116,12 +125,12 @@ class Ownership:
         self._hold(lease, asked_at)
         resume()  # In one breath with holding it, so that nothing gets in before what was in flight.
 
-    async def _give_up(self, partition: int) -> None:
-        lease = self._held.get(partition)
-        if lease is None:
-            return  # Lost while another was being given away.
-        self._drop(partition)
-        await self._store.release([lease])
+    async def _give_up(self, partitions: Sequence[int]) -> None:
+        # One may have been lost while its answers were waited for.
+        leases = [self._held[p] for p in partitions if p in self._held]
+        for lease in leases:
+            self._drop(lease.partition)
+        await self._store.release(leases)
 
     async def _renew(self) -> None:
         held = list(self._held.values())
