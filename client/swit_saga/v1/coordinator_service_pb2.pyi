@@ -187,8 +187,14 @@ class StartSagasRequest(_message.Message):
 
         ITEM_ID_FIELD_NUMBER: _builtins.int
         START_FIELD_NUMBER: _builtins.int
+        TRACEPARENT_FIELD_NUMBER: _builtins.int
+        TRACESTATE_FIELD_NUMBER: _builtins.int
         item_id: _builtins.int
         """Echoed in the answer; unique on this stream."""
+        traceparent: _builtins.str
+        """The caller's W3C trace context, which unary calls carry as metadata; empty without a trace."""
+        tracestate: _builtins.str
+        """W3C trace state; may be empty."""
         @_builtins.property
         def start(self) -> Global___StartSagaRequest:
             """The start."""
@@ -198,10 +204,12 @@ class StartSagasRequest(_message.Message):
             *,
             item_id: _builtins.int = ...,
             start: Global___StartSagaRequest | None = ...,
+            traceparent: _builtins.str = ...,
+            tracestate: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "start", b"start"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "start", b"start", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     ITEMS_FIELD_NUMBER: _builtins.int

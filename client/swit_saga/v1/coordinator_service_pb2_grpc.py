@@ -109,7 +109,7 @@ class CoordinatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartSagas(self, request_iterator, context):
-        """Start many; each has a status of its own.
+        """Start many; each has a status of its own, and is answered within seconds, whatever becomes of the others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class CoordinatorServiceStub:
     StartSaga: _grpc.UnaryUnaryMultiCallable[_coordinator_service_pb2.StartSagaRequest, _coordinator_service_pb2.StartSagaResponse]
     """Start a saga; durable when answered; idempotent by saga_id."""
     StartSagas: _grpc.StreamStreamMultiCallable[_coordinator_service_pb2.StartSagasRequest, _coordinator_service_pb2.StartSagasResponse]
-    """Start many; each has a status of its own."""
+    """Start many; each has a status of its own, and is answered within seconds, whatever becomes of the others."""
     GetSaga: _grpc.UnaryUnaryMultiCallable[_coordinator_service_pb2.GetSagaRequest, _coordinator_service_pb2.GetSagaResponse]
     """Read one saga."""
     ListSagas: _grpc.UnaryUnaryMultiCallable[_coordinator_service_pb2.ListSagasRequest, _coordinator_service_pb2.ListSagasResponse]
@@ -66,7 +66,7 @@ class CoordinatorServiceAsyncStub(CoordinatorServiceStub):
     StartSaga: _aio.UnaryUnaryMultiCallable[_coordinator_service_pb2.StartSagaRequest, _coordinator_service_pb2.StartSagaResponse]  # type: ignore[assignment]
     """Start a saga; durable when answered; idempotent by saga_id."""
     StartSagas: _aio.StreamStreamMultiCallable[_coordinator_service_pb2.StartSagasRequest, _coordinator_service_pb2.StartSagasResponse]  # type: ignore[assignment]
-    """Start many; each has a status of its own."""
+    """Start many; each has a status of its own, and is answered within seconds, whatever becomes of the others."""
     GetSaga: _aio.UnaryUnaryMultiCallable[_coordinator_service_pb2.GetSagaRequest, _coordinator_service_pb2.GetSagaResponse]  # type: ignore[assignment]
     """Read one saga."""
     ListSagas: _aio.UnaryUnaryMultiCallable[_coordinator_service_pb2.ListSagasRequest, _coordinator_service_pb2.ListSagasResponse]  # type: ignore[assignment]
@@ -105,7 +105,7 @@ class CoordinatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_coordinator_service_pb2.StartSagasRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_coordinator_service_pb2.StartSagasResponse], _abc.AsyncIterator[_coordinator_service_pb2.StartSagasResponse]]:
-        """Start many; each has a status of its own."""
+        """Start many; each has a status of its own, and is answered within seconds, whatever becomes of the others."""
 
     @_abc_1.abstractmethod
     def GetSaga(
