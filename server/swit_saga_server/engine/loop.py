@@ -58,6 +58,7 @@ from swit_saga_server.engine.letters import Letter, pack_reply
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
 from swit_saga_server.engine.retention import Retention
+from swit_saga_server.engine.starts import Answer, NotHeld, Starts, Told
 from swit_saga_server.engine.surroundings import Surroundings
 from swit_saga_server.engine.tail import Tail
 from swit_saga_server.engine.timers import Timers
@@ -93,10 +94,6 @@ class Begin:
     definition: Definition
 
 
-class NotHeld(Exception):
-    """The saga's partition is another coordinator's: the request must go through the store."""
-
-
 @dataclass(slots=True)
 class Item:
     """One thing in the inbox; whoever waits for it hears once what it led to is durable.
@@ -108,7 +105,7 @@ class Item:
 
     saga_id: str
     given: Input | Begin
-    answer: "asyncio.Future[tuple[Saga, bool]] | None" = None
+    answer: Answer | None = None
     entry_id: str = ""
 
 
@@ -131,6 +128,7 @@ class Engine:
         self._letters = Inbox(store, options, self.ownership, self._letter, self._unreadable_letter)
         self._tail = Tail(store, options, self.ownership, self.feed)
         self._retention = Retention(store, options, self.around, self.ownership)
+        self._starts = Starts(self.around.clock, options.answer_timeout, self.begin, self._spawn)
         self._timers = Timers()
         self._inbox: deque[Item] = deque()
         self._ready: dict[str, Entry] = {}
@@ -201,6 +199,7 @@ class Engine:
             await end([committing])
         for item in self._unanswered_items():
             self._turn_away(item, CoordinatorStopping())
+        self._starts.close()
         try:
             await self.ownership.release_all()
         except StoreUnavailable as unavailable:
@@ -235,6 +234,16 @@ class Engine:
                 made = await self._foreign.create(saga, definition)
                 if made is not None:
                     return made
+
+    def offer(self, saga: Saga, definition: Definition, told: Told) -> None:
+        """``begin`` without waiting: ``told`` hears what it would have returned or raised, in time and once.
+
+        Raises:
+            CoordinatorStopping: Not accepted; ``told`` is not called.
+        """
+        if not self._accepting:
+            raise CoordinatorStopping
+        self._put(Item(saga.id, Begin(saga, definition), self._starts.new(saga, definition, told)))
 
     async def cancel(self, saga_id: str, reason: str) -> Saga:
         """Stop and undo; durable when this returns; idempotent.
