@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo planted test simulate lint gen proto-check clean
+.PHONY: help setup demo planted test simulate soak lint gen proto-check clean
 PYTHON ?= python3
 
 help: ## List what can be made
@@ -20,6 +20,10 @@ simulate: setup ## Run SEEDS=1000 simulated worlds, or SEED=... one again
 
 planted: setup ## Hunt every planted bug with the simulator; writes the table in docs/reliability.md
 	@.venv/bin/python -m tests.simulation.planted --table
+
+soak: setup ## MINUTES=5 of three coordinators on one Redis, every link and process failing (SEED=1)
+	@scripts/servers
+	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
 
 lint: setup ## Lint, types and import rules
 	.venv/bin/ruff check .

@@ -12,8 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from swit_saga import AsyncSagaClient, Participant, Saga, Step, StepContext, fixed
+from swit_saga_server.cli import run
+from swit_saga_server.config import SagaConfig
+from swit_saga_server.core.inputs import Wake
+from swit_saga_server.engine.loop import Engine, Item
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 RETRY = fixed("50ms", max_attempts=3)
@@ -117,3 +123,28 @@ async def test_dev_explains_what_is_in_doubt_and_leaves_nothing(tmp_path):
     assert "Raise Reject(...)" in log
     assert not list(tmp_path.iterdir())
     assert calls == ["reserve", "reserve"]
+
+
+async def test_serve_ends_when_its_engine_fails(tmp_path, monkeypatch):
+    """So that a supervisor starts it again."""
+
+    def broken(self: Engine, item: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(Engine, "_take", broken)
+    overrides = {"storage": {"connection": str(tmp_path / "saga.db")}, "server": {"listen": "127.0.0.1:0"}}
+    running: list[Engine] = []
+    start = Engine.start
+
+    async def noted(self: Engine) -> None:
+        running.append(self)
+        await start(self)
+
+    monkeypatch.setattr(Engine, "start", noted)
+    serving = asyncio.create_task(run._serve(SagaConfig.load(overrides=overrides)))
+    await eventually(lambda: running and running[0].ownership.holds(0))
+    running[0]._put(Item("s", Wake()))
+    with pytest.raises(typer.Exit) as ended:
+        async with asyncio.timeout(10):
+            await serving
+    assert ended.value.exit_code == 1

@@ -228,3 +228,23 @@ async def test_one_that_stops_waits_for_what_is_out(tmp_path):
         await stopping
         other.answer(await other.transport.next(0), done())
         assert (await other.until(saga_id, over)).steps[0].call.resends == 0
+
+
+async def test_the_sagas_of_one_whose_loop_failed_are_taken_by_others(tmp_path, monkeypatch):
+    """Half-dead, it would keep them for ever by renewing its leases."""
+    async with two(tmp_path) as (one, other):
+        saga_id = saga_of(one)
+        await one.begin(saga_id)
+        bug = TypeError("a bug")
+
+        def broken(item: object) -> None:
+            raise bug
+
+        monkeypatch.setattr(one.engine, "_take", broken)
+        one.answer(await one.transport.next(0), done())
+        async with asyncio.timeout(5):
+            await one.engine.failed.wait()
+        assert (await other.transport.next(0)).saga_id == saga_id
+        assert sorted(other.engine.ownership) == [0, 1, 2, 3]
+        assert one.engine.failure is bug
+        one.engine._failure = None  # Else the bench, rightly, fails the test.

@@ -14,6 +14,7 @@ from swit_saga_server.config import LogFormat, SagaConfig
 from swit_saga_server.logs import set_up_logs
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime
+from swit_saga_server.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -51,9 +52,15 @@ async def _serve(config: SagaConfig) -> None:
             log.info("serving", port=server.port, participants=known, store=config.storage.where)
             # For whoever started us and waits to know where we are.
             print(f"listening on port {server.port}", flush=True)
-            await stop.wait()
+            failed = asyncio.create_task(runtime.engine.failed.wait())
+            told = asyncio.create_task(stop.wait())
+            await asyncio.wait([failed, told], return_when=asyncio.FIRST_COMPLETED)
+            await end([failed, told])
     finally:
         await runtime.stop(0.0)
+    if runtime.engine.failure is not None:
+        # For a supervisor to start it again; the log has said why. What it drove, others take or the next life does.
+        raise typer.Exit(code=1)
 
 
 def _participant(item: str) -> tuple[str, str]:

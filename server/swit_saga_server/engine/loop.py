@@ -146,7 +146,9 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._accepting = False
         self._sending = False
+        self._running = False
         self._failure: BaseException | None = None
+        self.failed = asyncio.Event()
 
     # ---- what others call ----------------------------------------------------------------------------------------
 
@@ -156,7 +158,7 @@ class Engine:
         Raises:
             StoreUnavailable: The store cannot be reached.
         """
-        self._accepting = self._sending = True
+        self._accepting = self._sending = self._running = True
         await self.ownership.take_share()
         self._stop_listening = self.store.listen(self._heard)
         self._spawn(self._run())
@@ -174,11 +176,12 @@ class Engine:
         What is then unfinished is durable and is resumed by whoever takes the partitions next.
         """
         self._accepting = False
-        if not self._tasks:
+        if not self._running:
             return
+        self._running = False
         try:
             async with asyncio.timeout(grace_s * 3 / 4):
-                while not self.is_quiet:  # noqa: ASYNC110 - nothing signals it, and it happens once
+                while not (self.is_quiet or self._failure):  # noqa: ASYNC110 - nothing signals it, and it happens once
                     await asyncio.sleep(0.01)
         except TimeoutError:
             log.info("stopping_with_sagas_under_way", commands=self.transport.in_flight)
@@ -845,6 +848,11 @@ class Engine:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # A bug in the loop itself. Health turns bad, so that a supervisor restarts the process; nothing is lost.
+            # A bug in the loop itself. A half-dead coordinator must not keep its sagas from others: nothing is renewed
+            # any more, so the leases lapse, and health turns bad for whoever watches over this process.
             log.critical("engine_failed", exc_info=error)
-            self._failure = error
+            self._failure = self._failure or error
+            self._accepting = self._sending = False
+            for other in self._tasks:
+                other.cancel()
+            self.failed.set()
