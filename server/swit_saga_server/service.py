@@ -4,7 +4,7 @@ It resolves definitions, checks sizes and knows who may be asked for what; every
 engine's and the machine's.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from cachetools import LRUCache
@@ -19,6 +19,7 @@ from swit_saga_server.core.errors import (
     InvalidRequest,
     PayloadTooLarge,
     SagaNotFound,
+    SwitSagaError,
     Violation,
 )
 from swit_saga_server.core.events import EventType, SagaEvent, with_data
@@ -28,6 +29,7 @@ from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.feed import Subscription
 from swit_saga_server.engine.loop import Engine
+from swit_saga_server.engine.starts import Told
 from swit_saga_server.store.codec import pack_definition
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage, StoredDefinition, partition_of
 from swit_saga_server.store.digest import digest
@@ -74,6 +76,21 @@ class Metrics:
     writes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One of many starts.
+
+    Attributes:
+        request: As the caller sent it.
+        trace: The caller's trace; None begins one of its own.
+        told: Hears once what ``SagaService.start`` would have returned or raised.
+    """
+
+    request: StartRequest
+    trace: TraceContext | None
+    told: Told
+
+
 class SagaService:
     """One coordinator's operations. All methods belong to the engine's event loop."""
 
@@ -102,23 +119,22 @@ class SagaService:
             CoordinatorUnavailable.
         """
         self._check_payload(request.initial_data)
-        around = self._engine.around
         found = await self._definition_for(request)
-        saga_id = request.saga_id or self._own_id()
-        own_trace = trace or TraceContext(trace_id=around.hex(32))
-        saga = new_saga(
-            request,
-            found.definition,
-            saga_id=saga_id,
-            version=found.version,
-            digest=found.digest,
-            fingerprint=digest(request),
-            defaults=self._defaults,
-            trace=replace(own_trace, span_id=around.hex(16)),
-            source=self._engine.options.owner,
-            now=around.clock.now(),
-        )
-        return await self._engine.begin(saga, found.definition)
+        return await self._engine.begin(self._new(request, trace, found), found.definition)
+
+    async def start_many(self, starts: Sequence[Start]) -> None:
+        """``start`` for each, without a task each. Returns when all are under way, or were refused at once.
+
+        A definition that many of them name is read once, after all of them came in.
+        """
+        read: dict[tuple[str, int], StoredDefinition | SwitSagaError] = {}
+        for start in starts:
+            try:
+                self._check_payload(start.request.initial_data)
+                found = await self._read_once(start.request, read)
+                self._engine.offer(self._new(start.request, start.trace, found), found.definition, start.told)
+            except Exception as refused:
+                start.told(refused)
 
     async def get(self, saga_id: str) -> Saga:
         """The saga as it is durably.
@@ -354,6 +370,38 @@ class SagaService:
         self._engine.stop_accepting()
 
     # ---- within ------------------------------------------------------------------------------------------------------
+
+    async def _read_once(
+        self, request: StartRequest, read: dict[tuple[str, int], StoredDefinition | SwitSagaError]
+    ) -> StoredDefinition:
+        if request.definition is not None:
+            return await self._definition_for(request)
+        key = (request.definition_id, request.definition_version)
+        if key not in read:
+            try:
+                read[key] = await self._definition_for(request)
+            except SwitSagaError as refused:
+                read[key] = refused
+        found = read[key]
+        if isinstance(found, SwitSagaError):
+            raise found
+        return found
+
+    def _new(self, request: StartRequest, trace: TraceContext | None, found: StoredDefinition) -> Saga:
+        around = self._engine.around
+        own_trace = trace or TraceContext(trace_id=around.hex(32))
+        return new_saga(
+            request,
+            found.definition,
+            saga_id=request.saga_id or self._own_id(),
+            version=found.version,
+            digest=found.digest,
+            fingerprint=digest(request),
+            defaults=self._defaults,
+            trace=replace(own_trace, span_id=around.hex(16)),
+            source=self._engine.options.owner,
+            now=around.clock.now(),
+        )
 
     async def _definition_for(self, request: StartRequest) -> StoredDefinition:
         if request.definition is None:

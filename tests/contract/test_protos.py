@@ -208,7 +208,7 @@ async def _outcome(channel: grpc.aio.Channel, service: ServiceDescriptor, method
             case False, True:
                 await anext(aiter(channel.unary_stream(path, **codec)(request(), timeout=5)))
             case _:
-                await anext(aiter(channel.stream_stream(path, **codec)(iter([request()]), timeout=5)))
+                await anext(aiter(channel.stream_stream(path, **codec)(iter([request()]), timeout=5)), None)
     except grpc.aio.AioRpcError as refused:
         return refused
     return None

@@ -4,19 +4,21 @@ The servicers put these behind gRPC; a coordinator in the caller's own process c
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TypeVar
 
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import definition_service_pb2 as dpb
 from swit_saga.v1 import metrics_pb2, saga_pb2
 from swit_saga_server.core.errors import InvalidRequest, Violation
-from swit_saga_server.core.model import Saga, TraceContext
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.rpc import requests
+from swit_saga_server.rpc.callers import Caller, trace_of
+from swit_saga_server.rpc.starts import StartsStream
 from swit_saga_server.service import SagaService
-from swit_saga_server.telemetry import parse_traceparent
 from swit_saga_server.wire import saga as wire
 from swit_saga_server.wire.basic import duration, span, timestamp
 from swit_saga_server.wire.definition import definition, read_definition
@@ -29,31 +31,34 @@ ANSWER_MARGIN_S = 0.2
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """What is known of a caller.
-
-    Attributes:
-        traceparent, tracestate: W3C trace context; empty without one.
-        time_left_s: Until its deadline; None without one.
-    """
-
-    traceparent: str = ""
-    tracestate: str = ""
-    time_left_s: float | None = None
-
-
 class CoordinatorHandlers:
     """CoordinatorService."""
 
     def __init__(self, service: SagaService) -> None:
         self._service = service
+        self._starts: set[StartsStream] = set()
 
     async def start_saga(self, request: pb.StartSagaRequest, caller: Caller) -> pb.StartSagaResponse:
         """StartSaga."""
         asked = requests.start_request(request)
-        saga, created = await _to_the_end(self._service.start(asked, _trace(caller)))
+        saga, created = await _to_the_end(self._service.start(asked, trace_of(caller.traceparent, caller.tracestate)))
         return pb.StartSagaResponse(saga=await self._view(saga, pb.SAGA_VIEW_FULL), created=created)
+
+    @contextmanager
+    def start_sagas(self, caller: Caller) -> Iterator[StartsStream]:
+        """StartSagas, while the context lasts."""
+        stream = StartsStream(self._service, caller.traceparent, caller.tracestate)
+        self._starts.add(stream)
+        try:
+            yield stream
+        finally:
+            self._starts.discard(stream)
+            stream.end()
+
+    def end_streams(self) -> None:
+        """Take no more items; what was taken is still answered, and then the streams end."""
+        for stream in self._starts:
+            stream.end()
 
     async def get_saga(self, request: pb.GetSagaRequest, caller: Caller) -> pb.GetSagaResponse:
         """GetSaga."""
@@ -186,15 +191,3 @@ async def _to_the_end(work: Awaitable[T]) -> T:
         # Nobody is left to hear of it; without this a failure would be logged as never retrieved.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         raise
-
-
-def _trace(caller: Caller) -> TraceContext | None:
-    context = parse_traceparent(caller.traceparent)
-    if context is None:
-        return None
-    return TraceContext(
-        trace_id=f"{context.trace_id:032x}",
-        parent_span_id=f"{context.span_id:016x}",
-        flags=context.trace_flags,
-        tracestate=caller.tracestate,
-    )

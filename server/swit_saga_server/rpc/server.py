@@ -41,12 +41,15 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._names = [s.full_name for s in SERVICES]
         # Not for streams: it takes only generators, and a generator cannot tell that its reader does not read. The
-        # health service's Watch is none either; and probes are not worth a span.
-        untraced = filters.any_of(filters.method_name("WatchSaga"), filters.health_check())
+        # health service's Watch is none either; and probes are not worth a span. Starts bring a trace each.
+        untraced = filters.any_of(
+            filters.method_name("WatchSaga"), filters.method_name("StartSagas"), filters.health_check()
+        )
         spans = aio_server_interceptor(filter_=filters.negate(untraced))
         self._server = grpc.aio.server(interceptors=[spans], options=self._options())
+        self._coordinator = CoordinatorHandlers(runtime.service)
         handlers = {
-            "CoordinatorService": CoordinatorHandlers(runtime.service),
+            "CoordinatorService": self._coordinator,
             "DefinitionService": DefinitionHandlers(runtime.service),
         }
         slow_s = config.server.slow_watcher_timeout / SECOND
@@ -79,6 +82,7 @@ class Server:
         log.info("draining", grace_s=grace_s)
         # The engine first, so that callers who wait for their sagas still hear of them.
         await self._runtime.stop(grace_s)
+        self._coordinator.end_streams()
         await self._server.stop(1.0)
 
     async def _check_health(self) -> None:

@@ -6,6 +6,7 @@ What is not built yet answers UNIMPLEMENTED with the reason NOT_IMPLEMENTED, not
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 import grpc
@@ -24,8 +25,10 @@ from swit_saga.v1 import (
     worker_service_pb2,
 )
 from swit_saga_server.core.errors import NotImplementedYet, SlowWatcher, SwitSagaError
+from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.errors import to_status
-from swit_saga_server.rpc.handlers import Caller
+from swit_saga_server.rpc.starts import StartsStream
+from swit_saga_server.tasks import end
 from swit_saga_server.telemetry import format_traceparent
 from swit_saga_server.wire.unsupported import RPCS
 
@@ -64,7 +67,9 @@ def _method(method: MethodDescriptor, handlers: object | None, slow_watcher_s: f
     }
     if f"{method.containing_service.name}/{method.name}" in RPCS:
         return _refusing(method, codec)
-    handler: Callable[[Any, Caller], Any] = getattr(handlers, snake(method.name))
+    handler: Callable[..., Any] = getattr(handlers, snake(method.name))
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(_batching(handler), **codec)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_streaming(handler, slow_watcher_s), **codec)
     return grpc.unary_unary_rpc_method_handler(_unary(handler), **codec)
@@ -105,6 +110,33 @@ def _streaming(handler: Callable[[Any, Caller], Any], slow_watcher_s: float) -> 
             # To a reader that does not read even this is not sent before it reads or leaves. All that waits for that
             # is this coroutine and the one message in the way.
             await refuse(context, refused)
+
+    return call
+
+
+def _batching(
+    handler: Callable[[Caller], AbstractContextManager[StartsStream]],
+) -> Callable[[AsyncIterator[Any], Context], Any]:
+    """Reads and writes at the same time, each at its own pace; a caller that does not read is not read from."""
+
+    async def take_all(stream: StartsStream, context: Context) -> None:
+        try:
+            while (request := await context.read()) is not grpc.aio.EOF:
+                await stream.take(request)
+        finally:
+            stream.end()
+
+    async def call(requests: AsyncIterator[Any], context: Context) -> None:
+        with handler(caller_of(context)) as stream:
+            taking = asyncio.create_task(take_all(stream, context))
+            try:
+                while (response := await stream.answers()) is not None:
+                    await context.write(response)
+            finally:
+                await end([taking])
+        failed = None if taking.cancelled() else taking.exception()
+        if isinstance(failed, Exception):
+            await refuse(context, failed)
 
     return call
 

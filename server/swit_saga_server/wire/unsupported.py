@@ -14,7 +14,6 @@ from swit_saga_server.core.errors import UnsupportedField, Violation
 
 RPCS: frozenset[str] = frozenset(
     {
-        "CoordinatorService/StartSagas",
         "CoordinatorService/WatchSagas",
         "CoordinatorService/CompleteStep",
         "CoordinatorService/HeartbeatStep",

@@ -1,0 +1,99 @@
+"""One caller's stream of starts: items in, answers out, each when its saga is durable, many to a message.
+
+Free of gRPC: ``serving`` moves the messages. No task per saga; what the engine applies in one round is answered in one
+message.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from swit_saga.v1 import coordinator_service_pb2 as pb
+from swit_saga.v1 import error_pb2
+from swit_saga_server.core.errors import SwitSagaError
+from swit_saga_server.engine.starts import Made
+from swit_saga_server.rpc import requests
+from swit_saga_server.rpc.callers import trace_of
+from swit_saga_server.rpc.errors import to_status
+from swit_saga_server.service import SagaService, Start
+from swit_saga_server.wire import saga as wire
+
+log = structlog.get_logger(__name__)
+
+MESSAGE_ITEMS = 256
+"""Answers in one message at most."""
+MOST_OPEN = 8_192
+"""Items taken and not yet answered, or answered and not yet read: past it, no more is read from the caller."""
+
+
+class StartsStream:
+    """What one stream of starts is about. All methods belong to the engine's event loop."""
+
+    def __init__(self, service: SagaService, traceparent: str = "", tracestate: str = "") -> None:
+        """The trace is that of items that bring none."""
+        self._service = service
+        self._traceparent, self._tracestate = traceparent, tracestate
+        self._open = 0
+        self._answers: deque[tuple[int, Made | Exception]] = deque()
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ended = False
+
+    async def take(self, request: pb.StartSagasRequest) -> None:
+        """Set the items on their way; returns when the caller may send more."""
+        starts = []
+        for item in request.items:
+            self._open += 1
+            told = self._told(item.item_id)
+            try:
+                parent = item.traceparent or self._traceparent
+                trace = trace_of(parent, item.tracestate if item.traceparent else self._tracestate)
+                starts.append(Start(requests.start_request(item.start), trace, told))
+            except Exception as refused:
+                told(refused)
+        await self._service.start_many(starts)
+        while self._open + len(self._answers) > MOST_OPEN and not self._ended:
+            self._room.clear()
+            await self._room.wait()
+
+    def end(self) -> None:
+        """No more items come, or none are wanted: what was taken is still answered."""
+        self._ended = True
+        self._changed.set()
+        self._room.set()
+
+    async def answers(self) -> pb.StartSagasResponse | None:
+        """The next answers, as soon as there are some; None when all were given and no more items come."""
+        while not self._answers:
+            if self._ended and not self._open:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        response = pb.StartSagasResponse()
+        while self._answers and len(response.items) < MESSAGE_ITEMS:
+            item_id, outcome = self._answers.popleft()
+            if isinstance(outcome, Exception):
+                response.items.add(item_id=item_id, status=item_status(outcome))
+            else:
+                saga, created = outcome
+                response.items.add(item_id=item_id, saga=wire.saga(saga, None), created=created)
+        self._room.set()
+        return response
+
+    def _told(self, item_id: int) -> Callable[[Made | Exception], None]:
+        def told(outcome: Made | Exception) -> None:
+            self._open -= 1
+            self._answers.append((item_id, outcome))
+            self._changed.set()
+
+        return told
+
+
+def item_status(error: Exception) -> error_pb2.ItemStatus:
+    """What StartSaga would have failed with; what was not raised on purpose is logged and says nothing."""
+    if not isinstance(error, SwitSagaError):
+        log.error("call_failed", exc_info=error)
+    status = to_status(error)
+    return error_pb2.ItemStatus(code=status.code, message=status.message, details=status.details)
