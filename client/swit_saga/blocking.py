@@ -9,11 +9,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
 from swit_saga.errors import from_rpc_error
+from swit_saga.starts import Metadata, StartsCall
+from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, definition_service_pb2_grpc
 
 
@@ -24,6 +26,11 @@ class BlockingStubs:
         self.coordinator: Any = _Stub(coordinator_service_pb2_grpc.CoordinatorServiceStub(channel))
         self.definitions: Any = _Stub(definition_service_pb2_grpc.DefinitionServiceStub(channel))
         self._channel = channel
+        self._start_sagas = coordinator_service_pb2_grpc.CoordinatorServiceStub(channel).StartSagas
+
+    def open_starts(self, metadata: Metadata) -> StartsCall:
+        """See ``swit_saga.starts.CanStream``."""
+        return _StartsCall(self._start_sagas, metadata)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -83,6 +90,10 @@ class _Stream:
 
     async def aclose(self) -> None:
         """End the call and its thread."""
+        self.end()
+
+    def end(self) -> None:
+        """See ``aclose``."""
         self._call.cancel()
         self._wanted.put(None)
 
@@ -94,6 +105,32 @@ class _Stream:
                 _tell(*wanted, StopAsyncIteration())
             except grpc.RpcError as failed:
                 _tell(*wanted, from_rpc_error(failed))
+
+
+class _StartsCall:
+    """A stream of starts, see ``swit_saga.starts.StartsCall``. gRPC takes what is to be sent in a thread of its own."""
+
+    def __init__(self, method: Any, metadata: Metadata) -> None:
+        self._unsent: queue.SimpleQueue[pb.StartSagasRequest | None] = queue.SimpleQueue()
+        self._call = method(iter(self._unsent.get, None), metadata=metadata or None)
+        self._messages = _Stream(self._call)
+
+    async def write(self, message: pb.StartSagasRequest) -> None:
+        self._unsent.put(message)
+
+    async def read(self) -> pb.StartSagasResponse | None:
+        try:
+            return cast(pb.StartSagasResponse, await anext(self._messages))
+        except StopAsyncIteration:
+            return None
+
+    async def done_writing(self) -> None:
+        self._unsent.put(None)
+
+    def cancel(self) -> None:
+        """End both threads. Safe to call twice."""
+        self._unsent.put(None)
+        self._messages.end()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, waiting: "asyncio.Future[Any]", outcome: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
@@ -18,6 +18,7 @@ from swit_saga.errors import CallError, ClientClosed, TimedOutError, Unavailable
 from swit_saga.handle import SagaHandle
 from swit_saga.ids import new_saga_id
 from swit_saga.payload import Codecs
+from swit_saga.starts import CanStream, Metadata, Starts, StartsCall
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import (
     coordinator_service_pb2_grpc,
@@ -63,10 +64,29 @@ class ChannelStubs:
         self._channel = channel
         self._owned = owned
 
+    def open_starts(self, metadata: Metadata) -> StartsCall:
+        """See ``swit_saga.starts.CanStream``."""
+        return _StartsCall(self.coordinator.StartSagas(metadata=metadata or None))
+
     async def close(self) -> None:
         """Close the channel if the client made it."""
         if self._owned:
             await self._channel.close()
+
+
+class _StartsCall:
+    """A stream of starts over grpc.aio, see ``swit_saga.starts.StartsCall``."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self.write, self.done_writing, self.cancel = call.write, call.done_writing, call.cancel
+
+    async def read(self) -> pb.StartSagasResponse | None:
+        try:
+            message = await self._call.read()
+        except grpc.aio.AioRpcError as failed:
+            raise from_rpc_error(failed) from failed
+        return None if message is grpc.aio.EOF else cast(pb.StartSagasResponse, message)
 
 
 class AsyncSagaClient:
@@ -86,6 +106,7 @@ class AsyncSagaClient:
         metadata: Mapping[str, str] | None = None,
         service: str = "",
         timeout: DurationLike = "30s",
+        batch_starts: bool = True,
     ) -> None:
         """Say where the coordinator is; the connection is made by the first call.
 
@@ -98,6 +119,8 @@ class AsyncSagaClient:
             metadata: Sent with every call.
             service: Name of the calling service, for the sagas' record.
             timeout: Of every call but ``wait``, ``result`` and ``watch``, retries included.
+            batch_starts: Starts under way at the same time share a stream; off, each is a call of its own. The same
+                but for the cost; a server that has no such stream gets calls of their own by itself.
 
         Raises:
             ValueError: Not exactly one of ``target``, ``channel`` and ``stubs`` is given.
@@ -109,6 +132,8 @@ class AsyncSagaClient:
         self._stubs = stubs or (ChannelStubs(channel, owned=False) if channel is not None else None)
         self._metadata = tuple((metadata or {}).items())
         self._service = service
+        self._batch_starts = batch_starts
+        self._starts: Starts | None = None
         self._closed = False
         self._timeout_s = parse_duration(timeout).total_seconds()
 
@@ -126,6 +151,8 @@ class AsyncSagaClient:
         Whatever is called or watched afterwards raises ``ClientClosed``.
         """
         self._closed = True
+        if self._starts is not None:
+            await self._starts.close()
         if self._stubs is not None:
             await self._stubs.close()
 
@@ -205,7 +232,7 @@ class AsyncSagaClient:
             request.definition.CopyFrom(_definition(definition))
         if metadata:
             request.metadata.update(dict(metadata))
-        response = await self._call(self._services.coordinator.StartSaga, request)
+        response = await self._call(self._start_saga(), request)
         return SagaHandle(self, response.saga.id, created=response.created)
 
     def handle(self, saga_id: str) -> SagaHandle:
@@ -396,6 +423,15 @@ class AsyncSagaClient:
             )
             self._stubs = ChannelStubs(channel, owned=True)
         return self._stubs
+
+    def _start_saga(self) -> Any:
+        """StartSaga, or what shares a stream and looks like it."""
+        services = self._services
+        if not (self._batch_starts and isinstance(services, CanStream)):
+            return services.coordinator.StartSaga
+        if self._starts is None:
+            self._starts = Starts(services, services.coordinator.StartSaga)
+        return self._starts
 
     async def _call(self, method: Any, request: Any, timeout_s: float | None = None) -> Any:
         async def attempt(request: Any, **how: Any) -> Any:

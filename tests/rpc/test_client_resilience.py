@@ -3,16 +3,13 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.duration_pb2 import Duration
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
+from google.rpc import code_pb2
 
 from swit_saga import (
     AsyncSagaClient,
@@ -28,74 +25,14 @@ from swit_saga import (
     WaitTimeout,
 )
 from swit_saga.v1 import coordinator_service_pb2 as pb
-from swit_saga.v1 import coordinator_service_pb2_grpc, event_pb2, saga_pb2
+from swit_saga.v1 import event_pb2, saga_pb2
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime
+from tests.rpc.fake import BUSY, GOT, Fake, faking, refusal
 from tests.rpc.serve import ORDER, Shop, config, serve
 from tests.waiting import eventually
 
 SLOW = Saga("slow", [Step("reserve", "shop"), Step("pay", "shop", delay="1h")])
-
-
-class Fake:
-    """A coordinator that does as the test says: ``answers`` are taken one by one, the last one stays."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self.requests: list[Any] = []
-        self.metadata: list[dict[str, Any]] = []
-
-    async def _answer(self, request: Any, context: Any) -> Any:
-        self.requests.append(request)
-        self.metadata.append(dict(context.invocation_metadata()))
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, status_pb2.Status):
-            await context.abort_with_status(rpc_status.to_status(answer))
-        if answer is None:
-            await asyncio.Event().wait()
-        return answer
-
-    def __getattr__(self, rpc: str) -> Any:
-        return self._answer
-
-    async def WatchSaga(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        self.requests.append(request)
-        for item in self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]:
-            if isinstance(item, status_pb2.Status):
-                await context.abort_with_status(rpc_status.to_status(item))
-            if item is None:
-                await asyncio.Event().wait()
-            yield item
-
-
-@asynccontextmanager
-async def faking(fake: Fake, **options: Any) -> AsyncIterator[AsyncSagaClient]:
-    server = grpc.aio.server()
-    coordinator_service_pb2_grpc.add_CoordinatorServiceServicer_to_server(fake, server)  # type: ignore[arg-type]
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with AsyncSagaClient(f"127.0.0.1:{port}", **options) as client:
-            yield client
-    finally:
-        await server.stop(None)
-
-
-def refusal(code: int, reason: str = "", retry_s: float | None = None) -> status_pb2.Status:
-    made = status_pb2.Status(code=code, message="refused")
-    details: list[Any] = [error_details_pb2.ErrorInfo(reason=reason, domain="swit-saga")] if reason else []
-    if retry_s is not None:
-        details.append(error_details_pb2.RetryInfo(retry_delay=Duration(nanos=round(retry_s * 1e9))))
-    for detail in details:
-        packed = AnyMessage()
-        packed.Pack(detail)
-        made.details.append(packed)
-    return made
-
-
-BUSY = refusal(code_pb2.UNAVAILABLE, "COORDINATOR_UNAVAILABLE")
-STARTED = pb.StartSagaResponse(saga=saga_pb2.Saga(id="o-1"), created=True)
-GOT = pb.GetSagaResponse(saga=saga_pb2.Saga(id="o-1", state=saga_pb2.SAGA_STATE_RUNNING))
 
 
 def waited(state: "saga_pb2.SagaState.ValueType", *, done: bool) -> pb.WaitSagaResponse:
@@ -134,18 +71,6 @@ async def test_a_definite_error_is_not_tried_again(code):
             await client.get("o-1")
     assert refused.value.code is code
     assert len(fake.requests) == 1
-
-
-async def test_unavailable_is_tried_again_with_the_very_same_request():
-    fake = Fake(BUSY, refusal(code_pb2.UNAVAILABLE), STARTED)
-    async with faking(fake, metadata={"tenant": "t"}, service="tests") as client:
-        handle = await client.start("order", {"n": 1})
-    assert (handle.id, handle.created) == ("o-1", True)
-    assert len(fake.requests) == 3
-    assert fake.requests[0] == fake.requests[1] == fake.requests[2]
-    assert len(fake.requests[0].saga_id) == 32, "an id was made up, so that the repetitions start one saga"
-    assert fake.requests[0].service == "tests"
-    assert [m["tenant"] for m in fake.metadata] == ["t"] * 3
 
 
 async def test_the_servers_wish_to_be_left_alone_is_heard():
