@@ -1,0 +1,345 @@
+"""StartSagas: every item as StartSaga would have answered it, many at once, over drains, cuts and slow readers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+from grpc_status import rpc_status
+
+from swit_saga import AsyncSagaClient, Payload, Saga, Step, UnavailableError
+from swit_saga.v1 import coordinator_service_pb2 as pb
+from swit_saga.v1 import coordinator_service_pb2_grpc, definition_pb2, error_pb2
+from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.units import SECOND
+from swit_saga_server.rpc import starts
+from swit_saga_server.rpc.starts import StartsStream
+from tests.rpc.serve import ORDER, Served, serve
+from tests.waiting import eventually
+
+WAITING = Saga("waiting", [Step("reserve", "shop", delay="1h")])
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def messages(requests: Sequence[pb.StartSagaRequest], **more: Any) -> pb.StartSagasRequest:
+    items = [pb.StartSagasRequest.Item(item_id=n, start=r, **more) for n, r in enumerate(requests, 1)]
+    return pb.StartSagasRequest(items=items)
+
+
+def start(n: int, **more: Any) -> pb.StartSagaRequest:
+    return pb.StartSagaRequest(saga_id=f"s-{n}", definition_id="waiting", **more)
+
+
+class Stream:
+    """A raw call of StartSagas."""
+
+    def __init__(self, s: Served) -> None:
+        self.call: Any = coordinator_service_pb2_grpc.CoordinatorServiceStub(s.channel).StartSagas()
+
+    async def send(self, *requests: pb.StartSagaRequest, **more: Any) -> None:
+        await self.call.write(messages(requests, **more))
+
+    async def answers(self, count: int) -> dict[int, Any]:
+        """The next ``count`` answers by item id."""
+        found: dict[int, Any] = {}
+        async with asyncio.timeout(10):
+            while len(found) < count:
+                for item in (await self.call.read()).items:
+                    assert item.item_id not in found, "answered twice"
+                    found[item.item_id] = item
+        return found
+
+    async def end(self) -> None:
+        await self.call.done_writing()
+        assert await self.call.read() is grpc.aio.EOF
+        assert await self.call.code() is grpc.StatusCode.OK
+
+
+@asynccontextmanager
+async def streaming(folder: Path, **server: Any) -> AsyncIterator[tuple[Served, Stream]]:
+    async with serve(folder, **server) as s:
+        await s.client.register(WAITING)
+        yield s, Stream(s)
+
+
+@pytest.fixture
+def gate(monkeypatch) -> asyncio.Event:
+    """While it is closed, no commit gets to the store."""
+    opened = asyncio.Event()
+    opened.set()
+
+    def behind(commit: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def late(*args: Any) -> Any:
+            await opened.wait()
+            return await commit(*args)
+
+        return late
+
+    from swit_saga_server.store.sqlite import SqliteStore
+
+    monkeypatch.setattr(SqliteStore, "commit", behind(SqliteStore.commit))
+    return opened
+
+
+async def test_many_at_once_are_all_started_and_run(tmp_path):
+    async with streaming(tmp_path) as (s, stream):
+        await s.client.register(ORDER)
+        order = [
+            pb.StartSagaRequest(definition_id="order", initial_data=Payload(content_type="application/json", text="{}"))
+            for _ in range(300)
+        ]
+        await stream.send(*order)
+        answers = await stream.answers(300)
+        assert all(a.created and a.status.code == 0 for a in answers.values())
+        ids = {a.saga.id for a in answers.values()}
+        assert len(ids) == 300
+        assert all(not a.saga.step_states for a in answers.values()), "the basic view"
+        await eventually(lambda: len(s.shop.calls) == 600)
+        await stream.end()
+        assert {x.id async for x in s.client.list(page_size=1000)} == ids
+
+
+async def test_the_same_twice_is_one_saga_and_another_one_is_refused(tmp_path):
+    """Invariant 13, within one message and over messages."""
+    async with streaming(tmp_path) as (_, stream):
+        await stream.send(start(1), start(1), start(1, labels={"a": "b"}))
+        answers = await stream.answers(3)
+        assert sorted(a.created for a in answers.values()) == [False, False, True]
+        assert [answers[n].status.code for n in (1, 2, 3)] == [0, 0, code_pb2.ALREADY_EXISTS]
+        await stream.send(start(1))
+        assert not (await stream.answers(1))[1].created
+        await stream.end()
+
+
+async def _unary(s: Served, request: pb.StartSagaRequest) -> Any:
+    stub = coordinator_service_pb2_grpc.CoordinatorServiceStub(s.channel)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.StartSaga(request)
+    return rpc_status.from_call(refused.value)  # type: ignore[arg-type]
+
+
+REFUSED = {
+    "nothing": pb.StartSagaRequest(),
+    "id": pb.StartSagaRequest(definition_id="waiting", saga_id="a/b"),
+    "long id": pb.StartSagaRequest(definition_id="waiting", saga_id="x" * 201),
+    "labels": pb.StartSagaRequest(definition_id="waiting", labels={str(i): "" for i in range(9)}),
+    "payload": pb.StartSagaRequest(definition_id="waiting", initial_data=Payload(text="x")),
+    "too large": pb.StartSagaRequest(
+        definition_id="waiting", initial_data=Payload(content_type="text/plain", text="x" * ((1 << 20) + 1))
+    ),
+    "no definition": pb.StartSagaRequest(definition_id="nope"),
+    "no version": pb.StartSagaRequest(definition_id="waiting", definition_version=7),
+    "disabled": pb.StartSagaRequest(definition_id="off", definition_version=1),
+    "both": pb.StartSagaRequest(definition_id="waiting", definition=WAITING.to_proto()),
+    "invalid definition": pb.StartSagaRequest(definition=definition_pb2.SagaDefinition(id="x")),
+    "unsupported": pb.StartSagaRequest(definition_id="waiting", mode=definition_pb2.COORDINATOR_MODE_HYBRID),
+    "exists": pb.StartSagaRequest(definition_id="waiting", saga_id="s-1", correlation_id="another"),
+}
+
+
+async def test_refusals_are_those_of_a_call_of_its_own(tmp_path):
+    async with streaming(tmp_path) as (s, stream):
+        await s.client.register(Saga("off", WAITING.steps))
+        await s.runtime.service.disable_definition("off", 1, True)
+        await s.client.start("waiting", saga_id="s-1", correlation_id="one")
+        await stream.send(start(2), *REFUSED.values(), start(3))
+        answers = await stream.answers(len(REFUSED) + 2)
+        assert answers[1].created
+        assert answers[len(REFUSED) + 2].created
+        for n, (name, request) in enumerate(REFUSED.items(), 2):
+            alone = await _unary(s, request)
+            item = answers[n].status
+            assert (item.code, item.message, list(item.details)) == (alone.code, alone.message, list(alone.details)), (
+                name
+            )
+            assert item.code not in (code_pb2.OK, code_pb2.INTERNAL), name
+        assert {x.id async for x in s.client.list()} == {"s-1", "s-2", "s-3"}, "the refused left nothing"
+
+
+async def test_what_was_not_raised_on_purpose_meets_its_item_only(tmp_path, monkeypatch):
+    async with streaming(tmp_path) as (s, stream):
+        offer = s.runtime.engine.offer
+
+        def broken(saga: Any, *more: Any) -> None:
+            if saga.id == "s-2":
+                raise KeyError("the customer's card number")
+            offer(saga, *more)
+
+        monkeypatch.setattr(s.runtime.engine, "offer", broken)
+        await stream.send(start(1), start(2), start(3))
+        answers = await stream.answers(3)
+        assert [answers[n].status.code for n in (1, 2, 3)] == [0, code_pb2.INTERNAL, 0]
+        assert "card" not in str(answers[2])
+        await stream.end()
+
+
+async def test_a_store_that_does_not_answer_is_asked_once_for_all(tmp_path, monkeypatch):
+    async with streaming(tmp_path) as (s, stream):
+        asked: list[str] = []
+
+        async def away(definition_id: str, version: int, digest: str) -> None:
+            asked.append(definition_id)
+            raise StoreUnavailable
+
+        monkeypatch.setattr(s.runtime.engine.store, "definition", away)
+        await stream.send(*(start(n) for n in range(50)))
+        answers = await stream.answers(50)
+        assert {a.status.code for a in answers.values()} == {code_pb2.UNAVAILABLE}
+        assert asked == ["waiting"]
+
+
+async def test_no_task_per_saga(tmp_path, gate):
+    async with streaming(tmp_path) as (s, stream):
+        gate.clear()
+        before = len(asyncio.all_tasks())
+        for block in range(4):
+            await stream.send(*(start(100 * block + n) for n in range(100)))
+        await eventually(lambda: s.runtime.engine.working_set.busy == 400)
+        assert len(asyncio.all_tasks()) < before + 10
+        gate.set()
+        assert len(await stream_all(stream, 400)) == 400
+
+
+async def stream_all(stream: Stream, count: int) -> list[Any]:
+    """The next answers, whose item ids come more than once."""
+    found: list[Any] = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            found += (await stream.call.read()).items
+    return found
+
+
+async def test_each_item_is_answered_in_time_whatever_the_others_do(tmp_path, gate):
+    async with streaming(tmp_path) as (s, stream):
+        s.runtime.engine._starts._answer_timeout = SECOND // 5
+        gate.clear()
+        await stream.send(start(1), pb.StartSagaRequest())
+        assert (await stream.answers(1))[2].status.code == code_pb2.INVALID_ARGUMENT, "at once"
+        late = (await stream.answers(1))[1].status
+        info = error_details_pb2.ErrorInfo()
+        assert late.details[0].Unpack(info)
+        assert (late.code, info.reason) == (code_pb2.UNAVAILABLE, "COORDINATOR_UNAVAILABLE")
+        gate.set()
+        await eventually(lambda: s.runtime.engine.is_quiet)
+        await stream.send(start(1))
+        assert not (await stream.answers(1))[1].created, "it was started all the same"
+        await stream.end()
+
+
+async def test_a_caller_that_goes_leaves_its_starts_to_be_made(tmp_path, gate):
+    async with streaming(tmp_path) as (s, stream):
+        gate.clear()
+        await stream.send(*(start(n) for n in range(20)))
+        await eventually(lambda: s.runtime.engine.working_set.busy == 20)
+        stream.call.cancel()
+        await eventually(lambda: not s.server._coordinator._starts)
+        gate.set()
+        await eventually(lambda: s.runtime.engine.is_quiet)
+        assert len([x async for x in s.client.list()]) == 20
+
+
+async def test_each_item_has_the_trace_it_brings(tmp_path):
+    async with streaming(tmp_path) as (s, stream):
+        await stream.send(start(1), traceparent=TRACEPARENT, tracestate="a=b")
+        await stream.send(start(2))
+        await stream.answers(1)
+        traced, other = (await s.client.get("s-1")).proto, (await s.client.get("s-2")).proto
+        assert (traced.trace_id, traced.parent_span_id) == (TRACEPARENT[3:35], TRACEPARENT[36:52])
+        assert other.trace_id not in ("", traced.trace_id)
+
+
+async def test_draining_refuses_each_item_and_then_ends_the_streams(tmp_path):
+    async with serve(tmp_path) as s:
+        await s.client.register(WAITING)
+        stream, idle = Stream(s), Stream(s)
+        await idle.send(start(0))
+        await idle.answers(1)
+        s.runtime.service.begin_stop()
+        await stream.send(start(1))
+        refused = (await stream.answers(1))[1].status
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        assert refused.details[0].Unpack(info)
+        assert refused.details[1].Unpack(retry)
+        assert (refused.code, info.reason) == (code_pb2.UNAVAILABLE, "COORDINATOR_STOPPING")
+        assert retry.retry_delay.ToSeconds() == 1
+        began = time.monotonic()
+        await s.server.drain()
+        assert time.monotonic() - began < 0.9, "idle streams are not waited for"
+        for call in (stream.call, idle.call):
+            assert await call.read() is grpc.aio.EOF
+            assert await call.code() is grpc.StatusCode.OK
+
+
+async def test_what_was_taken_before_the_drain_is_answered(tmp_path, gate):
+    async with serve(tmp_path) as s:
+        await s.client.register(WAITING)
+        stream = Stream(s)
+        gate.clear()
+        await stream.send(*(start(n) for n in range(50)))
+        await eventually(lambda: s.runtime.engine.working_set.busy == 50)
+        draining = asyncio.create_task(s.server.drain())
+        await eventually(lambda: not s.runtime.engine._accepting)
+        gate.set()
+        answers = await stream.answers(50)
+        assert all(a.created for a in answers.values())
+        await draining
+
+
+async def test_a_client_goes_on_over_a_drain(tmp_path):
+    async with serve(tmp_path) as s:
+        await s.client.register(WAITING)
+        async with AsyncSagaClient(s.address, timeout="300ms") as other:
+            await other.start("waiting")
+            await s.server.drain()
+            with pytest.raises(UnavailableError):
+                await other.start("waiting")
+
+
+# ---- a caller that does not read -------------------------------------------------------------------------------------
+
+
+async def test_no_more_is_taken_than_is_answered_and_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(starts, "MOST_OPEN", 5)
+    monkeypatch.setattr(starts, "MESSAGE_ITEMS", 4)
+    async with streaming(tmp_path) as (s, _):
+        stream = StartsStream(s.runtime.service)
+        async with asyncio.timeout(10):
+            await stream.take(messages([start(n) for n in range(5)]))
+            taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5, 10)])))
+            await eventually(lambda: len(stream._answers) == 10)
+            assert not taking.done(), "all is answered, nothing is read"
+            first = await stream.answers()
+            assert first is not None
+            assert len(first.items) == 4
+            await asyncio.sleep(0)
+            assert not taking.done()
+            assert await stream.answers() is not None
+            await taking
+            assert await stream.answers() is not None
+            stream.end()
+            assert await stream.answers() is None
+
+
+async def test_ending_frees_a_caller_that_waits_for_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(starts, "MOST_OPEN", 1)
+    async with streaming(tmp_path) as (s, _):
+        stream = StartsStream(s.runtime.service)
+        taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5)])))
+        await eventually(lambda: len(stream._answers) == 5)
+        stream.end()
+        async with asyncio.timeout(5):
+            await taking
+            response = await stream.answers()
+            assert response is not None
+            assert len(response.items) == 5
+            assert await stream.answers() is None
+
+
+def test_an_unset_status_is_ok():
+    assert error_pb2.ItemStatus().code == code_pb2.OK
