@@ -63,6 +63,11 @@ class Process:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs; 0 if none does."""
+        return self._process.pid if self._process is not None and self.is_running else 0
+
     def tell(self, number: signal.Signals) -> None:
         """Send a signal, if it runs."""
         if self._process is not None and self.is_running:
