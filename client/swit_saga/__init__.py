@@ -38,6 +38,7 @@ _NAMES = {
     "DefinitionDisabledError": "errors",
     "UnavailableError": "errors",
     "TimedOutError": "errors",
+    "OverloadedError": "errors",
     "OutcomeError": "errors",
     "SagaCompensated": "errors",
     "SagaFailed": "errors",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from swit_saga.errors import InvalidRequestError as InvalidRequestError
     from swit_saga.errors import NotFoundError as NotFoundError
     from swit_saga.errors import OutcomeError as OutcomeError
+    from swit_saga.errors import OverloadedError as OverloadedError
     from swit_saga.errors import SagaCancelled as SagaCancelled
     from swit_saga.errors import SagaClientError as SagaClientError
     from swit_saga.errors import SagaCompensated as SagaCompensated

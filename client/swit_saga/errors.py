@@ -89,6 +89,12 @@ class UnavailableError(CallError):
     reasons = frozenset({"COORDINATOR_UNAVAILABLE", "COORDINATOR_STOPPING", "STORE_UNAVAILABLE"})
 
 
+class OverloadedError(CallError):
+    """The coordinator has all it can take; this start was not made. Try again after ``retry_after_s``: no call does."""
+
+    reasons = frozenset({"COORDINATOR_OVERLOADED"})
+
+
 class TimedOutError(CallError):
     """The call was not answered in time; whether it was done is unknown, and it may be made again."""
 
@@ -145,6 +151,7 @@ _CLASSES = (
     UnsupportedError,
     DefinitionDisabledError,
     UnavailableError,
+    OverloadedError,
 )
 _BY_REASON = {reason: kind for kind in _CLASSES for reason in kind.reasons}
 _BY_CODE = {

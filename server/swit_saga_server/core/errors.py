@@ -153,6 +153,12 @@ class CursorOutOfRange(SwitSagaError):
     reason = "CURSOR_OUT_OF_RANGE"
 
 
+class CoordinatorOverloaded(SwitSagaError):
+    """The coordinator has all it can take; what it has taken goes on."""
+
+    reason = "COORDINATOR_OVERLOADED"
+
+
 class CoordinatorUnavailable(SwitSagaError):
     """The coordinator cannot take this now; try again."""
 

@@ -83,7 +83,9 @@ class Decision:
     events: tuple[SagaEvent, ...] = ()
 
 
-def decide(saga: Saga, definition: Definition, given: Input, now: Instant, chance: float) -> Decision:
+def decide(
+    saga: Saga, definition: Definition, given: Input, now: Instant, chance: float, *, room: bool = True
+) -> Decision:
     """What follows when ``given`` happens to ``saga``.
 
     Args:
@@ -92,6 +94,8 @@ def decide(saga: Saga, definition: Definition, given: Input, now: Instant, chanc
         given: What happened.
         now: The time, by the store's clock; not before ``saga.updated_at``.
         chance: A uniform random number in [0, 1), for jitter.
+        room: Whether an attempt of a step may be intended. Without room the saga waits for it, overdue; its deadline
+            runs on, the attempt's own times have not begun. Compensations and resends need no room.
 
     Returns:
         The saga after, its version one higher if anything changed, and the events.
@@ -111,7 +115,7 @@ def decide(saga: Saga, definition: Definition, given: Input, now: Instant, chanc
             pass
     if saga.stuck and isinstance(given, Wake) and now < saga.stuck_until:
         return Decision(saga)
-    turn = _Turn(saga, definition, max(now, saga.updated_at), chance)
+    turn = _Turn(saga, definition, max(now, saga.updated_at), chance, room)
     match given:
         case Wake():
             pass
@@ -207,11 +211,12 @@ def park(saga: Saga, error: SagaError, now: Instant) -> Decision:
 class _Turn:
     """One transition in the making: the only mutable thing in the core, and it never leaves ``decide``."""
 
-    def __init__(self, saga: Saga, definition: Definition, now: Instant, chance: float) -> None:
+    def __init__(self, saga: Saga, definition: Definition, now: Instant, chance: float, room: bool) -> None:
         self.before = saga
         self.definition = definition
         self.now = now
         self.chance = chance
+        self.room = room
         self.steps = list(saga.steps)
         self.header: dict[str, Any] = {}
         self.events: list[SagaEvent] = []
@@ -366,15 +371,15 @@ class _Turn:
                 return
             step = self.steps[step.index]
         delay = self.definition.steps[step.index].delay
-        if step.status is StepStatus.PENDING and delay and not step.ready_at:
+        if step.status is StepStatus.PENDING and not step.ready_at and (delay or not self.room):
             step = self._set(step, ready_at=self.now + delay)
-        if step.status is StepStatus.PENDING and self.now < step.ready_at:
+        if step.status is StepStatus.PENDING and (self.now < step.ready_at or not self.room):
             if self.state is SagaState.RUNNING:
                 self._move(SagaState.STEP_COMPLETED, EventType.STATE_CHANGED)
             return
         if self.state is SagaState.STEP_COMPLETED:
             self._move(SagaState.RUNNING, EventType.STATE_CHANGED)
-        if not step.call.in_flight and self.now >= step.call.retry_at:
+        if not step.call.in_flight and self.now >= step.call.retry_at and self.room:
             self._intend(step)
 
     def _backward(self) -> None:

@@ -48,6 +48,7 @@ from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Unk
 from swit_saga_server.core.machine import Decision, decide, due_at, park
 from swit_saga_server.core.model import Saga, is_in_flight
 from swit_saga_server.core.units import SECOND, Instant, Span
+from swit_saga_server.engine.admission import Admission
 from swit_saga_server.engine.commands import ParticipantCommand, fill, withdrawn_id
 from swit_saga_server.engine.counters import Counters
 from swit_saga_server.engine.failpoints import Point, reach
@@ -58,7 +59,8 @@ from swit_saga_server.engine.letters import Letter, pack_reply
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
 from swit_saga_server.engine.retention import Retention
-from swit_saga_server.engine.starts import Answer, NotHeld, Starts, Told
+from swit_saga_server.engine.slots import Slots
+from swit_saga_server.engine.starts import Answer, Made, NotHeld, Starts, Told
 from swit_saga_server.engine.surroundings import Surroundings
 from swit_saga_server.engine.tail import Tail
 from swit_saga_server.engine.timers import Timers
@@ -81,6 +83,7 @@ log = structlog.get_logger(__name__)
 RESUBMIT_FIRST_S, RESUBMIT_MAX_S = 0.05, 1.0
 TIMER_GRAIN: Span = 1_000
 PAGE = 1_000
+FOR_EVER: Instant = 2**62
 DEFINITIONS_KEPT = 1_000
 
 T = TypeVar("T")
@@ -128,9 +131,14 @@ class Engine:
         self._letters = Inbox(store, options, self.ownership, self._letter, self._unreadable_letter)
         self._tail = Tail(store, options, self.ownership, self.feed)
         self._retention = Retention(store, options, self.around, self.ownership)
-        self._starts = Starts(self.around.clock, options.answer_timeout, self.begin, self._spawn)
+        self._starts = Starts(self.around.clock, options.answer_timeout, self._begin_admitted, self._spawn)
         self._timers = Timers()
         self._inbox: deque[Item] = deque()
+        self._new: deque[Item] = deque()
+        self._creating = 0
+        limited = options.max_steps is not None or options.max_steps_of
+        self._slots = Slots(options.max_steps, options.max_steps_of) if limited else None
+        self._admission = Admission(options.max_sagas, options.max_queue)
         self._ready: dict[str, Entry] = {}
         self._to_load: dict[str, Entry] = {}
         self._definitions: LRUCache[tuple[str, int, str], Definition] = LRUCache(DEFINITIONS_KEPT)
@@ -211,7 +219,24 @@ class Engine:
     @property
     def is_quiet(self) -> bool:
         """Nothing to decide, to commit or to wait for from participants, now."""
-        return not (self._inbox or self._ready or self._committing or self._loading or self.transport.in_flight)
+        return not (
+            self._inbox or self._new or self._ready or self._committing or self._loading or self.transport.in_flight
+        )
+
+    @property
+    def starts_waiting(self) -> int:
+        """Starts taken, and neither decided yet nor created for another coordinator to drive."""
+        return len(self._new) + self._creating
+
+    @property
+    def starts_refused(self) -> int:
+        """Starts refused for want of room."""
+        return self._admission.refused
+
+    @property
+    def sagas_waiting(self) -> int:
+        """Sagas that wait for room for a step."""
+        return self._slots.waiting if self._slots is not None else 0
 
     @property
     def failure(self) -> BaseException | None:
@@ -226,27 +251,42 @@ class Engine:
 
         Raises:
             SagaAlreadyExists: It was started by a different request.
+            CoordinatorOverloaded: Not accepted: there is no room for more.
             CoordinatorUnavailable: Not accepted, or the outcome is unknown; the same call may be made again.
         """
-        if not self._accepting:
-            raise CoordinatorStopping
-        while True:
-            try:
-                return await self._ask(saga.id, Begin(saga, definition))
-            except NotHeld:
-                made = await self._foreign.create(saga, definition)
-                if made is not None:
-                    return made
+        self._admit(saga.id)
+        self._admission.starting()
+        try:
+            return await self._begin_admitted(saga, definition)
+        finally:
+            self._admission.started()
 
     def offer(self, saga: Saga, definition: Definition, told: Told) -> None:
         """``begin`` without waiting: ``told`` hears what it would have returned or raised, in time and once.
 
         Raises:
-            CoordinatorStopping: Not accepted; ``told`` is not called.
+            CoordinatorStopping, CoordinatorOverloaded: Not accepted; ``told`` is not called.
+        """
+        self._admit(saga.id)
+        self._admission.starting()
+
+        def settled(outcome: Made | Exception) -> None:
+            self._admission.started()
+            told(outcome)
+
+        self._put(Item(saga.id, Begin(saga, definition), self._starts.new(saga, definition, settled)))
+
+    def refusal(self, saga_id: str) -> SwitSagaError | None:
+        """Why a start would be refused now, whatever is in it; None if it would be taken.
+
+        Args:
+            saga_id: As asked for; empty if it is still to be chosen.
         """
         if not self._accepting:
-            raise CoordinatorStopping
-        self._put(Item(saga.id, Begin(saga, definition), self._starts.new(saga, definition, told)))
+            return CoordinatorStopping()
+        while self._new and (first := self._new[0].answer) is not None and first.done():
+            self._new.popleft()  # Its caller is gone.
+        return self._admission.refusal(saga_id, self.starts_waiting, self.sagas_waiting)
 
     async def cancel(self, saga_id: str, reason: str) -> Saga:
         """Stop and undo; durable when this returns; idempotent.
@@ -305,10 +345,29 @@ class Engine:
         self._put(Item(saga_id, answered))
         reach(Point.RECEIVE_AFTER)
 
+    # ---- starts --------------------------------------------------------------------------------------------------
+
+    def _admit(self, saga_id: str) -> None:
+        if (refused := self.refusal(saga_id)) is not None:
+            raise refused
+
+    async def _begin_admitted(self, saga: Saga, definition: Definition) -> Made:
+        while True:
+            try:
+                return await self._ask(saga.id, Begin(saga, definition))
+            except NotHeld:
+                self._creating += 1
+                try:
+                    made = await self._foreign.create(saga, definition)
+                finally:
+                    self._creating -= 1
+                if made is not None:
+                    return made
+
     # ---- inbox ---------------------------------------------------------------------------------------------------
 
     def _put(self, item: Item) -> None:
-        self._inbox.append(item)
+        (self._new if isinstance(item.given, Begin) else self._inbox).append(item)
         self._turn.set()
 
     async def _ask(self, saga_id: str, given: Input | Begin) -> tuple[Saga, bool]:
@@ -345,6 +404,11 @@ class Engine:
             self._turn.clear()
             while self._inbox:
                 self._take(self._inbox.popleft())
+            while self._slots is not None and (called := self._slots.call()) is not None:
+                self._take(Item(called, Wake()))
+            # What is new only fills up the rounds: what was begun never queues behind it.
+            while self._new and len(self._ready) < self.options.round_size:
+                self._take(self._new.popleft())
             if self._to_load and self._loading is None:
                 self._loading = asyncio.create_task(self._load())
                 self._loading.add_done_callback(self._ended)
@@ -390,7 +454,7 @@ class Engine:
         assert definition is not None
         now = self.around.clock.now()
         try:
-            decision = decide(before, definition, item.given, now, self.around.chance())
+            decision = self._decided(before, definition, item.given, now)
         except Exception as error:
             if isinstance(error, SwitSagaError) and not isinstance(error, IllegalTransition):
                 raise
@@ -400,6 +464,19 @@ class Engine:
             self._nothing_changed(entry, item)
         else:
             self._fold(entry, item, decision, created=False)
+
+    def _decided(self, before: Saga, definition: Definition, given: Input, now: Instant) -> Decision:
+        chance = self.around.chance()
+        decision = decide(before, definition, given, now, chance)
+        if (slots := self._slots) is None:
+            return decision
+        lacking = slots.lacks(before, decision.saga, definition)
+        if lacking is None:
+            slots.note(decision.saga, definition)
+        else:
+            decision = decide(before, definition, given, now, chance, room=False)
+            slots.wait(decision.saga, definition, lacking)
+        return decision
 
     def _begin(self, entry: Entry, item: Item, begin: Begin) -> None:
         known = entry.current
@@ -544,6 +621,7 @@ class Engine:
         entry.events, entry.items, entry.notify, entry.answers = [], [], [], []
         entry.phase = Phase.IDLE
         self.counters.observe(before, after, events)
+        self._admission.note(after)
         self._arm(after)
         if self.ownership.holds(entry.partition):
             self._take_effect(before, after, definition, entry.partition)
@@ -556,7 +634,7 @@ class Engine:
 
     def _forget(self, entry: Entry, *, again: bool) -> None:
         """Memory and store disagree, or nobody knows: the store is the truth. Inputs are put to it again if asked."""
-        self.working_set.drop(entry)
+        self._drop(entry)
         items = [*entry.items, *entry.waiting]
         for item in items:
             if isinstance(item.given, Begin) and again:
@@ -569,6 +647,12 @@ class Engine:
         if not again:
             self._timers.arm(entry.saga_id, self.around.clock.now() + SECOND)
         self.feed.poke_all()
+
+    def _drop(self, entry: Entry) -> None:
+        """What memory says of it is worth nothing any more."""
+        self.working_set.drop(entry)
+        if self._slots is not None:
+            self._slots.forget(entry.saga_id)
 
     def _look_up(self, item: Item) -> None:
         """Put a start to the saga as stored; if there is none after all, it is created."""
@@ -679,7 +763,7 @@ class Engine:
         """The store went back behind what it had confirmed. It is the truth: all of the partition is read anew."""
         log.critical("store_rewound", saga_id=entry.saga_id, partition=entry.partition, expected_version=expected)
         self.counters.rewinds += 1
-        self.working_set.drop(entry)
+        self._drop(entry)
         self.ownership.fenced(entry.partition)
         for item in entry.waiting:
             self._put(item)
@@ -687,12 +771,12 @@ class Engine:
     def _unreadable(self, entry: Entry, error: Exception) -> None:
         log.error("saga_unreadable", saga_id=entry.saga_id, exc_info=error)
         self.counters.parked += 1
-        self.working_set.drop(entry)
+        self._drop(entry)
         for item in entry.waiting:
             self._turn_away(item, SagaParked(f"saga {entry.saga_id!r} cannot be read: {error}", saga_id=entry.saga_id))
 
     def _missing(self, entry: Entry) -> None:
-        self.working_set.drop(entry)
+        self._drop(entry)
         for item in entry.waiting:
             if isinstance(item.given, Begin):
                 self._put(item)
@@ -747,6 +831,10 @@ class Engine:
     # ---- time ------------------------------------------------------------------------------------------------------
 
     def _arm(self, saga: Saga, not_before: Instant = 0) -> None:
+        if self._slots is not None and self._slots.is_waiting(saga.id):
+            self._timers.arm(saga.id, saga.deadline)  # Overdue until there is room; its time runs on all the same.
+            self._set_timer()
+            return
         due = due_at(saga)
         if not due or due > self.around.clock.now() + self.options.timer_horizon:
             self._timers.disarm(saga.id)
@@ -776,9 +864,13 @@ class Engine:
             for partition in self.ownership:
                 try:
                     until = self.around.clock.now() + self.options.timer_horizon
-                    page = await self.store.due(partition, until, PAGE)
-                    more = more or len(page) == PAGE
+                    # Those that wait for room are overdue: a page of them must not hide the others.
+                    most = PAGE + self.sagas_waiting
+                    page = await self.store.due(partition, until, most)
+                    more = more or len(page) == most
                     for due in page:
+                        if self._slots is not None and self._slots.is_waiting(due.saga_id):
+                            continue
                         if due.saga_id not in self._timers and not self.working_set.is_busy(due.saga_id):
                             self._timers.arm(due.saga_id, due.due_at)
                 except StoreUnavailable as unavailable:
@@ -800,6 +892,8 @@ class Engine:
             ids += page
             if len(page) < PAGE:
                 break
+        if most := self._admission.most_to_read:
+            self._admission.found(due.saga_id for due in await self.store.due(lease.partition, FOR_EVER, most))
         log.info("partition_taken", partition=lease.partition, epoch=lease.epoch, in_flight=len(ids))
 
         def resume() -> None:
@@ -825,6 +919,10 @@ class Engine:
     def _lost(self, partition: int) -> None:
         """Nothing of this partition is ours any more. Rounds under way are settled by their verdicts."""
         self._leaving.pop(partition, None)
+        self._admission.lost(partition, self.store.partitions)
+        if self._slots is not None:
+            for saga_id in [i for i in self._slots.known() if partition_of(i, self.store.partitions) == partition]:
+                self._slots.forget(saga_id)
         for entry in self.working_set.of_partition(partition):
             self._timers.disarm(entry.saga_id)
             if entry.phase is Phase.COMMITTING:
@@ -838,7 +936,7 @@ class Engine:
 
     def _unanswered_items(self) -> list[Item]:
         entries = [e for p in range(self.store.partitions) for e in self.working_set.of_partition(p)]
-        return [*self._inbox, *(item for e in entries for item in (*e.items, *e.waiting))]
+        return [*self._inbox, *self._new, *(item for e in entries for item in (*e.items, *e.waiting))]
 
     def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(body)

@@ -1,5 +1,6 @@
 """What can be set about the engine. ``config`` fills these from YAML and the environment."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -52,6 +53,11 @@ class EngineOptions:
         cleanup_interval: How often it is looked for what need not be kept any more.
         load_batch: Sagas read back in one go at most.
         watch_buffer: Events kept for a watcher that lags; past it, it reads the history again.
+        max_sagas: Sagas not over that this coordinator drives, at most; past it starts are refused. None is no limit.
+        max_steps: Commands open at most; a step past it waits, its attempt not begun. None is no limit.
+        max_steps_of: The same by participant, for those named.
+        max_queue: Starts that wait to be taken in, and sagas that wait for ``max_steps``, each at most; past either,
+            starts are refused. None is no limit.
     """
 
     owner: str
@@ -67,3 +73,7 @@ class EngineOptions:
     cleanup_interval: Span = 60 * MINUTE
     load_batch: int = 256
     watch_buffer: int = 256
+    max_sagas: int | None = None
+    max_steps: int | None = None
+    max_steps_of: Mapping[str, int] = field(default_factory=dict)
+    max_queue: int | None = None

@@ -32,6 +32,7 @@ CATALOGUE: Mapping[type[errors.SwitSagaError], "Code.ValueType"] = {
     errors.IllegalTransition: Code.INTERNAL,
     errors.SagaParked: Code.INTERNAL,
     errors.CursorOutOfRange: Code.OUT_OF_RANGE,
+    errors.CoordinatorOverloaded: Code.RESOURCE_EXHAUSTED,
     errors.CoordinatorUnavailable: Code.UNAVAILABLE,
     errors.CoordinatorStopping: Code.UNAVAILABLE,
     errors.StoreUnavailable: Code.UNAVAILABLE,
@@ -49,7 +50,7 @@ def to_status(error: Exception) -> status_pb2.Status:
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
     if isinstance(error, errors.InvalidRequest):
         details.append(_bad_request(error.violations))
-    if isinstance(error, errors.CoordinatorUnavailable):
+    if isinstance(error, errors.CoordinatorUnavailable | errors.CoordinatorOverloaded):
         details.append(error_details_pb2.RetryInfo(retry_delay=RETRY_AFTER))
     packed = []
     for detail in details:

@@ -16,6 +16,7 @@ from swit_saga import (
     DefinitionDisabledError,
     InvalidRequestError,
     NotFoundError,
+    OverloadedError,
     SagaClientError,
     TimedOutError,
     UnavailableError,
@@ -40,6 +41,7 @@ EXPECTED: dict[type[core.SwitSagaError], type[CallError]] = {
     core.IllegalInput: CallError,
     core.IllegalTransition: CallError,
     core.CursorOutOfRange: InvalidRequestError,
+    core.CoordinatorOverloaded: OverloadedError,
     core.CoordinatorUnavailable: UnavailableError,
     core.CoordinatorStopping: UnavailableError,
     core.StoreUnavailable: UnavailableError,
@@ -77,7 +79,8 @@ def test_as_the_server_sends_it(kind):
     assert error.code.value[0] == CATALOGUE[kind]
     assert error.violations == ((("steps[1].timeout", "must be greater than 0"),) if invalid else ())
     assert error.fields == ({} if invalid else {"saga_id": "o-1"})
-    assert (error.retry_after_s is not None) == (error.code is grpc.StatusCode.UNAVAILABLE)
+    passing = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (error.retry_after_s is not None) == (error.code in passing)
     assert isinstance(error, SagaClientError)
 
 

@@ -57,7 +57,7 @@ def test_status_and_details(kind):
             ("steps[1].timeout", "must be greater than 0")
         ]
     retry = _details(error, error_details_pb2.RetryInfo)
-    assert (retry is not None) == (status.code == Code.UNAVAILABLE)
+    assert (retry is not None) == (status.code in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED))
 
 
 def test_an_error_without_a_message_says_what_its_class_says():

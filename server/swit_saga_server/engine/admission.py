@@ -1,0 +1,87 @@
+"""Which starts are taken: what would only pile up is refused at once, before anything is spent on it.
+
+Only starts are ever refused. Results, timers, cancels and compensations of what was taken go on whatever the load, or
+the load would never end.
+"""
+
+from collections.abc import Iterable
+
+from swit_saga_server.core.errors import CoordinatorOverloaded
+from swit_saga_server.core.model import Saga
+from swit_saga_server.store.contract import partition_of
+
+
+class Admission:
+    """Counts what was taken.
+
+    Attributes:
+        refused: Starts refused since this process began.
+    """
+
+    def __init__(self, most_sagas: int | None, most_waiting: int | None) -> None:
+        """Limit the sagas that are not over, and those that wait; None is no limit.
+
+        Args:
+            most_sagas: Of those this coordinator drives, starts under way included.
+            most_waiting: Starts that wait to be taken in; and sagas that wait for room for a step.
+        """
+        self._most_sagas = most_sagas
+        self._most_waiting = most_waiting
+        self._active: set[str] = set()
+        self._starting = 0
+        self.refused = 0
+
+    @property
+    def most_to_read(self) -> int:
+        """How many sagas of a new partition are worth knowing: more than may be. 0 if none."""
+        return 0 if self._most_sagas is None else self._most_sagas + 1
+
+    def refusal(self, saga_id: str, starts_waiting: int, sagas_waiting: int) -> CoordinatorOverloaded | None:
+        """Why a start is not taken now; None if it is. A start of what is known to be under way always is.
+
+        Args:
+            saga_id: As asked for; empty if it is still to be chosen.
+            starts_waiting: Starts that wait to be taken in.
+            sagas_waiting: Sagas that wait for room for a step.
+        """
+        if self._most_waiting is not None:
+            if starts_waiting >= self._most_waiting:
+                return self._refuse(f"{self._most_waiting} starts are waiting already")
+            if sagas_waiting >= self._most_waiting:
+                return self._refuse(f"{self._most_waiting} sagas are waiting already for room for a step")
+        if (
+            self._most_sagas is not None
+            and len(self._active) + self._starting >= self._most_sagas
+            and saga_id not in self._active
+        ):
+            return self._refuse(f"{self._most_sagas} sagas are under way already (max_concurrent_sagas)")
+        return None
+
+    def starting(self) -> None:
+        """A start was taken; ``started`` follows in any case."""
+        self._starting += 1
+
+    def started(self) -> None:
+        """The start has its outcome, whatever it is."""
+        self._starting -= 1
+
+    def note(self, saga: Saga) -> None:
+        """``saga`` is what is durable."""
+        if self._most_sagas is None:
+            return
+        if saga.state.is_terminal:
+            self._active.discard(saga.id)
+        else:
+            self._active.add(saga.id)
+
+    def found(self, saga_ids: Iterable[str]) -> None:
+        """Sagas not over, of a partition that was taken."""
+        self._active.update(saga_ids)
+
+    def lost(self, partition: int, partitions: int) -> None:
+        """The partition is another coordinator's."""
+        self._active -= {i for i in self._active if partition_of(i, partitions) == partition}
+
+    def _refuse(self, why: str) -> CoordinatorOverloaded:
+        self.refused += 1
+        return CoordinatorOverloaded(why)
