@@ -142,7 +142,7 @@ class SagaService:
         Raises:
             SagaNotFound, StoreUnavailable.
         """
-        return await self._engine.get(saga_id)
+        return await self._engine.latest(saga_id)
 
     async def list_sagas(self, wanted: SagaFilter, order: SagaOrder, page_size: int, page_token: str) -> SagaPage:
         """A page of sagas; see ``StateStorage.list_sagas``."""

@@ -305,17 +305,32 @@ class Engine:
         return saga
 
     async def get(self, saga_id: str) -> Saga:
-        """The applied state.
+        """The state last known here to be applied.
 
         Raises:
             SagaNotFound, StoreUnavailable.
         """
-        if self.ownership.holds(partition_of(saga_id, self.store.partitions)):
-            entry = self.working_set.find(saga_id, self.around.clock.now())
-            # Of a saga that is being written, others may have seen more than we know to be applied.
-            if entry is not None and entry.applied is not None and entry.phase is not Phase.COMMITTING:
-                return entry.applied
+        entry = self._known(saga_id)
+        if entry is not None and entry.applied is not None:
+            return entry.applied
         return await self.stored(saga_id)
+
+    async def latest(self, saga_id: str) -> Saga:
+        """No older than what anybody was shown: of a saga that is being written, others may have seen more than
+        ``get`` knows.
+
+        Raises:
+            SagaNotFound, StoreUnavailable.
+        """
+        entry = self._known(saga_id)
+        if entry is not None and entry.applied is not None and entry.phase is not Phase.COMMITTING:
+            return entry.applied
+        return await self.stored(saga_id)
+
+    def _known(self, saga_id: str) -> Entry | None:
+        if self.ownership.holds(partition_of(saga_id, self.store.partitions)):
+            return self.working_set.find(saga_id, self.around.clock.now())
+        return None
 
     async def stored(self, saga_id: str) -> Saga:
         """The state in the store: while a commit's reply is under way it is ahead of what ``get`` knows.
