@@ -47,8 +47,6 @@ def _span(value: Any) -> Span:
 Duration = Annotated[Span, BeforeValidator(_span)]
 
 NOT_YET: Mapping[str, str] = {
-    "coordinator.max_concurrent_sagas": "back-pressure",
-    "coordinator.max_concurrent_steps": "back-pressure",
     "storage.postgres": "the PostgreSQL store",
     "storage.max_retries": "a bound on repeating writes, which are repeated until the outcome is known",
     "messaging": "messaging",
@@ -114,8 +112,9 @@ class CoordinatorConfig(Section):
     max_payload_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
     max_definition_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
     cache: CacheConfig = CacheConfig()
-    max_concurrent_sagas: Any = None
-    max_concurrent_steps: Any = None
+    max_concurrent_sagas: int = Field(default=0, ge=0)
+    max_concurrent_steps: int = Field(default=10_000, ge=0)
+    max_queue_length: int = Field(default=5_000, ge=0)
     cleanup_interval: Duration = 60 * MINUTE
     retention_period: Duration | None = None
     recovery_enabled: bool = True
@@ -275,9 +274,10 @@ class ServerConfig(Section):
 
 
 class ParticipantConfig(Section):
-    """Where a participant is."""
+    """Where a participant is, and how much it is asked at a time."""
 
     address: str = Field(min_length=1)
+    max_concurrent_steps: int = Field(default=0, ge=0)
 
 
 class SagaConfig(BaseSettings):
@@ -364,6 +364,10 @@ class SagaConfig(BaseSettings):
             timer_horizon=max(30 * SECOND, 2 * c.recovery_interval),
             retention=min(kept, default=None),
             cleanup_interval=c.cleanup_interval,
+            max_sagas=c.max_concurrent_sagas or None,
+            max_steps=c.max_concurrent_steps or None,
+            max_steps_of={n: p.max_concurrent_steps for n, p in self.participants.items() if p.max_concurrent_steps},
+            max_queue=c.max_queue_length or None,
             cache=CacheOptions(enabled=cache.enabled, ttl=cache.ttl, max_size=cache.max_size, policy=cache.policy),
         )
 

@@ -74,6 +74,9 @@ class Metrics:
     commands_in_flight: int
     rounds: int
     writes: int
+    refused_starts: int
+    queued_starts: int
+    queued_steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +119,18 @@ class SagaService:
 
         Raises:
             InvalidRequest, DefinitionNotFound, DefinitionDisabled, PayloadTooLarge, SagaAlreadyExists,
-            CoordinatorUnavailable.
+            CoordinatorOverloaded, CoordinatorUnavailable.
         """
         self._check_payload(request.initial_data)
         found = await self._definition_for(request)
         return await self._engine.begin(self._new(request, trace, found), found.definition)
+
+    def refusal(self, saga_id: str) -> SwitSagaError | None:
+        """Why ``start`` would refuse now whatever is asked, by the id alone (empty: none chosen yet). Cheap.
+
+        To be asked before anything else is done with a start.
+        """
+        return self._engine.refusal(saga_id)
 
     async def start_many(self, starts: Sequence[Start]) -> None:
         """``start`` for each, without a task each. Returns when all are under way, or were refused at once.
@@ -351,6 +361,9 @@ class SagaService:
             commands_in_flight=self._engine.transport.in_flight,
             rounds=counters.rounds,
             writes=counters.writes,
+            refused_starts=self._engine.starts_refused,
+            queued_starts=self._engine.starts_waiting,
+            queued_steps=self._engine.sagas_waiting,
         )
 
     async def health(self) -> None:

@@ -40,6 +40,8 @@ class CoordinatorHandlers:
 
     async def start_saga(self, request: pb.StartSagaRequest, caller: Caller) -> pb.StartSagaResponse:
         """StartSaga."""
+        if (refused := self._service.refusal(request.saga_id)) is not None:
+            raise refused
         asked = requests.start_request(request)
         saga, created = await _to_the_end(self._service.start(asked, trace_of(caller.traceparent, caller.tracestate)))
         return pb.StartSagaResponse(saga=await self._view(saga, pb.SAGA_VIEW_FULL), created=created)

@@ -7,12 +7,13 @@ message.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 
 import structlog
 
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2
-from swit_saga_server.core.errors import SwitSagaError
+from swit_saga_server.core.errors import CoordinatorOverloaded, SwitSagaError
 from swit_saga_server.engine.starts import Made
 from swit_saga_server.rpc import requests
 from swit_saga_server.rpc.callers import trace_of
@@ -47,6 +48,9 @@ class StartsStream:
         for item in request.items:
             self._open += 1
             told = self._told(item.item_id)
+            if (refusal := self._service.refusal(item.start.saga_id)) is not None:
+                told(refusal)  # Before it has cost anything.
+                continue
             try:
                 parent = item.traceparent or self._traceparent
                 trace = trace_of(parent, item.tracestate if item.traceparent else self._tracestate)
@@ -93,7 +97,19 @@ class StartsStream:
 
 def item_status(error: Exception) -> error_pb2.ItemStatus:
     """What StartSaga would have failed with; what was not raised on purpose is logged and says nothing."""
+    if isinstance(error, CoordinatorOverloaded):
+        return _overloaded(str(error))
     if not isinstance(error, SwitSagaError):
         log.error("call_failed", exc_info=error)
+    return _status(error)
+
+
+@lru_cache
+def _overloaded(text: str) -> error_pb2.ItemStatus:
+    """Made once: the more are refused, the less each may cost."""
+    return _status(CoordinatorOverloaded(text))
+
+
+def _status(error: Exception) -> error_pb2.ItemStatus:
     status = to_status(error)
     return error_pb2.ItemStatus(code=status.code, message=status.message, details=status.details)

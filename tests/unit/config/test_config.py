@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from swit_saga_server.config import NOT_YET, ConfigError, SagaConfig
+from swit_saga_server.config import NOT_YET, ConfigError, ParticipantConfig, SagaConfig
 from swit_saga_server.core.retry import DEFAULT_COMPENSATION_RETRY, DEFAULT_RETRY, Backoff, Jitter, RetryPolicy
 from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
@@ -171,7 +171,7 @@ def _options(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         path = f"{prefix}{name}"
         if name == "participants":
-            yield "participants.NAME.address"
+            yield from (f"participants.NAME.{option}" for option in ParticipantConfig.model_fields)
         elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _options(field.annotation, f"{path}.")
         else:
