@@ -53,7 +53,7 @@ class Slots:
             if not step.call.in_flight or (was.in_flight and was.attempts == step.call.attempts):
                 continue
             participant = definition.steps[i].participant
-            if self._is_behind(after.id, participant) or self._is_full(participant, own, then):
+            if self._is_behind(after.id, participant, own) or self._is_full(participant, own, then):
                 return participant
         return None
 
@@ -112,9 +112,11 @@ class Slots:
         """All sagas of which something is known here."""
         return {*self._open, *self._queue_of, *self._called}
 
-    def _is_behind(self, saga_id: str, participant: str) -> bool:
-        """Whether others have waited for longer. Who was called stands before them all."""
-        return bool(self._queues.get(participant)) and saga_id not in self._called
+    def _is_behind(self, saga_id: str, participant: str, own: tuple[str, ...]) -> bool:
+        """Whether others have waited for longer. Who was called stands before them all, and so does who has room."""
+        if not self._queues.get(participant) or saga_id in self._called:
+            return False
+        return not own or (participant in self._most_of and participant not in own)
 
     def _is_full(self, participant: str, own: tuple[str, ...], then: tuple[str, ...]) -> bool:
         if self._most is not None and self._total - len(own) + len(then) > max(self._most, self._total):
