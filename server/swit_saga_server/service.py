@@ -177,13 +177,19 @@ class SagaService:
         until = clock.now() + int(timeout_s * 1e6)
         subscription = self._engine.feed.subscribe(saga_id)
         try:
+            saga = await self._engine.get(saga_id)
             while True:
-                saga = await self._engine.get(saga_id)
                 left_s = (until - clock.now()) / 1e6
                 if saga.state in wanted or saga.state.is_terminal or left_s <= 0:
                     return saga, saga.state in wanted
                 await subscription.wait(left_s)
                 subscription.take()
+                if subscription.overflowed or subscription.saga is None:
+                    subscription.overflowed = False
+                    saga = await self._engine.get(saga_id)
+                else:
+                    # What was published; after its outcome a saga is no longer in memory.
+                    saga = subscription.saga
         finally:
             self._engine.feed.unsubscribe(saga_id, subscription)
 

@@ -132,7 +132,7 @@ BUGS = (
         "                    self._unanswered(step, error)\n"
         "            case _:\n                assert_never(answer)\n\n    def compensated",
         wrong="            case Unknown(error):\n                if latest:\n"
-        "                    settled = replace(call, in_flight=False, retry_at=0)\n"
+        "                    settled = evolve(call, in_flight=False, retry_at=0)\n"
         "                    self._set(step, call=settled, effect=Effect.NONE)\n"
         "                    if step.status is StepStatus.RUNNING:\n"
         "                        self._give_up(step, error)\n"
@@ -246,7 +246,7 @@ BUGS = (
         name="attempts counted anew after a takeover", invariants="4, 18", module=machine,
         right="                self._set(step, call=_resent(step.call, self._execute_limit(step)))\n",
         wrong="                resent = _resent(step.call, self._execute_limit(step))\n"
-        "                self._set(step, call=replace(resent, attempts=1))\n",
+        "                self._set(step, call=evolve(resent, attempts=1))\n",
         why="a new driver begins with a fresh budget",
     ),
     Bug(

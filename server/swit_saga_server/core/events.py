@@ -1,11 +1,12 @@
 """What happened, in order: the seed's event types and the event record. ``sequence`` is contiguous from 1 per saga."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from swit_saga_server.core.errors import SagaError
+from swit_saga_server.core.evolve import evolve
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.units import Instant, Span
@@ -82,7 +83,7 @@ def with_data(event: SagaEvent, saga: Saga) -> SagaEvent:
         saga: At the event's transition or later; neither of the two ever changes.
     """
     if event.data is None and event.type == EventType.SAGA_STARTED:
-        return replace(event, data=saga.initial_data)
+        return evolve(event, data=saga.initial_data)
     if event.data is None and event.type == EventType.STEP_COMPLETED:
-        return replace(event, data=next(s.output for s in saga.steps if s.id == event.step_id))
+        return evolve(event, data=next(s.output for s in saga.steps if s.id == event.step_id))
     return event

@@ -24,7 +24,7 @@ further inputs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from swit_saga_server.core.definition import Definition
@@ -37,6 +37,7 @@ from swit_saga_server.core.errors import (
     SagaError,
 )
 from swit_saga_server.core.events import EventType, SagaEvent
+from swit_saga_server.core.evolve import evolve
 from swit_saga_server.core.inputs import (
     Answer,
     Answered,
@@ -72,6 +73,7 @@ _OUTCOME = {
     StopCause.CANCEL: SagaState.CANCELLED,
     StopCause.DEADLINE: SagaState.TIMED_OUT,
 }
+_OWN_EVENT = SagaEvent(sequence=0, type="", at=0, service=COORDINATOR_SERVICE)
 _UNDONE = frozenset({CompensationStatus.COMPLETED, CompensationStatus.SKIPPED})
 
 
@@ -197,7 +199,7 @@ def park(saga: Saga, error: SagaError, now: Instant) -> Decision:
     event = SagaEvent(
         sequence=saga.last_sequence + 1, type=EventType.SAGA_STUCK, at=at, error=error, service=COORDINATOR_SERVICE
     )
-    after = replace(
+    after = evolve(
         saga,
         version=saga.version + 1,
         stuck=stuck,
@@ -230,7 +232,7 @@ class _Turn:
             return Decision(self.before)
         if self.before.stuck:
             self.header |= {"stuck": 0, "stuck_until": 0}
-        after = replace(
+        after = evolve(
             self.before,
             version=self.before.version + 1,
             updated_at=self.now,
@@ -258,7 +260,7 @@ class _Turn:
             comp = step.compensation
             if comp is not None and comp.call.in_flight:
                 call = _resent(comp.call, self._compensate_limit(step))
-                self._set(step, compensation=replace(comp, call=call))
+                self._set(step, compensation=evolve(comp, call=call))
         if self.before.stuck:
             self.header |= {"stuck": 0, "stuck_until": 0}
 
@@ -272,7 +274,7 @@ class _Turn:
             self.header["timed_out_at"] = self.now
         for step in self.steps:
             if step.status is StepStatus.RUNNING and not step.call.in_flight:
-                call = replace(step.call, retry_at=0)
+                call = evolve(step.call, retry_at=0)
                 self._set(step, status=StepStatus.FAILED, completed_at=self.now, call=call)
         if cause is StopCause.FAILURE or any(s.effect is not Effect.NONE for s in self.steps):
             self._move(SagaState.COMPENSATING, EventType.COMPENSATION_STARTED, error=error)
@@ -290,17 +292,19 @@ class _Turn:
         only = call.attempts == 1 and not call.resends
         match answer:
             case Completed(output):
-                settled = replace(call, in_flight=False, retry_at=0, doubt=call.doubt and not only)
+                settled = evolve(call, in_flight=False, retry_at=0, doubt=call.doubt and not only)
                 if step.status is StepStatus.RUNNING:
                     duration = self.now - call.started_at
                     self._step_event(EventType.STEP_COMPLETED, step, StepStatus.COMPLETED, duration=duration)
-                    self._set(step, status=StepStatus.COMPLETED, completed_at=self.now, error=None)
-                self._set(step, effect=Effect.DONE, output=output, call=settled)
+                    over: dict[str, Any] = {"status": StepStatus.COMPLETED, "completed_at": self.now, "error": None}
+                else:
+                    over = {}
+                self._set(step, effect=Effect.DONE, output=output, call=settled, **over)
             case Rejected(error):
                 if not latest and call.in_flight:
                     return  # An older attempt's rejection says nothing about the one now open.
                 certain = only or not call.doubt
-                settled = replace(call, in_flight=False, retry_at=0, doubt=not certain)
+                settled = evolve(call, in_flight=False, retry_at=0, doubt=not certain)
                 self._set(step, call=settled, effect=Effect.NONE if certain else Effect.MAYBE)
                 if step.status is StepStatus.RUNNING:
                     self._give_up(step, error)
@@ -317,7 +321,7 @@ class _Turn:
         if comp is None or comp.status is not CompensationStatus.RUNNING or not 1 <= attempt <= comp.call.attempts:
             return
         latest = comp.call.in_flight and attempt == comp.call.attempts
-        settled = replace(comp.call, in_flight=False, retry_at=0)
+        settled = evolve(comp.call, in_flight=False, retry_at=0)
         match answer:
             case Completed():
                 self._comp_event(
@@ -327,16 +331,16 @@ class _Turn:
                     StepStatus.COMPENSATED,
                     duration=self.now - comp.call.started_at,
                 )
-                done = replace(
+                done = evolve(
                     comp, status=CompensationStatus.COMPLETED, call=settled, completed_at=self.now, error=None
                 )
                 self._set(step, status=StepStatus.COMPENSATED, compensation=done)
             case Rejected(error):
                 if latest or not comp.call.in_flight:
-                    self._abandon(step, replace(comp, call=settled), error)
+                    self._abandon(step, evolve(comp, call=settled), error)
             case Unknown(error):
                 if latest:
-                    self._comp_unanswered(step, replace(comp, call=replace(settled, doubt=True)), error)
+                    self._comp_unanswered(step, evolve(comp, call=evolve(settled, doubt=True)), error)
             case _:
                 assert_never(answer)
 
@@ -402,7 +406,7 @@ class _Turn:
             if comp.status in _UNDONE:
                 continue
             if comp.status is CompensationStatus.RUNNING and comp.call.in_flight and self._expired(comp.call):
-                settled = replace(comp, call=replace(comp.call, in_flight=False, doubt=True))
+                settled = evolve(comp, call=evolve(comp.call, in_flight=False, doubt=True))
                 self._comp_unanswered(step, settled, self._silence(comp.call))
                 comp = self.steps[index].compensation
                 assert comp is not None
@@ -432,19 +436,15 @@ class _Turn:
         call = self._next_attempt(step.call, self._execute_limit(step))
         first = call.attempts == 1
         waited = {} if first else {"delay_ms": step.call.backoff // 1000}
-        step = self._set(step, max_attempts=policy.attempts_allowed, call=call)
-        self._step_event(
-            EventType.STEP_STARTED if first else EventType.RETRY_ATTEMPTED,
-            step,
-            StepStatus.RUNNING,
-            metadata=waited,
-        )
+        kind = EventType.STEP_STARTED if first else EventType.RETRY_ATTEMPTED
+        limit = policy.attempts_allowed
+        self._call_event(kind, step, call.attempts, limit, StepStatus.RUNNING, metadata=waited)
         effect = Effect.MAYBE if step.effect is Effect.NONE else step.effect
-        self._set(step, status=StepStatus.RUNNING, effect=effect)
+        self._set(step, max_attempts=limit, call=call, status=StepStatus.RUNNING, effect=effect)
 
     def _unanswered(self, step: StepState, error: SagaError) -> None:
         """The open attempt ended without a certain answer: in doubt, and tried again if there is any use in it."""
-        call = replace(step.call, in_flight=False, doubt=True)
+        call = evolve(step.call, in_flight=False, doubt=True)
         step = self._set(step, call=call)
         policy = self.definition.steps[step.index].retry_policy or self.before.settings.retry_policy
         if self.stop_cause is not None or not error.retryable:
@@ -454,7 +454,7 @@ class _Turn:
         total = total_deadline(self.before, self.definition, step.index)
         if call.attempts < policy.attempts_allowed and not (total and self.now + delay >= total):
             self._attempt_failed(step, step.status, error)
-            waiting = replace(call, retry_at=max(self.now + delay, 1), backoff=delay)
+            waiting = evolve(call, retry_at=max(self.now + delay, 1), backoff=delay)
             self._set(self.steps[step.index], call=waiting, error=error)
             return
         self._attempt_failed(step, StepStatus.FAILED, error)
@@ -482,7 +482,7 @@ class _Turn:
         d = self.definition.steps[step.index]
         policy = d.compensation.retry_policy or self.before.settings.compensation_retry_policy
         waited = {"delay_ms": comp.call.backoff // 1000} if comp.call.attempts else {}
-        comp = replace(
+        comp = evolve(
             comp,
             status=CompensationStatus.RUNNING,
             call=self._next_attempt(comp.call, self._compensate_limit(step)),
@@ -503,8 +503,8 @@ class _Turn:
         if error.retryable and call.attempts < policy.attempts_allowed:
             delay = delay_after(policy, call.attempts, call.backoff, self.chance)
             self._comp_event(EventType.COMPENSATION_STEP_FAILED, step, comp, step.status, error=error)
-            waiting = replace(call, retry_at=max(self.now + delay, 1), backoff=delay)
-            self._set(step, compensation=replace(comp, call=waiting, error=error))
+            waiting = evolve(call, retry_at=max(self.now + delay, 1), backoff=delay)
+            self._set(step, compensation=evolve(comp, call=waiting, error=error))
             return
         self._abandon(step, comp, error, exhausted=error.retryable)
 
@@ -514,11 +514,11 @@ class _Turn:
         if exhausted:
             metadata = {"kind": str(Kind.COMPENSATE)}
             self._comp_event(EventType.RETRY_EXHAUSTED, step, comp, step.status, error=error, metadata=metadata)
-        failed = replace(comp, status=CompensationStatus.FAILED, completed_at=self.now, error=error)
+        failed = evolve(comp, status=CompensationStatus.FAILED, completed_at=self.now, error=error)
         self._set(step, status=StepStatus.FAILED, compensation=failed)
 
     def _next_attempt(self, call: Call, not_after: Instant) -> Call:
-        return replace(
+        return evolve(
             call,
             attempts=call.attempts + 1,
             in_flight=True,
@@ -555,7 +555,7 @@ class _Turn:
         assert comp.error is not None
         text = f"step {step.id!r} could not be undone: {comp.error.message}"
         first = self.header.get("error") or self.before.error
-        cause = replace(comp.error, cause=comp.error.cause or first)
+        cause = evolve(comp.error, cause=comp.error.cause or first)
         error = _error(self.now, "COMPENSATION_FAILED", text, ErrorType.COMPENSATION, cause=cause)
         self._event(EventType.COMPENSATION_FAILED, step_id=step.id, error=error)
         self._finish(SagaState.FAILED, error)
@@ -593,13 +593,12 @@ class _Turn:
         if status is not current.status and status not in STEP_TRANSITIONS[current.status]:
             where = f"saga {self.before.id!r} step {step.id!r}"
             raise IllegalTransition(f"{where}: {current.status} -> {status}", saga_id=self.before.id)
-        self.steps[step.index] = after = replace(current, **changes)
+        self.steps[step.index] = after = evolve(current, **changes)
         return after
 
     def _event(self, kind: EventType, **fields: Any) -> None:
-        fields.setdefault("service", COORDINATOR_SERVICE)
         sequence = self.before.last_sequence + len(self.events) + 1
-        self.events.append(SagaEvent(sequence=sequence, type=str(kind), at=self.now, **fields))
+        self.events.append(evolve(_OWN_EVENT, sequence=sequence, type=kind.value, at=self.now, **fields))
 
     def _step_event(self, kind: EventType, step: StepState, becomes: StepStatus, **more: Any) -> None:
         self._call_event(kind, step, step.call.attempts, step.max_attempts, becomes, **more)
@@ -625,7 +624,7 @@ class _Turn:
 
 
 def _resent(call: Call, limit: Instant) -> Call:
-    return replace(call, resends=call.resends + 1, doubt=True, not_after=max(call.not_after, limit))
+    return evolve(call, resends=call.resends + 1, doubt=True, not_after=max(call.not_after, limit))
 
 
 def _error(now: Instant, code: str, message: str, kind: ErrorType, cause: SagaError | None = None) -> SagaError:

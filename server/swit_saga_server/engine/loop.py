@@ -152,6 +152,7 @@ class Engine:
         self._committing: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: Instant = 0
         self._accepting = False
         self._sending = False
         self._running = False
@@ -858,16 +859,18 @@ class Engine:
         self._set_timer()
 
     def _set_timer(self) -> None:
+        """See that we are woken up for the earliest timer. Woken up too early, for one disarmed since, does no harm."""
         at = self._timers.next_at
+        if at is None or (self._timer is not None and self._timer_at <= at):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if at is not None:
-            # A clock that is ahead of the store's runs slower than the loop's: not woken up for every microsecond.
-            wait_s = max(at - self.around.clock.now(), TIMER_GRAIN) / 1e6
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._fire)
+        # A clock that is ahead of the store's runs slower than the loop's: not woken up for every microsecond.
+        wait_s = max(at - self.around.clock.now(), TIMER_GRAIN) / 1e6
+        self._timer, self._timer_at = asyncio.get_running_loop().call_later(wait_s, self._fire), at
 
     def _fire(self) -> None:
+        self._timer = None
         for saga_id in self._timers.fired(self.around.clock.now()):
             self._put(Item(saga_id, Wake()))
         self._set_timer()

@@ -65,7 +65,8 @@ class Surroundings:
     """
 
     clock: Clock = field(default_factory=MonotonicClock)
-    rng: random.Random = field(default_factory=random.SystemRandom)
+    # Seeded by the system, once: asking it for every id and every chance cost a fifteenth of a transition.
+    rng: random.Random = field(default_factory=random.Random)
 
     def chance(self) -> float:
         """Uniform in [0, 1)."""

@@ -54,7 +54,7 @@ PLANTED: dict[str, tuple[str, str, Callable[[], None]]] = {
         "            case Unknown(error):\n                if latest:\n"
         "                    self._unanswered(step, error)",
         "            case Unknown(error):\n                if latest:\n"
-        "                    self._set(step, call=replace(call, in_flight=False), effect=Effect.NONE)\n"
+        "                    self._set(step, call=evolve(call, in_flight=False), effect=Effect.NONE)\n"
         "                    self._give_up(step, error)",
         test_scenarios.test_unknown_is_retried_under_the_same_key_until_exhausted,
     ),
@@ -84,8 +84,8 @@ PLANTED: dict[str, tuple[str, str, Callable[[], None]]] = {
         test_scenarios.test_unknown_is_retried_under_the_same_key_until_exhausted,
     ),
     "counter reset on restart (18)": (
-        "return replace(call, resends=call.resends + 1,",
-        "return replace(call, attempts=1, resends=call.resends + 1,",
+        "return evolve(call, resends=call.resends + 1,",
+        "return evolve(call, attempts=1, resends=call.resends + 1,",
         takeover_then_retry,
     ),
     "retries do not end (18)": (
@@ -120,8 +120,8 @@ PLANTED: dict[str, tuple[str, str, Callable[[], None]]] = {
         two_steps_second_rejected,
     ),
     "no doubt is recorded, so a compensation comes too early (10)": (
-        "call = replace(step.call, in_flight=False, doubt=True)",
-        "call = replace(step.call, in_flight=False)",
+        "call = evolve(step.call, in_flight=False, doubt=True)",
+        "call = evolve(step.call, in_flight=False)",
         test_scenarios.test_rejection_after_an_unknown_attempt_is_compensated,
     ),
 }
