@@ -115,6 +115,7 @@ class CoordinatorConfig(Section):
     max_concurrent_sagas: int = Field(default=0, ge=0)
     max_concurrent_steps: int = Field(default=10_000, ge=0)
     max_queue_length: int = Field(default=5_000, ge=0)
+    max_queue_wait: Duration = SECOND // 2
     cleanup_interval: Duration = 60 * MINUTE
     retention_period: Duration | None = None
     recovery_enabled: bool = True
@@ -368,6 +369,7 @@ class SagaConfig(BaseSettings):
             max_steps=c.max_concurrent_steps or None,
             max_steps_of={n: p.max_concurrent_steps for n, p in self.participants.items() if p.max_concurrent_steps},
             max_queue=c.max_queue_length or None,
+            max_queue_wait=c.max_queue_wait or None,
             cache=CacheOptions(enabled=cache.enabled, ttl=cache.ttl, max_size=cache.max_size, policy=cache.policy),
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from swit_saga_server.core.errors import CoordinatorOverloaded
 from swit_saga_server.core.model import Saga
+from swit_saga_server.core.units import Span
 from swit_saga_server.store.contract import partition_of
 
 
@@ -18,15 +19,17 @@ class Admission:
         refused: Starts refused since this process began.
     """
 
-    def __init__(self, most_sagas: int | None, most_waiting: int | None) -> None:
+    def __init__(self, most_sagas: int | None, most_waiting: int | None, longest_wait: Span | None) -> None:
         """Limit the sagas that are not over, and those that wait; None is no limit.
 
         Args:
             most_sagas: Of those this coordinator drives, starts under way included.
             most_waiting: Starts that wait to be taken in; and sagas that wait for room for a step.
+            longest_wait: Of the start that has waited longest: a burst is taken in, a load that lasts is not.
         """
         self._most_sagas = most_sagas
         self._most_waiting = most_waiting
+        self._longest_wait = longest_wait
         self._active: set[str] = set()
         self._starting = 0
         self.refused = 0
@@ -36,12 +39,15 @@ class Admission:
         """How many sagas of a new partition are worth knowing: more than may be. 0 if none."""
         return 0 if self._most_sagas is None else self._most_sagas + 1
 
-    def refusal(self, saga_id: str, starts_waiting: int, sagas_waiting: int) -> CoordinatorOverloaded | None:
+    def refusal(
+        self, saga_id: str, starts_waiting: int, waited: Span, sagas_waiting: int
+    ) -> CoordinatorOverloaded | None:
         """Why a start is not taken now; None if it is. A start of what is known to be under way always is.
 
         Args:
             saga_id: As asked for; empty if it is still to be chosen.
             starts_waiting: Starts that wait to be taken in.
+            waited: How long the first of them has.
             sagas_waiting: Sagas that wait for room for a step.
         """
         if self._most_waiting is not None:
@@ -49,6 +55,8 @@ class Admission:
                 return self._refuse(f"{self._most_waiting} starts are waiting already")
             if sagas_waiting >= self._most_waiting:
                 return self._refuse(f"{self._most_waiting} sagas are waiting already for room for a step")
+        if self._longest_wait is not None and waited > self._longest_wait:
+            return self._refuse(f"starts wait for more than {self._longest_wait / 1e6:g} s already")
         if (
             self._most_sagas is not None
             and len(self._active) + self._starting >= self._most_sagas

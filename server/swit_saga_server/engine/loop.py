@@ -104,16 +104,22 @@ class Item:
     Attributes:
         answer: Of a caller in this process.
         entry_id: Of the inbox entry that brought it from another coordinator; empty if it came from here.
+        put_at: When it was put in the inbox, in plain time; of starts only.
     """
 
     saga_id: str
     given: Input | Begin
     answer: Answer | None = None
     entry_id: str = ""
+    put_at: Span = 0
 
 
 class Engine:
-    """Drives every saga of the partitions it holds. One per process; all methods belong to its event loop."""
+    """Drives every saga of the partitions it holds. One per process; all methods belong to its event loop.
+
+    Attributes:
+        hungry: Set while all starts handed in have been taken up: who has more may hand them in.
+    """
 
     def __init__(
         self, store: StateStorage, transport: Transport, options: EngineOptions, around: Surroundings | None = None
@@ -135,10 +141,12 @@ class Engine:
         self._timers = Timers()
         self._inbox: deque[Item] = deque()
         self._new: deque[Item] = deque()
+        self.hungry = asyncio.Event()
+        self.hungry.set()
         self._creating = 0
         limited = options.max_steps is not None or options.max_steps_of
         self._slots = Slots(options.max_steps, options.max_steps_of) if limited else None
-        self._admission = Admission(options.max_sagas, options.max_queue)
+        self._admission = Admission(options.max_sagas, options.max_queue, options.max_queue_wait)
         self._ready: dict[str, Entry] = {}
         self._to_load: dict[str, Entry] = {}
         self._definitions: LRUCache[tuple[str, int, str], Definition] = LRUCache(DEFINITIONS_KEPT)
@@ -277,17 +285,21 @@ class Engine:
 
         self._put(Item(saga.id, Begin(saga, definition), self._starts.new(saga, definition, settled)))
 
-    def refusal(self, saga_id: str) -> SwitSagaError | None:
+    def refusal(self, saga_id: str, queued: int = 0, waited: Span = 0) -> SwitSagaError | None:
         """Why a start would be refused now, whatever is in it; None if it would be taken.
 
         Args:
             saga_id: As asked for; empty if it is still to be chosen.
+            queued: Starts that wait before the engine.
+            waited: How long the first of those has.
         """
         if not self._accepting:
             return CoordinatorStopping()
         while self._new and (first := self._new[0].answer) is not None and first.done():
             self._new.popleft()  # Its caller is gone.
-        return self._admission.refusal(saga_id, self.starts_waiting, self.sagas_waiting)
+        if self._new:
+            waited = max(waited, self.around.clock.elapsed() - self._new[0].put_at)
+        return self._admission.refusal(saga_id, queued + self.starts_waiting, waited, self.sagas_waiting)
 
     async def cancel(self, saga_id: str, reason: str) -> Saga:
         """Stop and undo; durable when this returns; idempotent.
@@ -383,7 +395,12 @@ class Engine:
     # ---- inbox ---------------------------------------------------------------------------------------------------
 
     def _put(self, item: Item) -> None:
-        (self._new if isinstance(item.given, Begin) else self._inbox).append(item)
+        if isinstance(item.given, Begin):
+            item.put_at = self.around.clock.elapsed()
+            self._new.append(item)
+            self.hungry.clear()
+        else:
+            self._inbox.append(item)
         self._turn.set()
 
     async def _ask(self, saga_id: str, given: Input | Begin) -> tuple[Saga, bool]:
@@ -425,6 +442,8 @@ class Engine:
             # What is new only fills up the rounds: what was begun never queues behind it.
             while self._new and len(self._ready) < self.options.round_size:
                 self._take(self._new.popleft())
+            if not self._new:
+                self.hungry.set()
             if self._to_load and self._loading is None:
                 self._loading = asyncio.create_task(self._load())
                 self._loading.add_done_callback(self._ended)

@@ -15,40 +15,46 @@ def saga(saga_id: str, state: SagaState = SagaState.RUNNING) -> Saga:
 
 
 def test_without_limits_all_are_taken():
-    admission = Admission(None, None)
+    admission = Admission(None, None, None)
     admission.starting()
-    assert admission.refusal("a", 10**9, 10**9) is None
+    assert admission.refusal("a", 10**9, 10**9, 10**9) is None
     assert (admission.refused, admission.most_to_read) == (0, 0)
 
 
 @pytest.mark.parametrize(("starts", "sagas", "refused"), [(2, 2, False), (3, 0, True), (0, 3, True)])
 def test_no_more_wait_than_may(starts, sagas, refused):
-    admission = Admission(None, 3)
-    assert (admission.refusal("a", starts, sagas) is not None) == refused
+    admission = Admission(None, 3, None)
+    assert (admission.refusal("a", starts, 0, sagas) is not None) == refused
     assert admission.refused == refused
 
 
 def test_sagas_under_way_and_starts_count_together():
-    admission = Admission(2, None)
+    admission = Admission(2, None, None)
     admission.note(saga("a"))
     admission.note(saga("a"))
-    assert admission.refusal("b", 0, 0) is None
+    assert admission.refusal("b", 0, 0, 0) is None
     admission.starting()
-    assert admission.refusal("c", 0, 0) is not None
-    assert admission.refusal("a", 0, 0) is None, "it is known, so it is no new one (invariant 13)"
+    assert admission.refusal("c", 0, 0, 0) is not None
+    assert admission.refusal("a", 0, 0, 0) is None, "it is known, so it is no new one (invariant 13)"
     admission.started()
-    assert admission.refusal("c", 0, 0) is None
+    assert admission.refusal("c", 0, 0, 0) is None
     admission.note(saga("b"))
-    assert admission.refusal("c", 0, 0) is not None
+    assert admission.refusal("c", 0, 0, 0) is not None
     admission.note(saga("a", SagaState.COMPLETED))
-    assert admission.refusal("c", 0, 0) is None
+    assert admission.refusal("c", 0, 0, 0) is None
+
+
+@pytest.mark.parametrize(("waited", "refused"), [(0, False), (500, False), (501, True)])
+def test_a_queue_that_does_not_move_takes_no_more(waited, refused):
+    admission = Admission(None, None, 500)
+    assert (admission.refusal("a", 1, waited, 0) is not None) == refused
 
 
 def test_partitions_come_and_go():
-    admission = Admission(3, None)
+    admission = Admission(3, None, None)
     ids = [f"s{n}" for n in range(3)]
     admission.found(ids)
     assert admission.most_to_read == 4
-    assert admission.refusal("x", 0, 0) is not None
+    assert admission.refusal("x", 0, 0, 0) is not None
     admission.lost(partition_of("s0", 4), 4)
-    assert admission.refusal("x", 0, 0) is None
+    assert admission.refusal("x", 0, 0, 0) is None
