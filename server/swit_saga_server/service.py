@@ -125,12 +125,22 @@ class SagaService:
         found = await self._definition_for(request)
         return await self._engine.begin(self._new(request, trace, found), found.definition)
 
-    def refusal(self, saga_id: str) -> SwitSagaError | None:
+    def refusal(self, saga_id: str, queued: int = 0, waited: Span = 0) -> SwitSagaError | None:
         """Why ``start`` would refuse now whatever is asked, by the id alone (empty: none chosen yet). Cheap.
 
-        To be asked before anything else is done with a start.
+        To be asked before anything else is done with a start. ``queued`` wait before this, the first of them for
+        ``waited``.
         """
-        return self._engine.refusal(saga_id)
+        return self._engine.refusal(saga_id, queued, waited)
+
+    async def wants_starts(self) -> None:
+        """Return when the engine has taken up all starts handed in."""
+        await self._engine.hungry.wait()
+
+    @property
+    def answer_timeout(self) -> Span:
+        """How long a start may wait for its answer."""
+        return self._engine.options.answer_timeout
 
     async def start_many(self, starts: Sequence[Start]) -> None:
         """``start`` for each, without a task each. Returns when all are under way, or were refused at once.
@@ -334,6 +344,10 @@ class SagaService:
     def now(self) -> Instant:
         """The time by the store's clock."""
         return self._engine.around.clock.now()
+
+    def elapsed(self) -> Span:
+        """Plain time, at an even pace."""
+        return self._engine.around.clock.elapsed()
 
     async def metrics(self) -> Metrics:
         """What was counted, see ``Metrics``."""

@@ -19,6 +19,7 @@ from swit_saga.v1 import coordinator_service_pb2_grpc, definition_pb2, error_pb2
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.rpc import starts
+from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.starts import StartsStream
 from tests.rpc.serve import ORDER, Served, serve
 from tests.waiting import eventually
@@ -200,7 +201,9 @@ async def test_no_task_per_saga(tmp_path, gate):
         before = len(asyncio.all_tasks())
         for block in range(4):
             await stream.send(*(start(100 * block + n) for n in range(100)))
-        await eventually(lambda: s.runtime.engine.working_set.busy == 400)
+        engine, intake = s.runtime.engine, s.server._coordinator._intake
+        await eventually(lambda: engine.working_set.busy + engine.starts_waiting + len(intake) == 400)
+        assert (await s.client.metrics()).queued_starts > 0
         assert len(asyncio.all_tasks()) < before + 10
         gate.set()
         assert len(await stream_all(stream, 400)) == 400
@@ -308,7 +311,7 @@ async def test_no_more_is_taken_than_is_answered_and_read(tmp_path, monkeypatch)
     monkeypatch.setattr(starts, "MOST_OPEN", 5)
     monkeypatch.setattr(starts, "MESSAGE_ITEMS", 4)
     async with streaming(tmp_path) as (s, _):
-        stream = StartsStream(s.runtime.service)
+        stream = StartsStream(s.server._coordinator._intake, Caller())
         async with asyncio.timeout(10):
             await stream.take(messages([start(n) for n in range(5)]))
             taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5, 10)])))
@@ -329,7 +332,7 @@ async def test_no_more_is_taken_than_is_answered_and_read(tmp_path, monkeypatch)
 async def test_ending_frees_a_caller_that_waits_for_room(tmp_path, monkeypatch):
     monkeypatch.setattr(starts, "MOST_OPEN", 1)
     async with streaming(tmp_path) as (s, _):
-        stream = StartsStream(s.runtime.service)
+        stream = StartsStream(s.server._coordinator._intake, Caller())
         taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5)])))
         await eventually(lambda: len(stream._answers) == 5)
         stream.end()

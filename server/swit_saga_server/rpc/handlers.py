@@ -17,6 +17,7 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.rpc import requests
 from swit_saga_server.rpc.callers import Caller, trace_of
+from swit_saga_server.rpc.intake import Intake
 from swit_saga_server.rpc.starts import StartsStream
 from swit_saga_server.service import SagaService
 from swit_saga_server.wire import saga as wire
@@ -36,11 +37,12 @@ class CoordinatorHandlers:
 
     def __init__(self, service: SagaService) -> None:
         self._service = service
+        self._intake = Intake(service)
         self._starts: set[StartsStream] = set()
 
     async def start_saga(self, request: pb.StartSagaRequest, caller: Caller) -> pb.StartSagaResponse:
         """StartSaga."""
-        if (refused := self._service.refusal(request.saga_id)) is not None:
+        if (refused := self._intake.refusal(request.saga_id)) is not None:
             raise refused
         asked = requests.start_request(request)
         saga, created = await _to_the_end(self._service.start(asked, trace_of(caller.traceparent, caller.tracestate)))
@@ -49,16 +51,17 @@ class CoordinatorHandlers:
     @contextmanager
     def start_sagas(self, caller: Caller) -> Iterator[StartsStream]:
         """StartSagas, while the context lasts."""
-        stream = StartsStream(self._service, caller.traceparent, caller.tracestate)
+        stream = StartsStream(self._intake, caller)
         self._starts.add(stream)
         try:
             yield stream
         finally:
             self._starts.discard(stream)
-            stream.end()
+            stream.leave()
 
-    def end_streams(self) -> None:
-        """Take no more items; what was taken is still answered, and then the streams end."""
+    async def close(self) -> None:
+        """Take no more items; what was taken is still answered, and then the streams end. Safe to call twice."""
+        await self._intake.close()
         for stream in self._starts:
             stream.end()
 
@@ -120,6 +123,7 @@ class CoordinatorHandlers:
     async def get_metrics(self, request: pb.GetMetricsRequest, caller: Caller) -> pb.GetMetricsResponse:
         """GetMetrics."""
         values = asdict(await self._service.metrics())
+        values["queued_starts"] += len(self._intake)
         for name in ("average_saga_duration", "average_step_duration"):
             values[name] = duration(values[name])
         for name in ("start_time", "last_update_time"):

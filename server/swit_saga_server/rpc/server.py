@@ -82,7 +82,7 @@ class Server:
         log.info("draining", grace_s=grace_s)
         # The engine first, so that callers who wait for their sagas still hear of them.
         await self._runtime.stop(grace_s)
-        self._coordinator.end_streams()
+        await self._coordinator.close()
         await self._server.stop(1.0)
 
     async def _check_health(self) -> None:

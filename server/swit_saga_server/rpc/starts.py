@@ -15,10 +15,9 @@ from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2
 from swit_saga_server.core.errors import CoordinatorOverloaded, SwitSagaError
 from swit_saga_server.engine.starts import Made
-from swit_saga_server.rpc import requests
-from swit_saga_server.rpc.callers import trace_of
+from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.errors import to_status
-from swit_saga_server.service import SagaService, Start
+from swit_saga_server.rpc.intake import Intake, Waiting
 from swit_saga_server.wire import saga as wire
 
 log = structlog.get_logger(__name__)
@@ -32,11 +31,12 @@ MOST_OPEN = 8_192
 class StartsStream:
     """What one stream of starts is about. All methods belong to the engine's event loop."""
 
-    def __init__(self, service: SagaService, traceparent: str = "", tracestate: str = "") -> None:
-        """The trace is that of items that bring none."""
-        self._service = service
-        self._traceparent, self._tracestate = traceparent, tracestate
-        self._open = 0
+    def __init__(self, intake: Intake, caller: Caller) -> None:
+        """``caller``'s trace is that of items that bring none."""
+        self._intake = intake
+        self._caller = caller
+        self._open: dict[int, Waiting] = {}
+        self._taken = 0
         self._answers: deque[tuple[int, Made | Exception]] = deque()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -44,21 +44,11 @@ class StartsStream:
 
     async def take(self, request: pb.StartSagasRequest) -> None:
         """Set the items on their way; returns when the caller may send more."""
-        starts = []
         for item in request.items:
-            self._open += 1
-            told = self._told(item.item_id)
-            if (refusal := self._service.refusal(item.start.saga_id)) is not None:
-                told(refusal)  # Before it has cost anything.
-                continue
-            try:
-                parent = item.traceparent or self._traceparent
-                trace = trace_of(parent, item.tracestate if item.traceparent else self._tracestate)
-                starts.append(Start(requests.start_request(item.start), trace, told))
-            except Exception as refused:
-                told(refused)
-        await self._service.start_many(starts)
-        while self._open + len(self._answers) > MOST_OPEN and not self._ended:
+            number = self._taken = self._taken + 1
+            waiting = self._open[number] = Waiting(item, self._caller, self._told(number, item.item_id))
+            self._intake.put(waiting)
+        while len(self._open) + len(self._answers) > MOST_OPEN and not self._ended:
             self._room.clear()
             await self._room.wait()
 
@@ -67,6 +57,12 @@ class StartsStream:
         self._ended = True
         self._changed.set()
         self._room.set()
+
+    def leave(self) -> None:
+        """The caller has gone: what was not begun may be forgotten, for nobody was told that it would be."""
+        self.end()
+        for waiting in self._open.values():
+            waiting.is_wanted = False
 
     async def answers(self) -> pb.StartSagasResponse | None:
         """The next answers, as soon as there are some; None when all were given and no more items come."""
@@ -86,9 +82,9 @@ class StartsStream:
         self._room.set()
         return response
 
-    def _told(self, item_id: int) -> Callable[[Made | Exception], None]:
+    def _told(self, number: int, item_id: int) -> Callable[[Made | Exception], None]:
         def told(outcome: Made | Exception) -> None:
-            self._open -= 1
+            del self._open[number]
             self._answers.append((item_id, outcome))
             self._changed.set()
 

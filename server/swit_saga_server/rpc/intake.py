@@ -1,0 +1,112 @@
+"""Starts that came by streams and have not been looked into yet.
+
+They wait here and not in the network: what waits can be counted, and what is too much refused while it has cost next to
+nothing. They are taken up, oldest first, as fast as the engine wants more.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from swit_saga.v1 import coordinator_service_pb2 as pb
+from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable, SwitSagaError
+from swit_saga_server.core.units import Span
+from swit_saga_server.engine.starts import Told
+from swit_saga_server.rpc import requests
+from swit_saga_server.rpc.callers import Caller, trace_of
+from swit_saga_server.service import SagaService, Start
+from swit_saga_server.tasks import end
+
+BATCH = 64
+"""Starts looked into without a pause; other work waits for as long as that takes."""
+LOOK_S = 0.5
+"""How often it is looked for starts that have waited for too long."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One start.
+
+    Attributes:
+        item: As it came.
+        caller: Whose trace it belongs to if it brings none.
+        told: Hears what becomes of it.
+        put_at: When it came, in plain time.
+        is_wanted: False once its caller has gone.
+    """
+
+    item: pb.StartSagasRequest.Item
+    caller: Caller
+    told: Told
+    put_at: Span = 0
+    is_wanted: bool = True
+
+
+class Intake:
+    """The queue, and the task that empties it while there is something in it."""
+
+    def __init__(self, service: SagaService) -> None:
+        self._service = service
+        self._queue: deque[Waiting] = deque()
+        self._some = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def refusal(self, saga_id: str) -> SwitSagaError | None:
+        """Why a start is not taken now, by its id alone; None if it is."""
+        waited = self._service.elapsed() - self._queue[0].put_at if self._queue else 0
+        return self._service.refusal(saga_id, len(self._queue), waited)
+
+    def put(self, waiting: Waiting) -> None:
+        """Take a start, or refuse it at once."""
+        refusal = self.refusal(waiting.item.start.saga_id)
+        if refusal is not None:
+            waiting.told(refusal)
+            return
+        waiting.put_at = self._service.elapsed()
+        self._queue.append(waiting)
+        self._some.set()
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._watch())]
+
+    async def close(self) -> None:
+        """Take up nothing more; who still waits is told so. Safe to call twice."""
+        tasks, self._tasks = self._tasks, []
+        await end(tasks)
+        while self._queue:
+            self._queue.popleft().told(CoordinatorStopping())
+
+    async def _work(self) -> None:
+        while True:
+            await self._some.wait()
+            await self._service.wants_starts()
+            starts: list[Start] = []
+            while self._queue and len(starts) < BATCH:
+                waiting = self._queue.popleft()
+                if waiting.is_wanted and (start := _read(waiting)) is not None:
+                    starts.append(start)
+            if not self._queue:
+                self._some.clear()
+            await self._service.start_many(starts)
+            await asyncio.sleep(0)
+
+    async def _watch(self) -> None:
+        """Nobody waits for ever, also if the engine takes nothing."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            late = self._service.elapsed() - self._service.answer_timeout
+            while self._queue and self._queue[0].put_at < late:
+                self._queue.popleft().told(CoordinatorUnavailable("nothing was begun in time; ask again"))
+
+
+def _read(waiting: Waiting) -> Start | None:
+    item, caller = waiting.item, waiting.caller
+    try:
+        own = bool(item.traceparent)
+        trace = trace_of(*((item.traceparent, item.tracestate) if own else (caller.traceparent, caller.tracestate)))
+        return Start(requests.start_request(item.start), trace, waiting.told)
+    except Exception as refused:
+        waiting.told(refused)
+        return None
