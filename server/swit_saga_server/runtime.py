@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from swit_saga_server.config import SagaConfig
+from swit_saga_server.config import ParticipantConfig, SagaConfig
 from swit_saga_server.core.inputs import Answered
 from swit_saga_server.engine.loop import Engine
 from swit_saga_server.engine.surroundings import Surroundings
-from swit_saga_server.engine.transport import Transport
+from swit_saga_server.engine.transport import Deliver, Transport
 from swit_saga_server.participants.local import LocalParticipant, LocalTransport
 from swit_saga_server.participants.router import Router
+from swit_saga_server.participants.stream import StreamTransport
 from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
@@ -45,9 +46,7 @@ class Runtime:
         def deliver(saga_id: str, answered: Answered) -> None:
             self.engine.deliver(saga_id, answered)
 
-        routes: dict[str, Transport] = {
-            name: UnaryTransport(name, at.address, deliver) for name, at in config.participants.items()
-        }
+        routes: dict[str, Transport] = {name: _transport(name, at, deliver) for name, at in config.participants.items()}
         local = LocalTransport(participants, deliver)
         routes |= dict.fromkeys(local.names, local)
         return Router(routes, Unroutable(deliver))
@@ -69,6 +68,11 @@ class Runtime:
         """Refuse new sagas, let those under way go on for at most ``grace_s``, close. Safe to call twice."""
         await self.engine.stop(grace_s)
         await self._store.close()
+
+
+def _transport(name: str, at: ParticipantConfig, deliver: Deliver) -> Transport:
+    kind = StreamTransport if at.stream else UnaryTransport
+    return kind(name, at.address, deliver)
 
 
 @asynccontextmanager

@@ -5,29 +5,42 @@ Without an OpenTelemetry SDK set up by the host program this only passes the sag
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
 
 from swit_saga_server.engine.commands import ParticipantCommand
 
 _tracer = trace.get_tracer("swit_saga_server")
 
 
-@contextmanager
-def command_span(command: ParticipantCommand, address: str) -> Iterator[ParticipantCommand]:
+@dataclass(frozen=True, slots=True)
+class CommandSpan:
     """A client span around one command, child of the saga's span.
 
-    Yields:
-        The command carrying the span's context instead of the saga's; the same command if there is no SDK.
+    Attributes:
+        command: The command, carrying the span's context instead of the saga's.
+        span: Not ended yet.
     """
+
+    command: ParticipantCommand
+    span: Span
+
+    def end(self, failure: str = "") -> None:
+        """The command is over; ``failure`` says why it has no certain answer."""
+        if failure:
+            self.span.set_status(StatusCode.ERROR, failure)
+        self.span.end()
+
+
+def open_span(command: ParticipantCommand, address: str) -> CommandSpan | None:
+    """A span for a command that is sent now; None without an SDK or a trace to be part of."""
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return None
     parent = parse_traceparent(command.traceparent, command.tracestate)
     if parent is None:
-        yield command
-        return
-    context = trace.set_span_in_context(NonRecordingSpan(parent))
-    name = f"{command.participant}/{command.action} {command.kind}"
+        return None
     attributes: dict[str, str | int] = {
         "rpc.system": "grpc",
         "server.address": address,
@@ -35,9 +48,26 @@ def command_span(command: ParticipantCommand, address: str) -> Iterator[Particip
         "saga.step": command.step_id,
         "saga.attempt": command.attempt,
     }
-    with _tracer.start_as_current_span(name, context, SpanKind.CLIENT, attributes) as span:
-        own = span.get_span_context()
-        yield replace(command, traceparent=format_traceparent(own)) if own.is_valid else command
+    context = trace.set_span_in_context(NonRecordingSpan(parent))
+    name = f"{command.participant}/{command.action} {command.kind}"
+    span = _tracer.start_span(name, context, SpanKind.CLIENT, attributes)
+    own = span.get_span_context()
+    return CommandSpan(replace(command, traceparent=format_traceparent(own)) if own.is_valid else command, span)
+
+
+@contextmanager
+def command_span(command: ParticipantCommand, address: str) -> Iterator[ParticipantCommand]:
+    """The same around the call of one command, which is done within.
+
+    Yields:
+        The command to send.
+    """
+    opened = open_span(command, address)
+    if opened is None:
+        yield command
+        return
+    with trace.use_span(opened.span, end_on_exit=True):
+        yield opened.command
 
 
 def parse_traceparent(header: str, tracestate: str = "") -> SpanContext | None:

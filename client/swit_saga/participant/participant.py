@@ -6,7 +6,7 @@ happen; anything else (an exception, a time-out, a crash) is *unknown* and will 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ParamSpec, TypeVar
@@ -58,6 +58,11 @@ class Participant:
         """What it can be asked."""
         return frozenset(self._handlers)
 
+    @property
+    def handlers(self) -> Mapping[str, StepHandler[Any, Any]]:
+        """Its steps, by action."""
+        return self._handlers
+
     def step(self, action: str) -> Callable[[Callable[P, R]], StepHandler[P, R]]:
         """Make a function ``(input, StepContext)`` the handler of ``action``; both parameters may be left out.
 
@@ -84,7 +89,7 @@ class Participant:
         Raises:
             Exception: Whatever the handler raised but ``Reject``; ``TooLate``. To the caller: *unknown*.
         """
-        answer = await self._joined(request, self._execute)
+        answer = await self._answer_of(self.begin_execute(request), request.command.action)
         if isinstance(answer, command_pb2.Rejected):
             return ExecuteResponse(rejected=answer)
         return ExecuteResponse(completed=answer)
@@ -95,37 +100,68 @@ class Participant:
         Raises:
             Exception: As ``execute``.
         """
-        running = self._running.get(request.execute_idempotency_key)
-        if running is not None:
-            await asyncio.wait([running])
-        answer = await self._joined(request, self._compensate)
+        executing = self.running(request.execute_idempotency_key)
+        if executing is not None:
+            await asyncio.wait([executing])
+        answer = await self._answer_of(self.begin_compensate(request), request.command.action)
         if isinstance(answer, command_pb2.Rejected):
             return CompensateResponse(rejected=answer)
         return CompensateResponse(completed=answer)
 
-    async def _joined(self, request: Any, work: Callable[[Any, StepHandler[Any, Any]], Awaitable[Answer]]) -> Answer:
+    def begin_execute(self, request: ExecuteRequest) -> "asyncio.Task[Answer]":
+        """Set an Execute going, or find the one with its key that is; whoever asked may leave without stopping it.
+
+        Raises:
+            TooLate: It came after its not-after time; nothing was started.
+        """
+        return self._begin(request, self._execute)
+
+    def begin_compensate(self, request: CompensateRequest) -> "asyncio.Task[Answer]":
+        """The same for a Compensate, whose Execute must not be ``running`` any more.
+
+        Raises:
+            TooLate: As ``begin_execute``.
+        """
+        return self._begin(request, self._compensate)
+
+    def running(self, key: str) -> "asyncio.Task[Answer] | None":
+        """What runs under this idempotency key."""
+        return self._running.get(key)
+
+    def _begin(
+        self, request: Any, work: Callable[[Any, StepHandler[Any, Any]], Coroutine[Any, Any, Answer]]
+    ) -> "asyncio.Task[Answer]":
         command = request.command
-        handler = self._handlers.get(command.action)
-        if handler is None:
-            known = ", ".join(sorted(self._handlers)) or "none"
-            return _rejected("UNKNOWN_ACTION", f"{self.name!r} has no action {command.action!r}; known: {known}")
         # Only a coordinator's commands carry a key; those made by hand without one are nobody's duplicates.
         key: object = command.idempotency_key or object()
         running = self._running.get(key)
-        if running is None:
+        if running is not None:
+            return running
+        handler = self._handlers.get(command.action)
+        if handler is None:
+            body = self._unknown_action(command.action)
+        else:
             not_after = command.not_after.ToNanoseconds()
             if not_after and time.time_ns() > not_after:
                 raise TooLate(f"came after its not-after time, {command.not_after.ToJsonString()}; nothing was started")
-            running = asyncio.ensure_future(work(request, handler))
-            self._running[key] = running
-            running.add_done_callback(lambda done: self._ended(key, done))
+            body = work(request, handler)
+        running = asyncio.create_task(body)
+        self._running[key] = running
+        running.add_done_callback(lambda done: self._ended(key, done))
+        return running
+
+    async def _unknown_action(self, action: str) -> Answer:
+        known = ", ".join(sorted(self._handlers)) or "none"
+        return _rejected("UNKNOWN_ACTION", f"{self.name!r} has no action {action!r}; known: {known}")
+
+    async def _answer_of(self, running: "asyncio.Task[Answer]", action: str) -> Answer:
         try:
             # A caller that goes away must not stop the handler half-way: its effect would be torn.
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             caller = asyncio.current_task()
             if running.cancelled() and not (caller and caller.cancelling()):
-                raise HandlerCancelled(f"the handler of {command.action!r} was cancelled from within") from None
+                raise HandlerCancelled(f"the handler of {action!r} was cancelled from within") from None
             raise
 
     async def drained(self, within_s: float) -> None:
@@ -175,8 +211,17 @@ class Participant:
 
     # ---- serving -----------------------------------------------------------------------------------------------------
 
+    def add_to(self, server: Any) -> None:
+        """Serve it by a grpc.aio server of your own, by unary calls and by the batched stream.
+
+        A server that is to stop while coordinators are connected waits for their streams: give it a grace.
+        """
+        from swit_saga.participant.serving import add_to
+
+        add_to(self, server)
+
     def servicer(self) -> Any:
-        """A ParticipantService servicer for a grpc.aio server of your own."""
+        """A ParticipantService servicer for a grpc.aio server of your own: unary calls only, see ``add_to``."""
         from swit_saga.participant.serving import ParticipantServicer
 
         return ParticipantServicer(self)

@@ -15,7 +15,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from swit_saga.participant.participant import TooLate
-from swit_saga.v1 import participant_service_pb2_grpc
+from swit_saga.participant.stream import ParticipantStreamServicer
+from swit_saga.v1 import participant_service_pb2_grpc, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import (
     CompensateRequest,
     CompensateResponse,
@@ -83,6 +84,18 @@ class Serving:
     port: int
 
 
+def add_to(participant: "Participant", server: grpc.aio.Server) -> ParticipantStreamServicer:
+    """Have ``server`` serve the participant, by unary calls and by the batched stream.
+
+    Returns:
+        The stream's servicer, whose ``end`` lets a stopping server stop early.
+    """
+    streams = ParticipantStreamServicer(participant)
+    participant_service_pb2_grpc.add_ParticipantServiceServicer_to_server(ParticipantServicer(participant), server)
+    participant_stream_service_pb2_grpc.add_ParticipantStreamServiceServicer_to_server(streams, server)
+    return streams
+
+
 @asynccontextmanager
 async def serve(participant: "Participant", listen: str) -> AsyncIterator[Serving]:
     """Serve while the context lasts; on leaving, running handlers are finished first, at most ``DRAIN_S``.
@@ -91,13 +104,14 @@ async def serve(participant: "Participant", listen: str) -> AsyncIterator[Servin
         RuntimeError: The address cannot be bound.
     """
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    participant_service_pb2_grpc.add_ParticipantServiceServicer_to_server(ParticipantServicer(participant), server)
+    streams = add_to(participant, server)
     port = server.add_insecure_port(listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}")
     await server.start()
     try:
         yield Serving(server, port)
     finally:
         stop_by = asyncio.get_running_loop().time() + DRAIN_S
+        streams.end()
         await server.stop(DRAIN_S)
         await participant.drained(max(stop_by - asyncio.get_running_loop().time(), 0.0))
 

@@ -103,10 +103,16 @@ class UnaryTransport:
                 text = f"{type(error).__name__}: {error}"
                 return Unknown(SagaError(code="CALL_FAILED", message=text, type=ErrorType.SYSTEM, retryable=True))
 
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """To the participant; made when first asked for, on the running loop."""
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
+        return self._channel
+
     def _connected(self) -> "participant_service_pb2_grpc.ParticipantServiceAsyncStub":
         if self._stub is None:
-            self._channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
-            self._stub = participant_service_pb2_grpc.ParticipantServiceStub(self._channel)
+            self._stub = participant_service_pb2_grpc.ParticipantServiceStub(self.channel)
         return self._stub
 
 

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import grpc
 
-from swit_saga.v1 import command_pb2, participant_service_pb2
+from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
 from swit_saga_server.core.model import Effect
@@ -111,6 +112,22 @@ def status_answer(c: ParticipantCommand, code: grpc.StatusCode, details: str, st
         stack_trace=stack_trace,
     )
     return Rejected(error) if rejected else Unknown(error)
+
+
+def unknown_answer(error: error_pb2.SagaError) -> Unknown:
+    """What a participant's failure means that came by the stream; always worth another attempt."""
+    return Unknown(replace(read_error(error, _now(), ErrorType.SERVICE), retryable=True))
+
+
+def broken_answer(code: grpc.StatusCode, details: str) -> Unknown:
+    """What a stream's end means to each command open on it: no status of a stream speaks of one command."""
+    kind = _STATUS_TYPES.get(code, ErrorType.SERVICE)
+    return Unknown(SagaError(code=code.name, message=details, type=kind, retryable=True, timestamp=_now()))
+
+
+def no_answer() -> Unknown:
+    """What an answer without an answer means."""
+    return _no_answer(None)
 
 
 def _context(c: ParticipantCommand) -> command_pb2.CommandContext:

@@ -1,0 +1,204 @@
+"""A participant's batched stream: many commands to a message, answers as they are ready, those of one turn together.
+
+The same commands and the same three answers as the unary calls; a coordinator chooses, and falls back to unary calls
+where this is not served.
+"""
+
+import asyncio
+import time
+import traceback
+from collections import deque
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+
+from swit_saga.participant.participant import Answer, TooLate
+from swit_saga.v1 import command_pb2, error_pb2, participant_stream_service_pb2_grpc
+from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResponse
+from swit_saga.v1.participant_stream_service_pb2 import (
+    ActionDescription,
+    DescribeRequest,
+    DescribeResponse,
+    StreamAnswer,
+    StreamCommand,
+    StreamRequest,
+    StreamResponse,
+)
+
+if TYPE_CHECKING:
+    from swit_saga.participant.participant import Participant
+
+MOST_OPEN = 16_384
+"""Commands of one stream taken and not answered; with as many the coordinator is asked to wait."""
+MESSAGE_ANSWERS, MESSAGE_BYTES = 256, 1 << 20
+"""Answers in one message at most, and their size; a larger answer goes by itself."""
+MESSAGE_TEXT, TRACE_TEXT = 500, 3_000
+"""Characters of an exception and of its traceback that are passed on."""
+
+
+class ParticipantStreamServicer(participant_stream_service_pb2_grpc.ParticipantStreamServiceServicer):
+    """Serves a participant's stream. For grpc.aio servers only."""
+
+    def __init__(self, participant: "Participant") -> None:
+        self._participant = participant
+        self._streams: set[_Stream] = set()
+        self._ended = False
+
+    async def Stream(  # type: ignore[override] # it writes to the context instead of yielding
+        self, requests: AsyncIterator[StreamRequest], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
+        """Take commands and answer them until the coordinator ends the stream, or this server does."""
+        stream = _Stream(self._participant, context)
+        self._streams.add(stream)
+        if self._ended:
+            stream.end()
+        try:
+            await stream.run()
+        finally:
+            self._streams.discard(stream)
+
+    async def Describe(self, request: DescribeRequest, context: Any) -> DescribeResponse:
+        """What the participant can be asked."""
+        handlers = self._participant.handlers
+        return DescribeResponse(
+            participant=self._participant.name,
+            actions=[ActionDescription(name=n, compensatable=h.undo is not None) for n, h in sorted(handlers.items())],
+        )
+
+    def end(self) -> None:
+        """Take no more commands. Every stream ends when what it has taken is answered, so a stopping server can."""
+        self._ended = True
+        for stream in self._streams:
+            stream.end()
+
+
+class _Stream:
+    """One coordinator's stream."""
+
+    def __init__(self, participant: "Participant", context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self._participant = participant
+        self._context = context
+        self._open: set[int] = set()
+        self._answers: deque[StreamAnswer] = deque()
+        self._changed = asyncio.Event()
+        self._no_more = False
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def end(self) -> None:
+        self._no_more = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        # The first message says that there is such a stream, before anything is sent by it.
+        await self._context.write(StreamResponse(credits=0 if self._no_more else MOST_OPEN))
+        reading = asyncio.create_task(self._read())
+        try:
+            await self._write()
+        finally:
+            reading.cancel()
+            # What runs goes on, as with unary calls; nobody hears of it.
+            self._open.clear()
+            await asyncio.gather(reading, return_exceptions=True)
+        if reading.done() and not reading.cancelled() and (failed := reading.exception()) is not None:
+            raise failed
+
+    async def _read(self) -> None:
+        try:
+            while (request := await self._context.read()) is not grpc.aio.EOF:
+                self._open.difference_update(request.withdrawn)
+                for command in request.commands:
+                    self._take(command)
+        finally:
+            self.end()
+
+    async def _write(self) -> None:
+        said_wait = False
+        while self._open or self._answers or not self._no_more:
+            if not self._answers:
+                if self._no_more and not said_wait:
+                    said_wait = True
+                    await self._context.write(StreamResponse(credits=0))
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            response = StreamResponse(credits=0 if self._no_more else max(MOST_OPEN - len(self._open), 0))
+            size = 0
+            while self._answers and len(response.answers) < MESSAGE_ANSWERS:
+                size += self._answers[0].ByteSize()
+                if response.answers and size > MESSAGE_BYTES:
+                    break
+                response.answers.append(self._answers.popleft())
+            await self._context.write(response)
+
+    def _take(self, command: StreamCommand) -> None:
+        number = command.command_id
+        self._open.add(number)
+        undo = command.WhichOneof("request") == "compensate"
+        try:
+            if undo:
+                # One that meets its Execute still running waits for it first.
+                running = self._participant.running(command.compensate.execute_idempotency_key)
+                if running is not None:
+                    after = asyncio.create_task(self._undo_after(running, command))
+                    self._waiting.add(after)
+                    after.add_done_callback(self._waiting.discard)
+                    return
+                begun = self._participant.begin_compensate(command.compensate)
+            else:
+                begun = self._participant.begin_execute(command.execute)
+        except Exception as refused:
+            self._answer(StreamAnswer(command_id=number, unknown=_unknown(refused)))
+            return
+        begun.add_done_callback(partial(self._ended, number, undo))
+
+    async def _undo_after(self, running: "asyncio.Task[Answer]", command: StreamCommand) -> None:
+        await asyncio.wait([running])
+        number = command.command_id
+        if number not in self._open:
+            return  # Withdrawn, or nobody is there any more.
+        try:
+            begun = self._participant.begin_compensate(command.compensate)
+        except Exception as refused:
+            self._answer(StreamAnswer(command_id=number, unknown=_unknown(refused)))
+            return
+        begun.add_done_callback(partial(self._ended, number, True))
+
+    def _ended(self, number: int, undo: bool, done: "asyncio.Task[Answer]") -> None:
+        if number not in self._open:
+            return
+        if done.cancelled():
+            text = "the handler was cancelled from within"
+            self._answer(StreamAnswer(command_id=number, unknown=_unknown(RuntimeError(text))))
+        elif (error := done.exception()) is not None:
+            self._answer(StreamAnswer(command_id=number, unknown=_unknown(error)))
+        else:
+            answer = done.result()
+            completed = answer if isinstance(answer, command_pb2.Completed) else None
+            rejected = answer if isinstance(answer, command_pb2.Rejected) else None
+            if undo:
+                response = CompensateResponse(completed=completed, rejected=rejected)
+                self._answer(StreamAnswer(command_id=number, compensate=response))
+            else:
+                done_so = ExecuteResponse(completed=completed, rejected=rejected)
+                self._answer(StreamAnswer(command_id=number, execute=done_so))
+
+    def _answer(self, answer: StreamAnswer) -> None:
+        self._open.discard(answer.command_id)
+        self._answers.append(answer)
+        self._changed.set()
+
+
+def _unknown(error: BaseException) -> error_pb2.SagaError:
+    """An ordinary exception, as the unary calls' status has it."""
+    late = isinstance(error, TooLate)
+    made = error_pb2.SagaError(
+        code="DEADLINE_EXCEEDED" if late else "UNKNOWN",
+        message=f"{type(error).__name__}: {error}"[:MESSAGE_TEXT],
+        type=error_pb2.ERROR_TYPE_TIMEOUT if late else error_pb2.ERROR_TYPE_SERVICE,
+        retryable=True,
+        stack_trace="".join(traceback.format_exception(error))[-TRACE_TEXT:],
+    )
+    made.timestamp.FromNanoseconds(time.time_ns())
+    return made
