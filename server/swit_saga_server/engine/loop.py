@@ -84,6 +84,8 @@ RESUBMIT_FIRST_S, RESUBMIT_MAX_S = 0.05, 1.0
 TIMER_GRAIN: Span = 1_000
 PAGE = 1_000
 FOR_EVER: Instant = 2**62
+BREATH = 64
+"""Sagas decided or applied without a pause: everybody else on the event loop waits for as long as that takes."""
 DEFINITIONS_KEPT = 1_000
 
 T = TypeVar("T")
@@ -435,13 +437,18 @@ class Engine:
         while True:
             await self._turn.wait()
             self._turn.clear()
+            taken = 0
             while self._inbox:
                 self._take(self._inbox.popleft())
+                if (taken := taken + 1) % BREATH == 0:
+                    await asyncio.sleep(0)
             while self._slots is not None and (called := self._slots.call()) is not None:
                 self._take(Item(called, Wake()))
             # What is new only fills up the rounds: what was begun never queues behind it.
             while self._new and len(self._ready) < self.options.round_size:
                 self._take(self._new.popleft())
+                if (taken := taken + 1) % BREATH == 0:
+                    await asyncio.sleep(0)
             if not self._new:
                 self.hungry.set()
             if self._to_load and self._loading is None:
@@ -585,7 +592,9 @@ class Engine:
         entries = [self._ready.pop(i) for i in list(self._ready)[: self.options.round_size]]
         writes = [self._write(entry) for entry in entries]
         try:
-            for entry, verdict in zip(entries, await self._verdicts(writes), strict=True):
+            for n, (entry, verdict) in enumerate(zip(entries, await self._verdicts(writes), strict=True), 1):
+                if n % BREATH == 0:
+                    await asyncio.sleep(0)
                 match verdict:
                     case Verdict.APPLIED | Verdict.ALREADY_APPLIED:
                         self._apply(entry)
