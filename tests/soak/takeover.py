@@ -19,7 +19,8 @@ from redis import Redis
 
 from examples.order_saga.processes import Process
 from swit_saga import AsyncSagaClient, Participant, Saga, Step
-from swit_saga.v1.participant_service_pb2 import ExecuteRequest, ExecuteResponse
+from swit_saga.participant.participant import Answer
+from swit_saga.v1.participant_service_pb2 import ExecuteRequest
 from swit_saga_server.store.contract import partition_of
 from tests.servers.redis import RedisServer, running
 from tests.waiting import eventually
@@ -58,9 +59,9 @@ class Shop(Participant):
         async def hang(order: None) -> None:
             await asyncio.Event().wait()
 
-    async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
+    def begin_execute(self, request: ExecuteRequest) -> "asyncio.Task[Answer]":
         self.arrivals[request.command.saga_id].append(time.monotonic())
-        return await super().execute(request)
+        return super().begin_execute(request)
 
     def have_arrived(self, since: float, ids: list[str]) -> bool:
         """Whether every one of these was told again."""

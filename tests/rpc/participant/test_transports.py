@@ -1,0 +1,433 @@
+"""The two ways to a participant elsewhere, a call per command and the batched stream: the same stories, told over both,
+and what only the stream can do.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from swit_saga import Participant, Reject, StepContext
+from swit_saga.participant.serving import ParticipantServicer
+from swit_saga.v1 import participant_service_pb2_grpc, participant_stream_service_pb2_grpc
+from swit_saga.v1.participant_stream_service_pb2 import (
+    DescribeRequest,
+    StreamAnswer,
+    StreamCommand,
+    StreamRequest,
+    StreamResponse,
+)
+from swit_saga_server.core.inputs import Answered, Completed, Kind, Rejected, Unknown
+from swit_saga_server.core.model import Effect
+from swit_saga_server.core.payload import Payload
+from swit_saga_server.engine.commands import ParticipantCommand
+from swit_saga_server.participants.stream import StreamTransport
+from swit_saga_server.participants.unary import UnaryTransport
+from swit_saga_server.wire import command as wire
+from tests.network.link import Link, linked
+from tests.waiting import eventually
+
+BOTH = pytest.mark.parametrize("kind", [UnaryTransport, StreamTransport])
+
+
+def command(
+    saga: str = "s", value: Any = "fine", *, kind: Kind = Kind.EXECUTE, attempt: int = 1, left_s: float = 10
+) -> ParticipantCommand:
+    undo = kind is Kind.COMPENSATE
+    return ParticipantCommand(
+        kind=kind, saga_id=saga, step_id="do", step_index=0, participant="shop", action="do", attempt=attempt, resend=0,
+        idempotency_key=f"{saga}/do{'/undo' if undo else ''}", not_after=round((time.time() + left_s) * 1e6),
+        timeout=round(left_s * 1e6), epoch=1, completion_token="", definition_id="d", definition_version=1,
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate="", correlation_id="",
+        metadata={}, labels={}, input=Payload("text/plain", value), output=None, reason="", initial_data=None,
+        execute_key=f"{saga}/do" if undo else "",
+        certainty=Effect.MAYBE if undo else Effect.NONE, rejected_status_codes=(),
+    )  # fmt: skip
+
+
+@dataclass
+class Shop:
+    """Does as its input says; ``slow`` waits to be let."""
+
+    let: asyncio.Event = field(default_factory=asyncio.Event)
+    calls: Counter[str] = field(default_factory=Counter)
+    traces: list[str] = field(default_factory=list)
+
+    def participant(self) -> Participant:
+        shop = Participant("shop")
+
+        async def do(value: str, step: StepContext) -> str:
+            self.calls[step.saga_id] += 1
+            self.traces.append(step.traceparent)
+            if value == "slow":
+                await self.let.wait()
+            if value == "refused":
+                raise Reject("NO", "not this one")
+            if value == "broken":
+                raise ValueError("broken")
+            return value
+
+        async def undo(value: str, output: str | None, step: StepContext) -> None:
+            self.calls[f"{step.saga_id} undone"] += 1
+
+        shop.step("do")(do).compensate(undo)
+        return shop
+
+
+@dataclass
+class Heard:
+    """What the engine would be told."""
+
+    answers: dict[tuple[str, Kind], list[Any]] = field(default_factory=dict)
+
+    def deliver(self, saga_id: str, answered: Answered) -> None:
+        self.answers.setdefault((saga_id, answered.kind), []).append(answered.answer)
+
+    async def of(self, saga_id: str = "s", kind: Kind = Kind.EXECUTE) -> Any:
+        (answer,) = await eventually(lambda: self.answers.get((saga_id, kind)))
+        return answer
+
+
+@asynccontextmanager
+async def reach(kind: Any, port: int) -> AsyncIterator[tuple[Any, Heard]]:
+    heard = Heard()
+    transport = kind("shop", f"127.0.0.1:{port}", heard.deliver)
+    try:
+        yield transport, heard
+    finally:
+        await transport.close()
+        assert transport.in_flight == 0
+
+
+@asynccontextmanager
+async def server(add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[int]:
+    made = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    add(made)
+    port = made.add_insecure_port("127.0.0.1:0")
+    await made.start()
+    try:
+        yield port
+    finally:
+        await made.stop(0)
+
+
+# ---- over both -----------------------------------------------------------------------------------------------------
+
+
+@BOTH
+async def test_the_three_answers(kind):
+    shop = Shop()
+    async with shop.participant().serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
+        transport.send([command("a"), command("b", "refused"), command("c", "broken"), command("c2")])
+        transport.send([command("a", kind=Kind.COMPENSATE)])
+        assert await heard.of("a") == Completed(Payload("text/plain; charset=utf-8", "fine"))
+        no, lost = await heard.of("b"), await heard.of("c")
+        assert isinstance(no, Rejected)
+        assert (no.error.code, no.error.message) == ("NO", "not this one")
+        assert isinstance(lost, Unknown)
+        assert (lost.error.code, lost.error.message) == ("UNKNOWN", "ValueError: broken")
+        assert lost.error.retryable
+        assert 'raise ValueError("broken")' in lost.error.stack_trace
+        assert isinstance(await heard.of("c2"), Completed)
+        assert await heard.of("a", Kind.COMPENSATE) == Completed()
+
+
+@BOTH
+async def test_an_action_that_is_not_there_is_rejected(kind):
+    async with Participant("shop").serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
+        transport.send([command()])
+        answer = await heard.of()
+        assert isinstance(answer, Rejected)
+        assert answer.error.code == "UNKNOWN_ACTION"
+
+
+@BOTH
+async def test_nobody_there(kind):
+    async with reach(kind, 1) as (transport, heard):
+        transport.send([command("a"), command("b")])
+        for saga_id in ("a", "b"):
+            answer = await heard.of(saga_id)
+            assert isinstance(answer, Unknown)
+            assert answer.error.code == "UNAVAILABLE"
+
+
+@BOTH
+async def test_silence_ends_at_the_commands_own_time(kind):
+    """One that takes too long holds up no other, and its late answer comes to nothing."""
+    shop = Shop()
+    async with shop.participant().serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
+        transport.send([command("slow", "slow", left_s=0.3), command("slower", "slow", left_s=0.6), command("quick")])
+        assert isinstance(await heard.of("quick"), Completed)
+        assert ("slow", Kind.EXECUTE) not in heard.answers
+        for saga_id in ("slow", "slower"):
+            answer = await heard.of(saga_id)
+            assert isinstance(answer, Unknown)
+            assert answer.error.code == "DEADLINE_EXCEEDED"
+        assert transport.in_flight == 0
+        shop.let.set()
+        transport.send([command("another")])
+        await heard.of("another")
+        assert len(heard.answers["slow", Kind.EXECUTE]) == 1
+
+
+@BOTH
+async def test_a_late_command_starts_nothing(kind):
+    shop = Shop()
+    async with shop.participant().serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
+        late = command("late")
+        object.__setattr__(late, "not_after", round((time.time() - 1) * 1e6))
+        transport.send([late])
+        answer = await heard.of("late")
+        assert isinstance(answer, Unknown)
+        assert answer.error.code == "DEADLINE_EXCEEDED"
+        assert not shop.calls
+
+
+@BOTH
+async def test_cut_in_mid_step_is_unknown_and_goes_on(kind):
+    shop = Shop()
+    async with (
+        shop.participant().serve("127.0.0.1:0") as serving,
+        linked(Link(serving.port)) as link,
+        reach(kind, link.port) as (transport, heard),
+    ):
+        transport.send([command("cut", "slow")])
+        await eventually(lambda: shop.calls["cut"])
+        link.cut()
+        answer = await heard.of("cut")
+        assert isinstance(answer, Unknown)
+        assert answer.error.code == "UNAVAILABLE"
+        shop.let.set()
+
+        async def answered() -> bool:
+            heard.answers.pop(("after", Kind.EXECUTE), None)
+            transport.send([command("after")])
+            return isinstance(await heard.of("after"), Completed)
+
+        await eventually(answered)
+
+
+@BOTH
+async def test_withdrawn_is_not_answered(kind):
+    shop = Shop()
+    async with shop.participant().serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
+        transport.send([command("a", "slow"), command("b", "slow")])
+        await eventually(lambda: len(shop.calls) == 2)
+        transport.withdraw([command("a").command_id, "never/0/execute/1"])
+        shop.let.set()
+        assert isinstance(await heard.of("b"), Completed)
+        await eventually(lambda: transport.in_flight == 0)
+        assert ("a", Kind.EXECUTE) not in heard.answers
+
+
+@BOTH
+async def test_a_compensation_waits_for_its_execute(kind):
+    shop = Shop()
+    async with shop.participant().serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
+        transport.send([command("a", "slow")])
+        await eventually(lambda: shop.calls["a"])
+        transport.send([command("a", kind=Kind.COMPENSATE), command("b")])
+        assert isinstance(await heard.of("b"), Completed)
+        assert not shop.calls["a undone"]
+        shop.let.set()
+        assert await heard.of("a", Kind.COMPENSATE) == Completed()
+        assert isinstance(await heard.of("a"), Completed)
+
+
+@BOTH
+async def test_a_participant_that_stops_finishes_what_it_has(kind):
+    shop = Shop()
+    serving = shop.participant().serve("127.0.0.1:0")
+    running = await serving.__aenter__()
+    async with reach(kind, running.port) as (transport, heard):
+        transport.send([command("a", "slow")])
+        await eventually(lambda: shop.calls["a"])
+        stopping = asyncio.create_task(serving.__aexit__(None, None, None))
+        await asyncio.sleep(0.1)
+        shop.let.set()
+        assert isinstance(await heard.of("a"), Completed)
+        async with asyncio.timeout(5):
+            await stopping  # It does not wait for a grace to pass.
+        transport.send([command("b")])
+        answer = await heard.of("b")
+        assert isinstance(answer, Unknown)
+        assert answer.error.code == "UNAVAILABLE"
+
+
+@BOTH
+async def test_many_at_once_and_the_trace(kind):
+    shop = Shop()
+    async with shop.participant().serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
+        transport.send([command(f"s{n}") for n in range(1_000)])
+        await eventually(lambda: len(heard.answers) == 1_000, within_s=20)
+        assert all(isinstance(answer, Completed) for (answer,) in heard.answers.values())
+        assert set(shop.traces) == {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+
+@BOTH
+async def test_large_payloads(kind):
+    """As many as would be too much for one message."""
+    shop = Shop()
+    async with shop.participant().serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
+        transport.send([command(f"s{n}", "x" * 1_000_000) for n in range(24)])
+        await eventually(lambda: len(heard.answers) == 24, within_s=20)
+        assert all(isinstance(answer, Completed) for (answer,) in heard.answers.values())
+
+
+# ---- the stream alone ------------------------------------------------------------------------------------------------
+
+
+class Recorder(participant_stream_service_pb2_grpc.ParticipantStreamServiceServicer):
+    """Takes what comes, and says what it is told to."""
+
+    def __init__(self, credits: int = 1_000) -> None:
+        self.credits = credits
+        self.messages: list[StreamRequest] = []
+        self.context: Any = None
+        self.over = asyncio.Event()
+
+    async def Stream(self, requests: Any, context: Any) -> None:  # type: ignore[override]
+        self.context = context
+        await context.write(StreamResponse(credits=self.credits))
+        while (request := await context.read()) is not grpc.aio.EOF:
+            self.messages.append(request)
+        self.over.set()
+
+    @property
+    def commands(self) -> list[Any]:
+        return [c for message in self.messages for c in message.commands]
+
+    def add(self, server: grpc.aio.Server) -> None:
+        participant_stream_service_pb2_grpc.add_ParticipantStreamServiceServicer_to_server(self, server)
+
+
+async def test_commands_sent_together_share_messages():
+    there = Recorder()
+    async with server(there.add) as port, reach(StreamTransport, port) as (transport, _):
+        transport.send([command(f"s{n}") for n in range(300)])
+        await eventually(lambda: len(there.commands) == 300)
+        assert [len(m.commands) for m in there.messages] == [256, 44]
+
+
+async def test_answers_ready_together_share_messages():
+    shop = Shop()
+    async with (
+        shop.participant().serve("127.0.0.1:0") as serving,
+        grpc.aio.insecure_channel(f"127.0.0.1:{serving.port}") as channel,
+    ):
+        stub: Any = participant_stream_service_pb2_grpc.ParticipantStreamServiceStub(channel)
+        stream = stub.Stream()
+        assert (await stream.read()).credits > 0
+        requests = [wire.execute_request(command(f"s{n}", "slow")) for n in range(100)]
+        commands = [StreamCommand(command_id=n, execute=request) for n, request in enumerate(requests)]
+        await stream.write(StreamRequest(commands=commands))
+        await eventually(lambda: len(shop.calls) == 100)
+        shop.let.set()
+        assert len((await stream.read()).answers) == 100
+        stream.cancel()
+
+
+async def test_no_more_is_sent_than_there_is_credit_for():
+    there = Recorder(credits=3)
+    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command(f"s{n}") for n in range(10)])
+        await eventually(lambda: len(there.commands) == 3)
+        await there.context.write(StreamResponse(credits=0))
+        first = there.commands[0].command_id
+        await there.context.write(StreamResponse(answers=[StreamAnswer(command_id=first)], credits=2))
+        await eventually(lambda: len(there.commands) == 5)
+        assert isinstance(await heard.of("s0"), Unknown)  # An answer that says nothing.
+        assert transport.in_flight == 9
+
+
+async def test_the_withdrawn_are_named_to_the_participant():
+    there = Recorder()
+    async with server(there.add) as port, reach(StreamTransport, port) as (transport, _):
+        transport.send([command("a"), command("b")])
+        await eventually(lambda: len(there.commands) == 2)
+        transport.withdraw([command("a").command_id])
+        await eventually(lambda: [w for m in there.messages for w in m.withdrawn] == [there.commands[0].command_id])
+
+
+async def test_what_was_not_sent_goes_by_the_next_stream():
+    """A stream that ends before it had room for a command has certainly not done it."""
+    there = Recorder(credits=1)
+    async with server(there.add) as port, linked(Link(port)) as link, reach(StreamTransport, link.port) as (t, heard):
+        t.send([command("sent"), command("waits")])
+        await eventually(lambda: len(there.commands) == 1)
+        link.cut()
+        answer = await heard.of("sent")
+        assert isinstance(answer, Unknown)
+        await eventually(lambda: len(there.commands) == 2)
+        assert there.commands[1].execute.command.saga_id == "waits"
+        assert ("waits", Kind.EXECUTE) not in heard.answers
+
+
+async def test_a_rejecting_status_of_the_stream_rejects_no_command():
+    """Invariant 11: it speaks of no one command."""
+
+    class Aborting(Recorder):
+        async def Stream(self, requests: Any, context: Any) -> None:
+            await context.write(StreamResponse(credits=10))
+            await context.read()
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no")
+
+    async with server(Aborting().add) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command()])
+        answer = await heard.of()
+        assert isinstance(answer, Unknown)
+        assert answer.error.code == "FAILED_PRECONDITION"
+
+
+async def test_calls_where_the_stream_is_not_served_and_that_is_remembered():
+    shop = Shop()
+    asked = Counter[str]()
+
+    class Counting(grpc.aio.ServerInterceptor):
+        async def intercept_service(self, continuation: Any, details: Any) -> Any:
+            asked[details.method.rsplit("/", 1)[1]] += 1
+            return await continuation(details)
+
+    made = grpc.aio.server(interceptors=[Counting()])
+    plain = ParticipantServicer(shop.participant())
+    participant_service_pb2_grpc.add_ParticipantServiceServicer_to_server(plain, made)
+    port = made.add_insecure_port("127.0.0.1:0")
+    await made.start()
+    async with reach(StreamTransport, port) as (transport, heard):
+        transport.send([command("a"), command("b", "refused")])
+        assert isinstance(await heard.of("a"), Completed)
+        assert isinstance(await heard.of("b"), Rejected)
+        transport.send([command("c")])
+        assert isinstance(await heard.of("c"), Completed)
+    await made.stop(0)
+    assert asked == {"Stream": 1, "Execute": 3}
+
+
+async def test_describe():
+    shop = Shop().participant()
+
+    @shop.step("only")
+    async def only() -> None:
+        """Cannot be undone."""
+
+    async with (
+        shop.serve("127.0.0.1:0") as serving,
+        grpc.aio.insecure_channel(f"127.0.0.1:{serving.port}") as channel,
+    ):
+        stub: Any = participant_stream_service_pb2_grpc.ParticipantStreamServiceStub(channel)
+        found = await stub.Describe(DescribeRequest())
+    assert found.participant == "shop"
+    assert [(a.name, a.compensatable) for a in found.actions] == [("do", True), ("only", False)]
+
+
+async def test_by_a_server_of_ones_own():
+    shop = Shop().participant()
+    async with server(shop.add_to) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command()])
+        assert isinstance(await heard.of(), Completed)
