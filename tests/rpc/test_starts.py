@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 from grpc_status import rpc_status
 
-from swit_saga import AsyncSagaClient, Payload, Saga, Step, UnavailableError
+from swit_saga import AsyncSagaClient, OverloadedError, Payload, Saga, Step, UnavailableError
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, definition_pb2, error_pb2
 from swit_saga_server.core.errors import StoreUnavailable
@@ -233,6 +234,49 @@ async def test_each_item_is_answered_in_time_whatever_the_others_do(tmp_path, ga
         await stream.send(start(1))
         assert not (await stream.answers(1))[1].created, "it was started all the same"
         await stream.end()
+
+
+async def test_nobody_waits_for_ever_for_an_engine_that_takes_nothing(tmp_path, gate, monkeypatch):
+    monkeypatch.setattr("swit_saga_server.rpc.intake.LOOK_S", 0.05)
+    async with streaming(tmp_path) as (s, stream):
+        engine, intake = s.runtime.engine, s.server._coordinator._intake
+        engine.options = replace(engine.options, answer_timeout=SECOND // 5)
+        gate.clear()
+        await stream.send(*(start(n) for n in range(1000)))
+        await eventually(lambda: len(intake) > 0)
+        waiting = len(intake)
+        async with asyncio.timeout(3):  # Less than what those may take that the engine has.
+            answers = await stream.answers(waiting)
+        assert {a.status.code for a in answers.values()} == {code_pb2.UNAVAILABLE}
+        assert min(answers) == 1000 - waiting + 1
+        gate.set()
+
+
+async def test_what_only_waits_is_forgotten_with_its_caller(tmp_path, gate):
+    async with streaming(tmp_path) as (s, stream):
+        engine, intake = s.runtime.engine, s.server._coordinator._intake
+        gate.clear()
+        await stream.send(*(start(n) for n in range(1000)))
+        await eventually(lambda: len(intake) > 0 and not engine.hungry.is_set())
+        waiting = len(intake)
+        stream.call.cancel()
+        await eventually(lambda: not s.server._coordinator._starts)
+        gate.set()
+        await eventually(lambda: engine.is_quiet and not intake)
+        assert (await s.client.metrics()).total_sagas == 1000 - waiting
+
+
+async def test_a_load_that_lasts_is_refused(tmp_path, gate):
+    async with streaming(tmp_path) as (s, stream):
+        gate.clear()
+        await stream.send(*(start(n) for n in range(1000)))
+        await eventually(lambda: s.server._coordinator._intake)
+        await eventually(lambda: s.server._coordinator._intake.refusal("") is not None)
+        with pytest.raises(OverloadedError, match=r"wait for more than 0\.5 s"):
+            await s.client.start("waiting")
+        gate.set()
+        assert len(await stream.answers(1000)) == 1000
+        await s.client.start("waiting")
 
 
 async def test_a_caller_that_goes_leaves_its_starts_to_be_made(tmp_path, gate):
