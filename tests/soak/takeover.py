@@ -18,7 +18,7 @@ from pathlib import Path
 from redis import Redis
 
 from examples.order_saga.processes import Process
-from swit_saga import AsyncSagaClient, Participant, Saga, Step
+from swit_saga import AsyncSagaClient, OverloadedError, Participant, Saga, Step
 from swit_saga.participant.participant import Answer
 from swit_saga.v1.participant_service_pb2 import ExecuteRequest
 from swit_saga_server.store.contract import partition_of
@@ -26,7 +26,7 @@ from tests.servers.redis import RedisServer, running
 from tests.waiting import eventually
 
 PARTITIONS = 16
-AT_ONCE = 500
+AT_ONCE = 100
 HANGING = Saga("hanging", timeout="10h", steps=[Step("hang", "shop", timeout="5h", compensation=False)])
 
 
@@ -78,7 +78,7 @@ async def takeovers(folder: Path, *, kills: int, in_flight: int, lease_s: float)
     with running(RedisServer(folder / "redis", "--appendonly", "yes")) as redis:
         config = folder / "saga.yaml"
         config.write_text(
-            f"coordinator: {{lease_term: {lease_s:g}s}}\nlogging: {{level: warning}}\n"
+            f"coordinator: {{lease_term: {lease_s:g}s, max_concurrent_steps: 0}}\nlogging: {{level: warning}}\n"
             f"storage:\n  type: redis\n  partitions: {PARTITIONS}\n  redis: {{address: '127.0.0.1:{redis.port}'}}\n"
         )
         async with shop.serve("127.0.0.1:0") as server:
@@ -110,7 +110,12 @@ async def _fill(pair: list[Process], number: int) -> list[str]:
 
         async def customer() -> None:
             for saga_id in left:
-                await client.start("hanging", saga_id=saga_id)
+                while True:
+                    try:
+                        await client.start("hanging", saga_id=saga_id)
+                        break
+                    except OverloadedError as busy:
+                        await asyncio.sleep(busy.retry_after_s or 0.1)
 
         await asyncio.gather(*(customer() for _ in range(AT_ONCE)))
     return ids

@@ -299,6 +299,9 @@ class Recorder(participant_stream_service_pb2_grpc.ParticipantStreamServiceServi
             self.messages.append(request)
         self.over.set()
 
+    async def Describe(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
     @property
     def commands(self) -> list[Any]:
         return [c for message in self.messages for c in message.commands]
@@ -373,7 +376,7 @@ async def test_a_rejecting_status_of_the_stream_rejects_no_command():
     """Invariant 11: it speaks of no one command."""
 
     class Aborting(Recorder):
-        async def Stream(self, requests: Any, context: Any) -> None:
+        async def Stream(self, requests: Any, context: Any) -> None:  # type: ignore[override]
             await context.write(StreamResponse(credits=10))
             await context.read()
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no")
