@@ -115,7 +115,7 @@ class CoordinatorConfig(Section):
     max_concurrent_sagas: int = Field(default=0, ge=0)
     max_concurrent_steps: int = Field(default=10_000, ge=0)
     max_queue_length: int = Field(default=5_000, ge=0)
-    max_queue_wait: Duration = SECOND // 2
+    max_queue_wait: Duration = 2 * SECOND
     cleanup_interval: Duration = 60 * MINUTE
     retention_period: Duration | None = None
     recovery_enabled: bool = True

@@ -274,11 +274,12 @@ async def test_what_only_waits_is_forgotten_with_its_caller(tmp_path, gate):
 
 async def test_a_load_that_lasts_is_refused(tmp_path, gate):
     async with streaming(tmp_path) as (s, stream):
+        s.runtime.engine._admission._longest_wait = SECOND // 5
         gate.clear()
         await stream.send(*(start(n) for n in range(1000)))
         await eventually(lambda: s.server._coordinator._intake)
         await eventually(lambda: s.server._coordinator._intake.refusal("") is not None)
-        with pytest.raises(OverloadedError, match=r"wait for more than 0\.5 s"):
+        with pytest.raises(OverloadedError, match=r"wait for more than 0\.2 s"):
             await s.client.start("waiting")
         gate.set()
         assert len(await stream.answers(1000)) == 1000
