@@ -30,7 +30,7 @@ from swit_saga.v1.participant_stream_service_pb2 import (
 if TYPE_CHECKING:
     from swit_saga.participant.participant import Participant
 
-MOST_OPEN = 16_384
+MOST_OPEN = 65_536
 """Commands of one stream taken and not answered; with as many the coordinator is asked to wait."""
 MESSAGE_ANSWERS, MESSAGE_BYTES = 256, 1 << 20
 """Answers in one message at most, and their size; a larger answer goes by itself."""
