@@ -92,7 +92,7 @@ class Ownership:
         renew_at: Span = 0
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._options.lease_term / 10e6):
+                async with asyncio.timeout(self._options.lease_term / 20e6):
                     await self._again.wait()
             self._again.clear()
             try:
