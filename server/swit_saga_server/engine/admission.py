@@ -25,7 +25,7 @@ class Admission:
         Args:
             most_sagas: Of those this coordinator drives, starts under way included.
             most_waiting: Starts that wait to be taken in; and sagas that wait for room for a step.
-            longest_wait: Of the start that has waited longest: a burst is taken in, a load that lasts is not.
+            longest_wait: For a start to be taken in.
         """
         self._most_sagas = most_sagas
         self._most_waiting = most_waiting
@@ -40,14 +40,14 @@ class Admission:
         return 0 if self._most_sagas is None else self._most_sagas + 1
 
     def refusal(
-        self, saga_id: str, starts_waiting: int, waited: Span, sagas_waiting: int
+        self, saga_id: str, starts_waiting: int, wait: Span, sagas_waiting: int
     ) -> CoordinatorOverloaded | None:
         """Why a start is not taken now; None if it is. A start of what is known to be under way always is.
 
         Args:
             saga_id: As asked for; empty if it is still to be chosen.
             starts_waiting: Starts that wait to be taken in.
-            waited: How long the first of them has.
+            wait: How long this one would wait, as far as can be told.
             sagas_waiting: Sagas that wait for room for a step.
         """
         if self._most_waiting is not None:
@@ -55,8 +55,8 @@ class Admission:
                 return self._refuse(f"{self._most_waiting} starts are waiting already")
             if sagas_waiting >= self._most_waiting:
                 return self._refuse(f"{self._most_waiting} sagas are waiting already for room for a step")
-        if self._longest_wait is not None and waited > self._longest_wait:
-            return self._refuse(f"starts wait for more than {self._longest_wait / 1e6:g} s already")
+        if self._longest_wait is not None and wait > self._longest_wait:
+            return self._refuse(f"it would wait for more than {self._longest_wait / 1e6:g} s")
         if (
             self._most_sagas is not None
             and len(self._active) + self._starting >= self._most_sagas

@@ -58,7 +58,7 @@ class EngineOptions:
         max_steps_of: The same by participant, for those named.
         max_queue: Starts that wait to be taken in, and sagas that wait for ``max_steps``, each at most; past either,
             starts are refused. None is no limit.
-        max_queue_wait: Starts are refused while the first of those that wait has waited for longer. None is no limit.
+        max_queue_wait: Starts are refused that would wait for longer to be taken in. None is no limit.
     """
 
     owner: str

@@ -19,6 +19,8 @@ from swit_saga_server.tasks import end
 
 BATCH = 64
 """Starts looked into without a pause; other work waits for as long as that takes."""
+SHARE = 0.2
+"""Of the last batch in what is taken for the pace."""
 LOOK_S = 0.5
 """How often it is looked for starts that have waited for too long."""
 
@@ -50,14 +52,21 @@ class Intake:
         self._queue: deque[Waiting] = deque()
         self._some = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._pace = 0.0
+        """Of late, from one start taken up to the next, while there were some: microseconds."""
 
     def __len__(self) -> int:
         return len(self._queue)
 
     def refusal(self, saga_id: str) -> SwitSagaError | None:
         """Why a start is not taken now, by its id alone; None if it is."""
-        waited = self._service.elapsed() - self._queue[0].put_at if self._queue else 0
-        return self._service.refusal(saga_id, len(self._queue), waited)
+        return self._service.refusal(saga_id, len(self._queue), self._expected_wait())
+
+    def _expected_wait(self) -> Span:
+        """How long a start that comes now will wait, by the pace of late; no less than the first one has waited."""
+        if not self._queue:
+            return 0
+        return max(self._service.elapsed() - self._queue[0].put_at, int(len(self._queue) * self._pace))
 
     def put(self, waiting: Waiting) -> None:
         """Take a start, or refuse it at once."""
@@ -81,16 +90,15 @@ class Intake:
     async def _work(self) -> None:
         while True:
             await self._some.wait()
+            begun_at = self._service.elapsed()
             await self._service.wants_starts()
-            starts: list[Start] = []
-            while self._queue and len(starts) < BATCH:
-                waiting = self._queue.popleft()
-                if waiting.is_wanted and (start := _read(waiting)) is not None:
-                    starts.append(start)
+            some = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH))]
             if not self._queue:
                 self._some.clear()
-            await self._service.start_many(starts)
+            await self._service.start_many([s for w in some if w.is_wanted and (s := _read(w)) is not None])
             await asyncio.sleep(0)
+            if some:
+                self._pace += SHARE * ((self._service.elapsed() - begun_at) / len(some) - self._pace)
 
     async def _watch(self) -> None:
         """Nobody waits for ever, also if the engine takes nothing."""
