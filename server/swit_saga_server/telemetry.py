@@ -36,7 +36,7 @@ class CommandSpan:
 
 def open_span(command: ParticipantCommand, address: str) -> CommandSpan | None:
     """A span for a command that is sent now; None without an SDK or a trace to be part of."""
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    if not command.traceparent or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return None
     parent = parse_traceparent(command.traceparent, command.tracestate)
     if parent is None:

@@ -8,10 +8,9 @@ sent yet certainly did not happen, and goes by the next stream.
 """
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -24,6 +23,7 @@ from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.inputs import Answer, Answered, Kind, Unknown
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
+from swit_saga_server.participants.deadlines import Deadlines
 from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.tasks import end
 from swit_saga_server.telemetry import CommandSpan, open_span
@@ -34,20 +34,25 @@ log = structlog.get_logger(__name__)
 MESSAGE_COMMANDS, MESSAGE_BYTES = 256, 1 << 20
 """Commands in one message at most, and their size; a larger command goes by itself."""
 ASK_AGAIN_S = 600.0
-"""A participant that did not know the stream is asked again after this: it may have been replaced."""
+"""A participant that did not know the stream is asked again after this, should its connection last so long: behind a
+proxy it may have been replaced."""
 
 
 @dataclass(slots=True)
-class _Sent:
+class _Open:
     """A command not yet answered.
 
     Attributes:
-        message: As it goes out; None once it is sent.
+        command_id: See ``ParticipantCommand.command_id``.
+        until: By the event loop's clock; nobody waits for the answer after it.
+        sent: Whether the participant may have got it.
     """
 
     command: ParticipantCommand
-    message: StreamCommand | None
+    command_id: str
+    until: float
     span: CommandSpan | None
+    sent: bool = False
 
 
 class StreamTransport:
@@ -59,18 +64,17 @@ class StreamTransport:
         self._address = address
         self._deliver = deliver
         self._unary = UnaryTransport(participant, address, deliver)
-        self._unary_until = 0.0
         self._numbers = 0
-        self._open: dict[int, _Sent] = {}
+        self._open: dict[int, _Open] = {}
         self._by_id: dict[str, int] = {}
         self._unsent: deque[int] = deque()
         self._withdrawn: list[int] = []
         self._credits = 0
+        self._used = False  # Whether the present stream took any command.
         self._more = asyncio.Event()
         self._stream: asyncio.Task[None] | None = None
-        self._deadlines: list[tuple[float, int]] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._not_served: asyncio.Task[None] | None = None
+        self._deadlines = Deadlines(self._open, self._time_is_up)
         self._closed = False
 
     @property
@@ -84,28 +88,20 @@ class StreamTransport:
 
     def send(self, commands: Sequence[ParticipantCommand]) -> None:
         """See ``Transport.send``."""
-        now = asyncio.get_running_loop().time()
-        if now < self._unary_until:
+        if self._closed:
+            return
+        if self._not_served is not None:
             self._unary.send(commands)
             return
+        now = asyncio.get_running_loop().time()
         for command in commands:
             self._numbers += 1
-            number = self._numbers
-            span = open_span(command, self._address)
-            message = StreamCommand(command_id=number)
-            self._open[number] = _Sent(command, message, span)
-            try:
-                _put_into(message, span.command if span is not None else command)
-            except Exception as error:
-                # What cannot be encoded was not sent; but whether an earlier attempt was is not said by that.
-                sent = self._forget(number)
-                assert sent is not None
-                asyncio.get_running_loop().call_soon(self._hand_over, sent, _failed_here(error))
-                continue
-            self._by_id[command.command_id] = number
+            number, command_id, until = self._numbers, command.command_id, now + command.timeout / 1e6
+            self._open[number] = _Open(command, command_id, until, open_span(command, self._address))
+            self._by_id[command_id] = number
             self._unsent.append(number)
-            heapq.heappush(self._deadlines, (now + command.timeout / 1e6, number))
-        self._set_timer()
+            self._deadlines.add(until, number)
+        self._deadlines.arm()
         self._more.set()
         if self._stream is None:
             self._stream = asyncio.create_task(self._run())
@@ -115,24 +111,20 @@ class StreamTransport:
         self._unary.withdraw(command_ids)
         for command_id in command_ids:
             number = self._by_id.get(command_id)
-            if number is not None and (sent := self._forget(number)) is not None:
-                if sent.message is None:
-                    self._withdrawn.append(number)
-                if sent.span is not None:
-                    sent.span.end("withdrawn")
-        self._more.set()
+            if number is not None and (command := self._forget(number)) is not None:
+                self._call_off(number, command)
+                if command.span is not None:
+                    command.span.end("withdrawn")
 
     async def close(self) -> None:
         """Cancel what is out; nothing more is delivered."""
         self._closed = True
-        if self._stream is not None:
-            await end([self._stream])
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadlines.close()
+        await end([task for task in (self._stream, self._not_served) if task is not None])
         for number in list(self._open):
-            sent = self._forget(number)
-            if sent is not None and sent.span is not None:
-                sent.span.end("closed")
+            command = self._forget(number)
+            if command is not None and command.span is not None:
+                command.span.end("closed")
         await self._unary.close()
 
     # ---- the stream ------------------------------------------------------------------------------------------------
@@ -140,167 +132,186 @@ class StreamTransport:
     async def _run(self) -> None:
         """Streams, one after the other, for as long as there is something to send."""
         try:
-            while True:
-                opened = await self._one_stream()
-                if not self._unsent:
-                    return
-                if not opened:
-                    # Nobody is there: what waits hears so at once, as it would by a call.
-                    self._break(list(self._unsent), grpc.StatusCode.UNAVAILABLE, "the stream could not be opened")
-                    return
+            while self._unsent:
+                await self._one_stream()
         finally:
             self._stream = None
 
-    async def _one_stream(self) -> bool:
-        """Returns when the stream is over; whether it ever began."""
+    async def _one_stream(self) -> None:
+        """A stream from its beginning to its end, and what that end means to the commands that are open."""
         stub = participant_stream_service_pb2_grpc.ParticipantStreamServiceStub(self._unary.channel)
         call: Any = stub.Stream()
-        began, writing = False, None
-        code, details = grpc.StatusCode.UNAVAILABLE, "the participant ended the stream"
+        writing: asyncio.Task[None] | None = None
+        self._used = False
         try:
             while (response := await call.read()) is not grpc.aio.EOF:
                 if writing is None:
-                    began = True
                     writing = asyncio.create_task(self._write(call))
                 self._take(response)
-            code, details = await call.code(), await call.details() or details
+            code, details = await call.code(), await call.details() or "the participant ended the stream"
         except grpc.aio.AioRpcError as broken:
             code, details = broken.code(), broken.details() or ""
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            code, details = grpc.StatusCode.CANCELLED, "the stream was cancelled on this side"
+        except Exception as error:  # Such as a message that cannot be read: nothing more can be believed of it.
+            log.exception("stream_failed", participant=self._participant)
+            code, details = grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"
         finally:
             if writing is not None:
                 await end([writing])
             call.cancel()
             self._credits = 0
             self._withdrawn.clear()
-        if not began and code is grpc.StatusCode.UNIMPLEMENTED:
+        if writing is None and code is grpc.StatusCode.UNIMPLEMENTED:
             self._go_unary()
-            return True
+            return
         if code is grpc.StatusCode.OK:
             code = grpc.StatusCode.UNAVAILABLE
-        if self._open:
+        # What waits goes by the next stream; not by ever new ones none of which takes anything.
+        broken_off = [n for n, command in self._open.items() if command.sent or not self._used]
+        if broken_off:
             log.info("stream_broken", participant=self._participant, code=code.name, error=details)
-        if began:
-            self._break([n for n, sent in self._open.items() if sent.message is None], code, details)
-        else:
-            self._break(list(self._open), code, details)
-        return began
+        for number in broken_off:
+            self._answer(number, wire.broken_answer(code, details))
+        self._unsent = deque(n for n in self._unsent if n in self._open)
 
     async def _write(self, call: Any) -> None:
         """Send what there is, together, as far as the participant takes it."""
-        while True:
-            if not self._withdrawn and not (self._unsent and self._credits):
+        try:
+            while True:
                 self._more.clear()
-                await self._more.wait()
-                continue
-            request = StreamRequest(withdrawn=self._withdrawn)
-            self._withdrawn.clear()
-            size = 0
-            while self._unsent and self._credits and len(request.commands) < MESSAGE_COMMANDS:
-                sent = self._open.get(self._unsent[0])
-                if sent is None or sent.message is None:
-                    self._unsent.popleft()  # Withdrawn, or its time is up.
-                    continue
-                size += sent.message.ByteSize()
-                if request.commands and size > MESSAGE_BYTES:
-                    break
-                self._unsent.popleft()
-                request.commands.append(sent.message)
-                sent.message = None
-                self._credits -= 1
-            if not (request.commands or request.withdrawn):
-                continue
-            try:
-                await call.write(request)
-            except Exception:
-                return  # The stream is over; its reader learns why.
+                request = self._next_message()
+                if request is None:
+                    await self._more.wait()
+                else:
+                    await call.write(request)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # The stream is over; its reader learns why.
+        except Exception:
+            log.exception("stream_not_written", participant=self._participant)
+            call.cancel()
 
-    def _take(self, response: StreamResponse) -> None:
+    def _next_message(self) -> StreamRequest | None:
+        """What can be sent now; None if nothing can. Commands are encoded here, once, as they leave."""
+        request = StreamRequest(withdrawn=self._withdrawn)
+        self._withdrawn.clear()
+        batch, size = request.commands, 0
+        while self._unsent and self._credits > 0 and len(batch) < MESSAGE_COMMANDS:
+            number = self._unsent[0]
+            waiting = self._open.get(number)
+            if waiting is None:
+                self._unsent.popleft()  # Withdrawn, or its time is up.
+                continue
+            message = batch.add()
+            try:
+                _fill(message, number, waiting)
+            except Exception as error:
+                # Some value cannot be encoded. It was not sent; whether an earlier attempt was is not said by that.
+                del batch[-1]
+                self._unsent.popleft()
+                self._answer(number, _failed_here(error))
+                continue
+            size += message.ByteSize()
+            if size > MESSAGE_BYTES and len(batch) > 1:
+                del batch[-1]
+                break
+            self._unsent.popleft()
+            waiting.sent = self._used = True
+            self._credits -= 1
+        return request if batch or request.withdrawn else None
+
+    def _take(self, response: StreamResponse | None) -> None:
+        if response is None:  # How gRPC says that it could not be decoded.
+            raise ValueError("the participant sent what is not a StreamResponse")
         for said in response.answers:
-            sent = self._forget(said.command_id)
-            if sent is None:
+            number = said.command_id
+            if number not in self._open:
                 continue  # Its time was up, or it was withdrawn.
             try:
-                answer = _answer(said)
+                answer = _read(said)
             except Exception as error:
                 answer = _failed_here(error)
-            self._hand_over(sent, answer)
+            self._answer(number, answer)
         self._credits = response.credits
         self._more.set()
+
+    # ---- calls instead ---------------------------------------------------------------------------------------------
 
     def _go_unary(self) -> None:
         """The participant does not serve the stream; nothing was sent by it."""
         log.info("stream_not_served", participant=self._participant, address=self._address)
-        loop = asyncio.get_running_loop()
-        self._unary_until = loop.time() + ASK_AGAIN_S
+        self._not_served = asyncio.create_task(self._ask_again_later())
+        now = asyncio.get_running_loop().time()
         commands = []
-        for number in list(self._unsent):
-            sent = self._forget(number)
-            if sent is not None:
-                commands.append(sent.command)
-                if sent.span is not None:
-                    sent.span.end("sent by a call of its own")
+        for number in self._unsent:
+            waiting = self._forget(number)
+            if waiting is not None:
+                left = max(waiting.until - now, 0.0)
+                commands.append(replace(waiting.command, timeout=round(left * 1e6)))
+                if waiting.span is not None:
+                    waiting.span.end("sent by a call of its own")
         self._unsent.clear()
         self._unary.send(commands)
 
+    async def _ask_again_later(self) -> None:
+        """Calls it is until the connection is a new one: another version of the participant may be there then."""
+        channel = self._unary.channel
+        try:
+            async with asyncio.timeout(ASK_AGAIN_S):
+                while (state := channel.get_state()) is grpc.ChannelConnectivity.READY:
+                    await channel.wait_for_state_change(state)
+        except TimeoutError:
+            pass
+        finally:
+            self._not_served = None
+
     # ---- endings ---------------------------------------------------------------------------------------------------
 
-    def _break(self, numbers: Sequence[int], code: grpc.StatusCode, details: str) -> None:
-        """These are not answered any more. A stream's status is never a rejection: it speaks of no one command."""
-        for number in numbers:
-            sent = self._forget(number)
-            if sent is not None:
-                self._hand_over(sent, wire.broken_answer(code, details))
-        self._unsent = deque(n for n in self._unsent if n in self._open)
+    def _time_is_up(self, number: int) -> None:
+        command = self._open[number]
+        self._answer(number, wire.broken_answer(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+        self._call_off(number, command)
 
-    def _hand_over(self, sent: _Sent, answer: Answer) -> None:
-        command = sent.command
-        if sent.span is not None:
-            sent.span.end(answer.error.code if isinstance(answer, Unknown) else "")
+    def _call_off(self, number: int, forgotten: _Open) -> None:
+        """Its answer does not matter any more."""
+        if forgotten.sent:
+            self._withdrawn.append(number)
+            self._more.set()
+        while self._unsent and self._unsent[0] not in self._open:
+            self._unsent.popleft()
+
+    def _answer(self, number: int, answer: Answer) -> None:
+        """The one answer to an open command."""
+        answered = self._forget(number)
+        if answered is None:
+            return
+        if answered.span is not None:
+            answered.span.end(answer.error.code if isinstance(answer, Unknown) else "")
+        command = answered.command
         if not self._closed:
             self._deliver(command.saga_id, Answered(command.kind, command.step_index, command.attempt, answer))
 
-    def _forget(self, number: int) -> _Sent | None:
-        sent = self._open.pop(number, None)
-        if sent is not None and self._by_id.get(sent.command.command_id) == number:
-            del self._by_id[sent.command.command_id]
-        return sent
-
-    def _set_timer(self) -> None:
-        while self._deadlines and self._deadlines[0][1] not in self._open:
-            heapq.heappop(self._deadlines)
-        if not self._deadlines or self._closed or (self._timer is not None and self._timer_at <= self._deadlines[0][0]):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = self._deadlines[0][0]
-        self._timer = asyncio.get_running_loop().call_at(self._timer_at, self._times_up)
-
-    def _times_up(self) -> None:
-        self._timer = None
-        now = asyncio.get_running_loop().time()
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, number = heapq.heappop(self._deadlines)
-            sent = self._forget(number)
-            if sent is None:
-                continue
-            if sent.message is None:
-                self._withdrawn.append(number)
-                self._more.set()
-            error = SagaError(
-                code="DEADLINE_EXCEEDED", message="Deadline Exceeded", type=ErrorType.TIMEOUT, retryable=True
-            )
-            self._hand_over(sent, Unknown(error))
-        self._set_timer()
+    def _forget(self, number: int) -> _Open | None:
+        command = self._open.pop(number, None)
+        # A resend has its command's id; the newer number stays.
+        if command is not None and self._by_id.get(command.command_id) == number:
+            del self._by_id[command.command_id]
+        return command
 
 
-def _put_into(message: StreamCommand, command: ParticipantCommand) -> None:
+def _fill(message: StreamCommand, number: int, waiting: _Open) -> None:
+    message.command_id = number
+    command = waiting.span.command if waiting.span is not None else waiting.command
     if command.kind is Kind.EXECUTE:
-        message.execute.CopyFrom(wire.execute_request(command))
+        wire.write_execute(message.execute, command)
     else:
-        message.compensate.CopyFrom(wire.compensate_request(command))
+        wire.write_compensate(message.compensate, command)
 
 
-def _answer(said: StreamAnswer) -> Answer:
+def _read(said: StreamAnswer) -> Answer:
     match said.WhichOneof("response"):
         case "execute":
             return wire.execute_answer(said.execute)

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import grpc
 
-from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2
+from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2, payload_pb2
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
 from swit_saga_server.core.model import Effect
+from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.commands import ParticipantCommand
-from swit_saga_server.wire.basic import duration, payload, read_error, read_payload, struct, timestamp
+from swit_saga_server.wire.basic import read_error, read_payload
 
 REJECTED_STATUS = frozenset(
     {
@@ -41,20 +42,34 @@ _CERTAINTY = {
 
 def execute_request(c: ParticipantCommand) -> participant_service_pb2.ExecuteRequest:
     """The Execute as it is sent."""
-    return participant_service_pb2.ExecuteRequest(command=_context(c), input=payload(c.input))
+    made = participant_service_pb2.ExecuteRequest()
+    write_execute(made, c)
+    return made
 
 
 def compensate_request(c: ParticipantCommand) -> participant_service_pb2.CompensateRequest:
     """The Compensate as it is sent."""
-    return participant_service_pb2.CompensateRequest(
-        command=_context(c),
-        input=payload(c.input),
-        output=payload(c.output),
-        execute_idempotency_key=c.execute_key,
-        certainty=_CERTAINTY[c.certainty],
-        initial_data=payload(c.initial_data),
-        reason=c.reason,
-    )
+    made = participant_service_pb2.CompensateRequest()
+    write_compensate(made, c)
+    return made
+
+
+def write_execute(into: participant_service_pb2.ExecuteRequest, c: ParticipantCommand) -> None:
+    """Fill in an Execute where it stands, in a batch for one: a message handed to a constructor is copied."""
+    _write_context(into.command, c)
+    if c.input is not None:
+        _write_payload(into.input, c.input)
+
+
+def write_compensate(into: participant_service_pb2.CompensateRequest, c: ParticipantCommand) -> None:
+    """The same for a Compensate."""
+    _write_context(into.command, c)
+    for part, value in ((into.input, c.input), (into.output, c.output), (into.initial_data, c.initial_data)):
+        if value is not None:
+            _write_payload(part, value)
+    into.execute_idempotency_key = c.execute_key
+    into.certainty = _CERTAINTY[c.certainty]
+    into.reason = c.reason
 
 
 def metadata(c: ParticipantCommand) -> tuple[tuple[str, str], ...]:
@@ -130,28 +145,39 @@ def no_answer() -> Unknown:
     return _no_answer(None)
 
 
-def _context(c: ParticipantCommand) -> command_pb2.CommandContext:
-    return command_pb2.CommandContext(
-        saga_id=c.saga_id,
-        step_id=c.step_id,
-        step_index=c.step_index,
-        participant=c.participant,
-        action=c.action,
-        attempt=c.attempt,
-        resend=c.resend,
-        idempotency_key=c.idempotency_key,
-        not_after=timestamp(c.not_after),
-        timeout=duration(c.timeout),
-        ownership_epoch=c.epoch,
-        completion_token=c.completion_token,
-        traceparent=c.traceparent,
-        tracestate=c.tracestate,
-        definition_id=c.definition_id,
-        definition_version=c.definition_version,
-        correlation_id=c.correlation_id,
-        metadata=struct(c.metadata),
-        labels=c.labels,
-    )
+def _write_context(into: command_pb2.CommandContext, c: ParticipantCommand) -> None:
+    into.saga_id = c.saga_id
+    into.step_id = c.step_id
+    into.step_index = c.step_index
+    into.participant = c.participant
+    into.action = c.action
+    into.attempt = c.attempt
+    into.resend = c.resend
+    into.idempotency_key = c.idempotency_key
+    if c.not_after:
+        into.not_after.seconds, micros = divmod(c.not_after, 1_000_000)
+        into.not_after.nanos = micros * 1000
+    into.timeout.seconds, micros = divmod(c.timeout, 1_000_000)
+    into.timeout.nanos = micros * 1000
+    into.ownership_epoch = c.epoch
+    into.completion_token = c.completion_token
+    into.traceparent = c.traceparent
+    into.tracestate = c.tracestate
+    into.definition_id = c.definition_id
+    into.definition_version = c.definition_version
+    into.correlation_id = c.correlation_id
+    if c.metadata:
+        into.metadata.update(dict(c.metadata))
+    if c.labels:
+        into.labels.update(c.labels)
+
+
+def _write_payload(into: payload_pb2.Payload, value: Payload) -> None:
+    into.content_type = value.content_type
+    if isinstance(value.data, str):
+        into.text = value.data
+    else:
+        into.binary = value.data
 
 
 def _rejected(answer: command_pb2.Rejected) -> Rejected:
