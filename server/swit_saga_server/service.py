@@ -4,6 +4,7 @@ It resolves definitions, checks sizes and knows who may be asked for what; every
 engine's and the machine's.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,13 +24,14 @@ from swit_saga_server.core.errors import (
     Violation,
 )
 from swit_saga_server.core.events import EventType, SagaEvent, with_data
-from swit_saga_server.core.model import TERMINAL_STATES, Saga, SagaState, Settings, TraceContext
+from swit_saga_server.core.model import Saga, SagaState, Settings, TraceContext
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.feed import Subscription
 from swit_saga_server.engine.loop import Engine
 from swit_saga_server.engine.starts import Told
+from swit_saga_server.engine.waits import Heard, Wait, Waited
 from swit_saga_server.store.codec import pack_definition
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage, StoredDefinition, partition_of
 from swit_saga_server.store.digest import digest
@@ -181,27 +183,36 @@ class SagaService:
 
         Returns:
             The saga, and whether it got there. A saga at another outcome than asked for ends the wait, too.
+
+        Raises:
+            SagaNotFound, StoreUnavailable, CoordinatorStopping.
         """
-        wanted = states or TERMINAL_STATES
-        clock = self._engine.around.clock
-        until = clock.now() + int(timeout_s * 1e6)
-        subscription = self._engine.feed.subscribe(saga_id)
+        answered: asyncio.Future[Waited] = asyncio.get_running_loop().create_future()
+
+        def heard(outcome: Waited | Exception) -> None:
+            if answered.done():
+                return  # Its caller is gone.
+            if isinstance(outcome, Exception):
+                answered.set_exception(outcome)
+            else:
+                answered.set_result(outcome)
+
+        wait = self.wait_for(saga_id, states, timeout_s, heard)
         try:
-            saga = await self._engine.get(saga_id)
-            while True:
-                left_s = (until - clock.now()) / 1e6
-                if saga.state in wanted or saga.state.is_terminal or left_s <= 0:
-                    return saga, saga.state in wanted
-                await subscription.wait(left_s)
-                subscription.take()
-                if subscription.overflowed or subscription.saga is None:
-                    subscription.overflowed = False
-                    saga = await self._engine.get(saga_id)
-                else:
-                    # What was published; after its outcome a saga is no longer in memory.
-                    saga = subscription.saga
+            return await answered
         finally:
-            self._engine.feed.unsubscribe(saga_id, subscription)
+            wait.withdraw()
+
+    def wait_for(self, saga_id: str, states: frozenset[SagaState], timeout_s: float, heard: Heard) -> Wait:
+        """``wait`` without a task: ``heard`` is told once what ``wait`` would have returned or raised.
+
+        It may be called before this returns. Withdraw what is no longer waited for.
+        """
+        return self._engine.waits.add(saga_id, states, timeout_s, heard)
+
+    def end_waits(self) -> None:
+        """Nothing comes any more that anybody could wait for: say so to whoever still does. Safe to call twice."""
+        self._engine.waits.close()
 
     async def watch(
         self, saga_id: str, after: int, *, follow: bool, idle_s: float

@@ -144,8 +144,8 @@ ENUMS: dict[str, tuple[EnumDescriptor, str]] = {
 }
 
 CALLS = {
-    coordinator_service_pb2: "StartSaga StartSagas GetSaga ListSagas CancelSaga WaitSaga WatchSaga WatchSagas "
-    "CompleteStep HeartbeatStep ExplainSaga GetMetrics",
+    coordinator_service_pb2: "StartSaga StartSagas GetSaga ListSagas CancelSaga WaitSaga WaitSagas WatchSaga "
+    "WatchSagas CompleteStep HeartbeatStep ExplainSaga GetMetrics",
     operator_service_pb2: "RetrySaga ForceCompensation SkipCompensation PauseSaga ResumeSaga EditStepInput "
     "BatchOperate DeleteSaga PurgeSagas",
     definition_service_pb2: "RegisterDefinition GetDefinition ListDefinitions ValidateDefinition DisableDefinition",
@@ -156,6 +156,7 @@ CALLS = {
 }
 STREAMS = {  # (client streams, server streams); everything else is unary.
     "StartSagas": (True, True),
+    "WaitSagas": (True, True),
     "WatchSaga": (False, True),
     "WatchSagas": (False, True),
     "BatchOperate": (False, True),

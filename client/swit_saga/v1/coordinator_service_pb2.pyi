@@ -596,6 +596,114 @@ class WaitSagaResponse(_message.Message):
 Global___WaitSagaResponse: _TypeAlias = WaitSagaResponse  # noqa: Y015
 
 @_typing.final
+class WaitSagasRequest(_message.Message):
+    """Some of many waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Item(_message.Message):
+        """One wait."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ITEM_ID_FIELD_NUMBER: _builtins.int
+        WAIT_FIELD_NUMBER: _builtins.int
+        item_id: _builtins.int
+        """Echoed in the answer; of no other wait under way on this stream."""
+        @_builtins.property
+        def wait(self) -> Global___WaitSagaRequest:
+            """The wait. At most 8192 are under way on a stream, more are refused with RESOURCE_EXHAUSTED."""
+
+        def __init__(
+            self,
+            *,
+            item_id: _builtins.int = ...,
+            wait: Global___WaitSagaRequest | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "wait", b"wait"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___WaitSagasRequest.Item]:
+        """In no particular order."""
+
+    @_builtins.property
+    def withdrawn(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Ids of earlier items given up: not answered any more, unless the answer was on its way."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___WaitSagasRequest.Item] | None = ...,
+        withdrawn: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___WaitSagasRequest: _TypeAlias = WaitSagasRequest  # noqa: Y015
+
+@_typing.final
+class WaitSagasResponse(_message.Message):
+    """Answers to some of many waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Item(_message.Message):
+        """One answer."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ITEM_ID_FIELD_NUMBER: _builtins.int
+        STATUS_FIELD_NUMBER: _builtins.int
+        SAGA_FIELD_NUMBER: _builtins.int
+        DONE_FIELD_NUMBER: _builtins.int
+        item_id: _builtins.int
+        """Of the wait answered."""
+        done: _builtins.bool
+        """Whether it came; false after a timeout."""
+        @_builtins.property
+        def status(self) -> _error_pb2.ItemStatus:
+            """OK, or what WaitSaga would have failed with."""
+
+        @_builtins.property
+        def saga(self) -> _saga_pb2.Saga:
+            """As it is now; unset on error."""
+
+        def __init__(
+            self,
+            *,
+            item_id: _builtins.int = ...,
+            status: _error_pb2.ItemStatus | None = ...,
+            saga: _saga_pb2.Saga | None = ...,
+            done: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["saga", b"saga", "status", b"status"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "item_id", b"item_id", "saga", b"saga", "status", b"status"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___WaitSagasResponse.Item]:
+        """In the order they were ready."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___WaitSagasResponse.Item] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___WaitSagasResponse: _TypeAlias = WaitSagasResponse  # noqa: Y015
+
+@_typing.final
 class WatchSagaRequest(_message.Message):
     """Watch a saga."""
 

@@ -65,6 +65,11 @@ class CoordinatorServiceStub:
                 request_serializer=swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagaRequest.SerializeToString,
                 response_deserializer=swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagaResponse.FromString,
                 _registered_method=True)
+        self.WaitSagas = channel.stream_stream(
+                '/swit_saga.v1.CoordinatorService/WaitSagas',
+                request_serializer=swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagasRequest.SerializeToString,
+                response_deserializer=swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagasResponse.FromString,
+                _registered_method=True)
         self.WatchSaga = channel.unary_stream(
                 '/swit_saga.v1.CoordinatorService/WatchSaga',
                 request_serializer=swit__saga_dot_v1_dot_coordinator__service__pb2.WatchSagaRequest.SerializeToString,
@@ -138,6 +143,13 @@ class CoordinatorServiceServicer:
 
     def WaitSaga(self, request, context):
         """Wait for an outcome or for given states; a timeout answers done=false.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WaitSagas(self, request_iterator, context):
+        """Wait for many; each is answered as WaitSaga would answer it, when it would, whatever becomes of the others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -217,6 +229,11 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
                     servicer.WaitSaga,
                     request_deserializer=swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagaRequest.FromString,
                     response_serializer=swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagaResponse.SerializeToString,
+            ),
+            'WaitSagas': grpc.stream_stream_rpc_method_handler(
+                    servicer.WaitSagas,
+                    request_deserializer=swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagasRequest.FromString,
+                    response_serializer=swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagasResponse.SerializeToString,
             ),
             'WatchSaga': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchSaga,
@@ -412,6 +429,33 @@ class CoordinatorService:
             '/swit_saga.v1.CoordinatorService/WaitSaga',
             swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagaRequest.SerializeToString,
             swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WaitSagas(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/swit_saga.v1.CoordinatorService/WaitSagas',
+            swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagasRequest.SerializeToString,
+            swit__saga_dot_v1_dot_coordinator__service__pb2.WaitSagasResponse.FromString,
             options,
             channel_credentials,
             insecure,

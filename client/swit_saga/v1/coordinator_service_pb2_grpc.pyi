@@ -45,6 +45,8 @@ class CoordinatorServiceStub:
     """Stop a saga and undo it; durable when answered; idempotent."""
     WaitSaga: _grpc.UnaryUnaryMultiCallable[_coordinator_service_pb2.WaitSagaRequest, _coordinator_service_pb2.WaitSagaResponse]
     """Wait for an outcome or for given states; a timeout answers done=false."""
+    WaitSagas: _grpc.StreamStreamMultiCallable[_coordinator_service_pb2.WaitSagasRequest, _coordinator_service_pb2.WaitSagasResponse]
+    """Wait for many; each is answered as WaitSaga would answer it, when it would, whatever becomes of the others."""
     WatchSaga: _grpc.UnaryStreamMultiCallable[_coordinator_service_pb2.WatchSagaRequest, _coordinator_service_pb2.WatchSagaResponse]
     """A saga's events: history first, then live; ends OK after the outcome."""
     WatchSagas: _grpc.UnaryStreamMultiCallable[_coordinator_service_pb2.WatchSagasRequest, _coordinator_service_pb2.WatchSagasResponse]
@@ -75,6 +77,8 @@ class CoordinatorServiceAsyncStub(CoordinatorServiceStub):
     """Stop a saga and undo it; durable when answered; idempotent."""
     WaitSaga: _aio.UnaryUnaryMultiCallable[_coordinator_service_pb2.WaitSagaRequest, _coordinator_service_pb2.WaitSagaResponse]  # type: ignore[assignment]
     """Wait for an outcome or for given states; a timeout answers done=false."""
+    WaitSagas: _aio.StreamStreamMultiCallable[_coordinator_service_pb2.WaitSagasRequest, _coordinator_service_pb2.WaitSagasResponse]  # type: ignore[assignment]
+    """Wait for many; each is answered as WaitSaga would answer it, when it would, whatever becomes of the others."""
     WatchSaga: _aio.UnaryStreamMultiCallable[_coordinator_service_pb2.WatchSagaRequest, _coordinator_service_pb2.WatchSagaResponse]  # type: ignore[assignment]
     """A saga's events: history first, then live; ends OK after the outcome."""
     WatchSagas: _aio.UnaryStreamMultiCallable[_coordinator_service_pb2.WatchSagasRequest, _coordinator_service_pb2.WatchSagasResponse]  # type: ignore[assignment]
@@ -138,6 +142,14 @@ class CoordinatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_coordinator_service_pb2.WaitSagaResponse, _abc.Awaitable[_coordinator_service_pb2.WaitSagaResponse]]:
         """Wait for an outcome or for given states; a timeout answers done=false."""
+
+    @_abc_1.abstractmethod
+    def WaitSagas(
+        self,
+        request_iterator: _MaybeAsyncIterator[_coordinator_service_pb2.WaitSagasRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_coordinator_service_pb2.WaitSagasResponse], _abc.AsyncIterator[_coordinator_service_pb2.WaitSagasResponse]]:
+        """Wait for many; each is answered as WaitSaga would answer it, when it would, whatever becomes of the others."""
 
     @_abc_1.abstractmethod
     def WatchSaga(

@@ -3,9 +3,22 @@
 import asyncio
 from collections import deque
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
+
+
+class Reader(Protocol):
+    """Who is told of one saga."""
+
+    def offer(self, saga: Saga, events: Sequence[SagaEvent]) -> None:
+        """A transition became durable. Must not block; may unsubscribe."""
+        ...
+
+    def poke(self) -> None:
+        """Something may have happened that is not offered. Must not block, nor subscribe or unsubscribe anybody."""
+        ...
 
 
 class Subscription:
@@ -55,7 +68,7 @@ class Feed:
 
     def __init__(self, buffer: int) -> None:
         self._buffer = buffer
-        self._readers: dict[str, dict[Subscription, None]] = {}  # Ordered, unlike a set: simulations must repeat.
+        self._readers: dict[str, dict[Reader, None]] = {}  # Ordered, unlike a set: simulations must repeat.
 
     @property
     def watched(self) -> Collection[str]:
@@ -65,24 +78,28 @@ class Feed:
     def subscribe(self, saga_id: str) -> Subscription:
         """Read ``saga_id`` from now on, until ``unsubscribe``."""
         subscription = Subscription(self._buffer)
-        self._readers.setdefault(saga_id, {})[subscription] = None
+        self.add(saga_id, subscription)
         return subscription
+
+    def add(self, saga_id: str, reader: Reader) -> None:
+        """Tell ``reader`` of ``saga_id`` from now on, until ``unsubscribe``."""
+        self._readers.setdefault(saga_id, {})[reader] = None
 
     def is_watched(self, saga_id: str) -> bool:
         """Whether anybody reads ``saga_id``."""
         return saga_id in self._readers
 
-    def unsubscribe(self, saga_id: str, subscription: Subscription) -> None:
+    def unsubscribe(self, saga_id: str, reader: Reader) -> None:
         """Stop reading. Safe to call twice."""
         readers = self._readers.get(saga_id)
         if readers is not None:
-            readers.pop(subscription, None)
+            readers.pop(reader, None)
             if not readers:
                 del self._readers[saga_id]
 
     def publish(self, saga: Saga, events: Sequence[SagaEvent]) -> None:
         """A transition of ``saga`` became durable."""
-        for reader in self._readers.get(saga.id, ()):
+        for reader in tuple(self._readers.get(saga.id, ())):
             reader.offer(saga, events)
 
     def poke(self, saga_id: str) -> None:

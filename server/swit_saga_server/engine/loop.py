@@ -65,6 +65,7 @@ from swit_saga_server.engine.surroundings import Surroundings
 from swit_saga_server.engine.tail import Tail
 from swit_saga_server.engine.timers import Timers
 from swit_saga_server.engine.transport import Transport
+from swit_saga_server.engine.waits import Waits
 from swit_saga_server.engine.working_set import Entry, Phase, WorkingSet
 from swit_saga_server.store.contract import (
     Hint,
@@ -138,6 +139,7 @@ class Engine:
         self._foreign = Foreign(store, options, self.around)
         self._letters = Inbox(store, options, self.ownership, self._letter, self._unreadable_letter)
         self._tail = Tail(store, options, self.ownership, self.feed)
+        self.waits = Waits(self.feed, self.around.clock, self.at_hand, store.load)
         self._retention = Retention(store, options, self.around, self.ownership)
         self._starts = Starts(self.around.clock, options.answer_timeout, self._begin_admitted, self._spawn)
         self._timers = Timers()
@@ -182,7 +184,7 @@ class Engine:
         self._stop_listening = self.store.listen(self._heard)
         self._spawn(self._run())
         self._spawn(self._poll_due())
-        for part in (self.ownership, self._letters, self._tail, self._retention):
+        for part in (self.ownership, self._letters, self._tail, self._retention, self.waits):
             self._spawn(part.keep())
 
     def stop_accepting(self) -> None:
@@ -325,10 +327,12 @@ class Engine:
         Raises:
             SagaNotFound, StoreUnavailable.
         """
+        return self.at_hand(saga_id) or await self.stored(saga_id)
+
+    def at_hand(self, saga_id: str) -> Saga | None:
+        """What ``get`` returns if it need not read the store for it; None if it must."""
         entry = self._known(saga_id)
-        if entry is not None and entry.applied is not None:
-            return entry.applied
-        return await self.stored(saga_id)
+        return entry.applied if entry is not None else None
 
     async def latest(self, saga_id: str) -> Saga:
         """No older than what anybody was shown: of a saga that is being written, others may have seen more than

@@ -19,17 +19,17 @@ from swit_saga_server.rpc import requests
 from swit_saga_server.rpc.callers import Caller, trace_of
 from swit_saga_server.rpc.intake import Intake
 from swit_saga_server.rpc.starts import StartsStream
+from swit_saga_server.rpc.views import view_of
+from swit_saga_server.rpc.waits import WaitsStream
 from swit_saga_server.service import SagaService
 from swit_saga_server.wire import saga as wire
 from swit_saga_server.wire.basic import duration, span, timestamp
 from swit_saga_server.wire.definition import definition, read_definition
 from swit_saga_server.wire.unsupported import refuse_unsupported
 
-DEFAULT_WAIT_S = 30.0
 DEFAULT_HEARTBEAT_S, MIN_HEARTBEAT_S, MAX_HEARTBEAT_S = 15.0, 0.1, 600.0
-ANSWER_MARGIN_S = 0.2
-"""A wait ends this much before its caller's deadline, so that "not yet" still gets there."""
 T = TypeVar("T")
+S = TypeVar("S", StartsStream, WaitsStream)
 
 
 class CoordinatorHandlers:
@@ -39,6 +39,7 @@ class CoordinatorHandlers:
         self._service = service
         self._intake = Intake(service)
         self._starts: set[StartsStream] = set()
+        self._waits: set[WaitsStream] = set()
 
     async def start_saga(self, request: pb.StartSagaRequest, caller: Caller) -> pb.StartSagaResponse:
         """StartSaga."""
@@ -51,18 +52,15 @@ class CoordinatorHandlers:
     @contextmanager
     def start_sagas(self, caller: Caller) -> Iterator[StartsStream]:
         """StartSagas, while the context lasts."""
-        stream = StartsStream(self._intake, caller)
-        self._starts.add(stream)
-        try:
+        with _among(self._starts, StartsStream(self._intake, caller)) as stream:
             yield stream
-        finally:
-            self._starts.discard(stream)
-            stream.leave()
 
     async def close(self) -> None:
         """Take no more items; what was taken is still answered, and then the streams end. Safe to call twice."""
         await self._intake.close()
-        for stream in self._starts:
+        self._service.end_waits()
+        streams: list[StartsStream | WaitsStream] = [*self._starts, *self._waits]
+        for stream in streams:
             stream.end()
 
     async def get_saga(self, request: pb.GetSagaRequest, caller: Caller) -> pb.GetSagaResponse:
@@ -91,12 +89,15 @@ class CoordinatorHandlers:
 
     async def wait_saga(self, request: pb.WaitSagaRequest, caller: Caller) -> pb.WaitSagaResponse:
         """WaitSaga."""
-        timeout_s = span(request.timeout) / SECOND if request.HasField("timeout") else DEFAULT_WAIT_S
-        if caller.time_left_s is not None:
-            timeout_s = min(timeout_s, max(caller.time_left_s - ANSWER_MARGIN_S, 0.0))
-        saga_id = requests.saga_id(request.saga_id)
-        saga, done = await self._service.wait(saga_id, requests.states(request.states), timeout_s)
+        asked = requests.wait_request(request, caller.time_left_s)
+        saga, done = await self._service.wait(asked.saga_id, asked.states, asked.timeout_s)
         return pb.WaitSagaResponse(saga=await self._view(saga, request.view or pb.SAGA_VIEW_FULL), done=done)
+
+    @contextmanager
+    def wait_sagas(self, caller: Caller) -> Iterator[WaitsStream]:
+        """WaitSagas, while the context lasts."""
+        with _among(self._waits, WaitsStream(self._service, caller)) as stream:
+            yield stream
 
     async def watch_saga(self, request: pb.WatchSagaRequest, caller: Caller) -> AsyncIterator[pb.WatchSagaResponse]:
         """WatchSaga."""
@@ -131,8 +132,7 @@ class CoordinatorHandlers:
         return pb.GetMetricsResponse(metrics=metrics_pb2.CoordinatorMetrics(**values))
 
     async def _view(self, saga: Saga, view: "pb.SagaView.ValueType") -> saga_pb2.Saga:
-        full = view == pb.SAGA_VIEW_FULL
-        return wire.saga(saga, await self._service.definition_of(saga) if full else None)
+        return await view_of(self._service, saga, view)
 
 
 class DefinitionHandlers:
@@ -186,6 +186,16 @@ class DefinitionHandlers:
             self._service.disable_definition(request.definition_id, request.version, not request.enable)
         )
         return dpb.DisableDefinitionResponse(definition=definition(stored))
+
+
+@contextmanager
+def _among(streams: set[S], stream: S) -> Iterator[S]:
+    streams.add(stream)
+    try:
+        yield stream
+    finally:
+        streams.discard(stream)
+        stream.leave()
 
 
 async def _to_the_end(work: Awaitable[T]) -> T:

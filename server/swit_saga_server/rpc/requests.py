@@ -1,6 +1,7 @@
 """Requests into the core's terms, with a violation for everything wrong."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import saga_pb2
@@ -8,7 +9,7 @@ from swit_saga_server.core.definition import MAX_ID_LENGTH, CoordinatorMode
 from swit_saga_server.core.errors import InvalidRequest, Violation
 from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.start import StartRequest
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import SECOND, Instant
 from swit_saga_server.store.contract import SagaFilter, SagaOrder
 from swit_saga_server.wire.basic import instant, mapping, read_payload, span
 from swit_saga_server.wire.definition import read_definition, read_mode, read_retry_policy
@@ -18,6 +19,24 @@ from swit_saga_server.wire.unsupported import refuse_unsupported
 MAX_LABELS, MAX_LABEL_KEY, MAX_LABEL_VALUE = 8, 63, 200
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
+DEFAULT_WAIT_S = 30.0
+ANSWER_MARGIN_S = 0.2
+"""A wait ends this much before its caller's deadline, so that "not yet" still gets there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitRequest:
+    """A wait.
+
+    Attributes:
+        saga_id: For which saga.
+        states: Until it is in one of these; empty for any outcome.
+        timeout_s: At most this long; not positive for "as it is now".
+    """
+
+    saga_id: str
+    states: frozenset[SagaState]
+    timeout_s: float
 
 
 class _Violations:
@@ -105,6 +124,18 @@ def states(values: Iterable["saga_pb2.SagaState.ValueType"]) -> frozenset[SagaSt
         return frozenset(read_state(v) for v in values)
     except ValueError as unknown:
         raise InvalidRequest((Violation("states", str(unknown)),)) from unknown
+
+
+def wait_request(request: pb.WaitSagaRequest, time_left_s: float | None) -> WaitRequest:
+    """A wait whose caller has ``time_left_s``, None without a deadline.
+
+    Raises:
+        InvalidRequest.
+    """
+    timeout_s = span(request.timeout) / SECOND if request.HasField("timeout") else DEFAULT_WAIT_S
+    if time_left_s is not None:
+        timeout_s = min(timeout_s, max(time_left_s - ANSWER_MARGIN_S, 0.0))
+    return WaitRequest(saga_id=saga_id(request.saga_id), states=states(request.states), timeout_s=timeout_s)
 
 
 def saga_filter(wanted: pb.SagaFilter, now: Instant) -> SagaFilter:

@@ -43,7 +43,10 @@ class Server:
         # Not for streams: it takes only generators, and a generator cannot tell that its reader does not read. The
         # health service's Watch is none either; and probes are not worth a span. Starts bring a trace each.
         untraced = filters.any_of(
-            filters.method_name("WatchSaga"), filters.method_name("StartSagas"), filters.health_check()
+            filters.method_name("WatchSaga"),
+            filters.method_name("StartSagas"),
+            filters.method_name("WaitSagas"),
+            filters.health_check(),
         )
         spans = aio_server_interceptor(filter_=filters.negate(untraced))
         self._server = grpc.aio.server(interceptors=[spans], options=self._options())

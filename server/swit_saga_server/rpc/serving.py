@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import grpc
 import grpc.aio
@@ -27,7 +27,6 @@ from swit_saga.v1 import (
 from swit_saga_server.core.errors import NotImplementedYet, SlowWatcher, SwitSagaError
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.errors import to_status
-from swit_saga_server.rpc.starts import StartsStream
 from swit_saga_server.tasks import end
 from swit_saga_server.telemetry import format_traceparent
 from swit_saga_server.wire.unsupported import RPCS
@@ -114,12 +113,28 @@ def _streaming(handler: Callable[[Any, Caller], Any], slow_watcher_s: float) -> 
     return call
 
 
+class ItemStream(Protocol):
+    """What one call with many items both ways is about."""
+
+    async def take(self, request: Any) -> None:
+        """Take up a message; returns when the caller may send more."""
+        ...
+
+    async def answers(self) -> Any:
+        """The next message for the caller, as soon as there is one; None after the last."""
+        ...
+
+    def end(self) -> None:
+        """No more messages come. Safe to call twice."""
+        ...
+
+
 def _batching(
-    handler: Callable[[Caller], AbstractContextManager[StartsStream]],
+    handler: Callable[[Caller], AbstractContextManager[ItemStream]],
 ) -> Callable[[AsyncIterator[Any], Context], Any]:
     """Reads and writes at the same time, each at its own pace; a caller that does not read is not read from."""
 
-    async def take_all(stream: StartsStream, context: Context) -> None:
+    async def take_all(stream: ItemStream, context: Context) -> None:
         try:
             while (request := await context.read()) is not grpc.aio.EOF:
                 await stream.take(request)

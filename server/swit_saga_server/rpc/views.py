@@ -1,0 +1,17 @@
+"""A saga as a caller wants to see it."""
+
+from swit_saga.v1 import coordinator_service_pb2 as pb
+from swit_saga.v1 import saga_pb2
+from swit_saga_server.core.model import Saga
+from swit_saga_server.service import SagaService
+from swit_saga_server.wire import saga as wire
+
+
+async def view_of(service: SagaService, saga: Saga, view: "pb.SagaView.ValueType") -> saga_pb2.Saga:
+    """The message. Only the full view needs the definition, which is read once and kept.
+
+    Raises:
+        DefinitionNotFound, StoreUnavailable.
+    """
+    full = view == pb.SAGA_VIEW_FULL
+    return wire.saga(saga, await service.definition_of(saga) if full else None)
