@@ -166,7 +166,8 @@ class Codecs:
         """
         if payload is None or not payload.content_type:
             return None
-        optional, kind = required(kind) is not kind, required(kind)
+        wanted = required(kind)
+        optional, kind = wanted is not kind, wanted
         if kind is Payload:
             return payload
         for hook in reversed(self._hooks):

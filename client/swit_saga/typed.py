@@ -4,6 +4,7 @@ pydantic is used where a model comes along, never imported.
 """
 
 import dataclasses
+import functools
 import types
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -21,6 +22,7 @@ _TEXTUAL: dict[type, Any] = {
     Decimal: Decimal,
 }
 """Types written as text, and how each is read."""
+_SCALARS = (str, int, float, bool)
 
 
 def required(kind: Any) -> Any:
@@ -58,6 +60,8 @@ def from_plain(value: Any, kind: Any) -> Any:
     Raises:
         CodecError: It is not one.
     """
+    if type(value) is kind and kind in _SCALARS:
+        return value
     if kind is None or kind is Any or kind is object or (value is None and required(kind) is not kind):
         return value
     kind = required(kind)
@@ -108,11 +112,17 @@ def _as_collection(value: list[Any], origin: type, arguments: tuple[Any, ...]) -
 def _as_dataclass(value: Any, kind: type) -> Any:
     if not isinstance(value, dict):
         raise CodecError(f"expected {type_name(kind)}, got {type(value).__name__}")
-    hints = get_type_hints(kind)
-    known = {f.name for f in dataclasses.fields(kind) if f.init}
+    kinds = _fields(kind)
     # Fields the reader does not know are left out, so that writers can add some first.
-    given = {name: from_plain(item, hints.get(name)) for name, item in value.items() if name in known}
+    given = {name: from_plain(item, kinds[name]) for name, item in value.items() if name in kinds}
     try:
         return kind(**given)
     except (TypeError, ValueError) as invalid:  # A field is missing, or its __post_init__ refuses.
         raise CodecError(f"not a {type_name(kind)}: {invalid}") from invalid
+
+
+@functools.lru_cache(maxsize=1024)
+def _fields(kind: type) -> dict[str, Any]:
+    """What a dataclass is made of, by name. Kept: annotations take longer to resolve than a small value to read."""
+    hints = get_type_hints(kind)
+    return {f.name: hints.get(f.name) for f in dataclasses.fields(kind) if f.init}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -83,9 +84,6 @@ class StepContext:
         self.attempt = command.attempt
         self.resend = command.resend
         self.key = command.idempotency_key
-        self.not_after = command.not_after.ToDatetime(UTC)
-        self.labels: Mapping[str, str] = dict(command.labels)
-        self.metadata: Mapping[str, Any] = MessageToDict(command.metadata)
         self.correlation_id = command.correlation_id
         self.traceparent = command.traceparent
         self.tracestate = command.tracestate
@@ -96,6 +94,23 @@ class StepContext:
             self.execute_key = request.execute_idempotency_key
             self.certainty = command_pb2.Certainty.Name(request.certainty).removeprefix("CERTAINTY_").lower()
             self.reason = request.reason
+
+    # What most handlers do not ask for is made when asked for.
+
+    @cached_property
+    def not_after(self) -> datetime:
+        """Nothing may be started after this; aware, UTC."""
+        return self._request.command.not_after.ToDatetime(UTC)
+
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """The saga's."""
+        return dict(self._request.command.labels)
+
+    @cached_property
+    def metadata(self) -> Mapping[str, Any]:
+        """The definition's, of the step."""
+        return MessageToDict(self._request.command.metadata)
 
     @property
     def time_left(self) -> timedelta:

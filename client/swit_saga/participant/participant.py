@@ -35,6 +35,9 @@ class TooLate(Exception):
 class HandlerCancelled(Exception):
     """The handler was cancelled from within; how far it came is not known. Means *unknown* to the coordinator."""
 
+    def __init__(self, action: str) -> None:
+        super().__init__(f"the handler of {action!r} was cancelled from within")
+
 
 class Participant:
     """A participant: its name, as definitions use it, and its steps."""
@@ -141,7 +144,7 @@ class Participant:
         if handler is None:
             body = self._unknown_action(command.action)
         else:
-            not_after = command.not_after.ToNanoseconds()
+            not_after = command.not_after.seconds * 1_000_000_000 + command.not_after.nanos
             if not_after and time.time_ns() > not_after:
                 raise TooLate(f"came after its not-after time, {command.not_after.ToJsonString()}; nothing was started")
             body = work(request, handler)
@@ -161,7 +164,7 @@ class Participant:
         except asyncio.CancelledError:
             caller = asyncio.current_task()
             if running.cancelled() and not (caller and caller.cancelling()):
-                raise HandlerCancelled(f"the handler of {action!r} was cancelled from within") from None
+                raise HandlerCancelled(action) from None
             raise
 
     async def drained(self, within_s: float) -> None:

@@ -67,10 +67,16 @@ class ParticipantServicer(participant_service_pb2_grpc.ParticipantServiceService
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
     """An ordinary exception: a status that no coordinator takes for a rejection, with the traceback for the record."""
     code = code_pb2.DEADLINE_EXCEEDED if isinstance(error, TooLate) else code_pb2.UNKNOWN
-    text = "".join(traceback.format_exception(error)).encode()[-TRACE_BYTES:].decode(errors="ignore")
+    text = (
+        "".join(traceback.format_exception(error))
+        .encode(errors="backslashreplace")[-TRACE_BYTES:]
+        .decode(errors="ignore")
+    )
     detail = AnyMessage()
     detail.Pack(error_details_pb2.DebugInfo(stack_entries=text.splitlines(), detail=type(error).__name__))
-    message = f"{type(error).__name__}: {error}".encode()[:MESSAGE_BYTES].decode(errors="ignore")
+    message = f"{type(error).__name__}: {error}".encode(errors="backslashreplace")[:MESSAGE_BYTES].decode(
+        errors="ignore"
+    )
     status = rpc_status.to_status(status_pb2.Status(code=code, message=message, details=[detail]))
     await context.abort_with_status(status)
     raise AssertionError("abort_with_status returned")

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
-from swit_saga.participant.participant import Answer, TooLate
+from swit_saga.participant.participant import Answer, HandlerCancelled, TooLate
 from swit_saga.v1 import command_pb2, error_pb2, participant_stream_service_pb2_grpc
-from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResponse
+from swit_saga.v1.participant_service_pb2 import CompensateRequest, ExecuteRequest
 from swit_saga.v1.participant_stream_service_pb2 import (
     ActionDescription,
     DescribeRequest,
@@ -81,10 +81,9 @@ class _Stream:
         self._participant = participant
         self._context = context
         self._open: set[int] = set()
-        self._answers: deque[StreamAnswer] = deque()
+        self._answers: deque[tuple[int, bool, Answer | error_pb2.SagaError]] = deque()
         self._changed = asyncio.Event()
         self._no_more = False
-        self._waiting: set[asyncio.Task[None]] = set()
 
     def end(self) -> None:
         self._no_more = True
@@ -116,78 +115,82 @@ class _Stream:
     async def _write(self) -> None:
         said_wait = False
         while self._open or self._answers or not self._no_more:
-            if not self._answers:
-                if self._no_more and not said_wait:
-                    said_wait = True
-                    await self._context.write(StreamResponse(credits=0))
-                self._changed.clear()
+            self._changed.clear()
+            if self._answers:
+                await self._context.write(self._next_message())
+            elif self._no_more and not said_wait:
+                said_wait = True
+                await self._context.write(StreamResponse(credits=0))
+            else:
                 await self._changed.wait()
-                continue
-            response = StreamResponse(credits=0 if self._no_more else max(MOST_OPEN - len(self._open), 0))
-            size = 0
-            while self._answers and len(response.answers) < MESSAGE_ANSWERS:
-                size += self._answers[0].ByteSize()
-                if response.answers and size > MESSAGE_BYTES:
-                    break
-                response.answers.append(self._answers.popleft())
-            await self._context.write(response)
+
+    def _next_message(self) -> StreamResponse:
+        """The answers that are ready, encoded here, once, as they leave."""
+        response = StreamResponse(credits=0 if self._no_more else max(MOST_OPEN - len(self._open), 0))
+        batch, size = response.answers, 0
+        while self._answers and len(batch) < MESSAGE_ANSWERS:
+            message = batch.add()
+            _fill(message, *self._answers[0])
+            size += message.ByteSize()
+            if size > MESSAGE_BYTES and len(batch) > 1:
+                del batch[-1]
+                break
+            self._answers.popleft()
+        return response
 
     def _take(self, command: StreamCommand) -> None:
         number = command.command_id
         self._open.add(number)
-        undo = command.WhichOneof("request") == "compensate"
-        try:
-            if undo:
-                # One that meets its Execute still running waits for it first.
-                running = self._participant.running(command.compensate.execute_idempotency_key)
-                if running is not None:
-                    after = asyncio.create_task(self._undo_after(running, command))
-                    self._waiting.add(after)
-                    after.add_done_callback(self._waiting.discard)
-                    return
-                begun = self._participant.begin_compensate(command.compensate)
-            else:
-                begun = self._participant.begin_execute(command.execute)
-        except Exception as refused:
-            self._answer(StreamAnswer(command_id=number, unknown=_unknown(refused)))
+        if command.WhichOneof("request") != "compensate":
+            self._begin(number, False, command.execute)
             return
-        begun.add_done_callback(partial(self._ended, number, undo))
+        undo = command.compensate
+        running = self._participant.running(undo.execute_idempotency_key)
+        if running is None:
+            self._begin(number, True, undo)
+        else:
+            # One that meets its Execute still running waits for it first.
+            running.add_done_callback(lambda _: self._begin(number, True, undo) if number in self._open else None)
 
-    async def _undo_after(self, running: "asyncio.Task[Answer]", command: StreamCommand) -> None:
-        await asyncio.wait([running])
-        number = command.command_id
+    def _begin(self, number: int, undo: bool, request: ExecuteRequest | CompensateRequest) -> None:
+        participant = self._participant
+        try:
+            begun = (
+                participant.begin_compensate(request)
+                if isinstance(request, CompensateRequest)
+                else participant.begin_execute(request)
+            )
+        except Exception as refused:
+            self._answer(number, undo, _unknown(refused))
+            return
+        begun.add_done_callback(partial(self._ended, number, undo, request.command.action))
+
+    def _ended(self, number: int, undo: bool, action: str, done: "asyncio.Task[Answer]") -> None:
         if number not in self._open:
             return  # Withdrawn, or nobody is there any more.
-        try:
-            begun = self._participant.begin_compensate(command.compensate)
-        except Exception as refused:
-            self._answer(StreamAnswer(command_id=number, unknown=_unknown(refused)))
-            return
-        begun.add_done_callback(partial(self._ended, number, True))
-
-    def _ended(self, number: int, undo: bool, done: "asyncio.Task[Answer]") -> None:
-        if number not in self._open:
-            return
         if done.cancelled():
-            text = "the handler was cancelled from within"
-            self._answer(StreamAnswer(command_id=number, unknown=_unknown(RuntimeError(text))))
+            self._answer(number, undo, _unknown(HandlerCancelled(action)))
         elif (error := done.exception()) is not None:
-            self._answer(StreamAnswer(command_id=number, unknown=_unknown(error)))
+            self._answer(number, undo, _unknown(error))
         else:
-            answer = done.result()
-            completed = answer if isinstance(answer, command_pb2.Completed) else None
-            rejected = answer if isinstance(answer, command_pb2.Rejected) else None
-            if undo:
-                response = CompensateResponse(completed=completed, rejected=rejected)
-                self._answer(StreamAnswer(command_id=number, compensate=response))
-            else:
-                done_so = ExecuteResponse(completed=completed, rejected=rejected)
-                self._answer(StreamAnswer(command_id=number, execute=done_so))
+            self._answer(number, undo, done.result())
 
-    def _answer(self, answer: StreamAnswer) -> None:
-        self._open.discard(answer.command_id)
-        self._answers.append(answer)
+    def _answer(self, number: int, undo: bool, answer: Answer | error_pb2.SagaError) -> None:
+        self._open.discard(number)
+        self._answers.append((number, undo, answer))
         self._changed.set()
+
+
+def _fill(message: StreamAnswer, number: int, undo: bool, answer: Answer | error_pb2.SagaError) -> None:
+    message.command_id = number
+    if isinstance(answer, error_pb2.SagaError):
+        message.unknown.CopyFrom(answer)
+        return
+    into = message.compensate if undo else message.execute
+    if isinstance(answer, command_pb2.Completed):
+        into.completed.CopyFrom(answer)
+    else:
+        into.rejected.CopyFrom(answer)
 
 
 def _unknown(error: BaseException) -> error_pb2.SagaError:
@@ -195,10 +198,15 @@ def _unknown(error: BaseException) -> error_pb2.SagaError:
     late = isinstance(error, TooLate)
     made = error_pb2.SagaError(
         code="DEADLINE_EXCEEDED" if late else "UNKNOWN",
-        message=f"{type(error).__name__}: {error}"[:MESSAGE_TEXT],
+        message=_writable(f"{type(error).__name__}: {error}"[:MESSAGE_TEXT]),
         type=error_pb2.ERROR_TYPE_TIMEOUT if late else error_pb2.ERROR_TYPE_SERVICE,
         retryable=True,
-        stack_trace="".join(traceback.format_exception(error))[-TRACE_TEXT:],
+        stack_trace=_writable("".join(traceback.format_exception(error))[-TRACE_TEXT:]),
     )
     made.timestamp.FromNanoseconds(time.time_ns())
     return made
+
+
+def _writable(text: str) -> str:
+    """Protobuf takes no lone surrogates, such as file names can hold."""
+    return text.encode(errors="backslashreplace").decode()
