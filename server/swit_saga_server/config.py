@@ -48,7 +48,6 @@ Duration = Annotated[Span, BeforeValidator(_span)]
 
 NOT_YET: Mapping[str, str] = {
     "storage.postgres": "the PostgreSQL store",
-    "storage.max_retries": "a bound on repeating writes, which are repeated until the outcome is known",
     "messaging": "messaging",
     "monitoring": "monitoring",
     "security": "security",
@@ -190,7 +189,7 @@ class StorageConfig(Section):
     redis: RedisConfig = RedisConfig()
     postgres: Any = None
     ttl: Duration | None = None
-    max_retries: Any = None
+    max_retries: int = Field(default=3, ge=0)
 
     @model_validator(mode="after")
     def _check(self) -> "StorageConfig":

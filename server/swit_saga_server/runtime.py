@@ -1,9 +1,13 @@
 """A coordinator put together from its configuration: store, participants, engine, service."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import structlog
+
 from swit_saga_server.config import ParticipantConfig, SagaConfig
+from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.inputs import Answered
 from swit_saga_server.engine.loop import Engine
 from swit_saga_server.engine.surroundings import Surroundings
@@ -15,6 +19,10 @@ from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
+
+log = structlog.get_logger(__name__)
+
+FIRST_WAIT_S, MAX_WAIT_S = 0.5, 5.0
 
 
 class Runtime:
@@ -34,6 +42,7 @@ class Runtime:
     ) -> None:
         """Put it together; nothing runs yet. ``open_runtime`` is the way to get one that does."""
         self._store = store or config.storage.open()
+        self._retries = config.storage.max_retries
         self.engine = Engine(
             self._store, self._router(config, participants), config.engine_options(), around or Surroundings()
         )
@@ -57,12 +66,25 @@ class Runtime:
         Raises:
             StoreRefused, StoreUnavailable.
         """
-        await self._store.open()
+        await self._reach_store()
         try:
             await self.engine.start()
         except BaseException:
             await self._store.close()
             raise
+
+    async def _reach_store(self) -> None:
+        wait_s = FIRST_WAIT_S
+        for left in range(self._retries, -1, -1):
+            try:
+                await self._store.open()
+                return
+            except StoreUnavailable as unavailable:
+                if not left:
+                    raise
+                log.warning("store_not_reached", error=str(unavailable), retries_left=left)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, MAX_WAIT_S)
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new sagas, let those under way go on for at most ``grace_s``, close. Safe to call twice."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -148,3 +149,23 @@ async def test_serve_ends_when_its_engine_fails(tmp_path, monkeypatch):
         async with asyncio.timeout(10):
             await serving
     assert ended.value.exit_code == 1
+
+
+async def test_a_store_that_cannot_be_reached_is_said_plainly(tmp_path):
+    """Tried again a few times, then one line and an exit, no traceback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        given = {"SWIT_SAGA_STORAGE__TYPE": "redis", "SWIT_SAGA_STORAGE__REDIS__ADDRESS": where}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "swit_saga", "serve", cwd=tmp_path,
+            env={**os.environ, **given, "SWIT_SAGA_STORAGE__MAX_RETRIES": "1"},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(20):
+            out, log = await process.communicate()
+    said = (out + log).decode()
+    assert process.returncode == 1, said
+    assert said.count("store_not_reached") == 1
+    assert where in said
+    assert "Traceback" not in said

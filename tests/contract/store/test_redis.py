@@ -1,4 +1,4 @@
-"""Redis keeps the contract: standalone with both protocols, and as a Cluster."""
+"""Redis keeps the contract: standalone with both protocols, and as a Cluster; with no more rights than documented."""
 
 import asyncio
 import secrets
@@ -11,6 +11,7 @@ from swit_saga_server.store.conformance import StateStorageConformance
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
+from tests.contract.store.rights import documented_extras, set_user
 from tests.servers.redis import RedisServer, cluster, running
 
 
@@ -35,19 +36,22 @@ class RedisBackend:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with running(RedisServer(tmp_path_factory.mktemp("redis"))) as started:
+        set_user(started.port)
         yield started
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with cluster(tmp_path_factory.mktemp("cluster")) as servers:
-        yield "redis+cluster://" + ",".join(f"127.0.0.1:{s.port}" for s in servers)
+        for server in servers:
+            set_user(server.port, *documented_extras())
+        yield "redis+cluster://saga:PASSWORD@" + ",".join(f"127.0.0.1:{s.port}" for s in servers)
 
 
 class TestOnePartition(StateStorageConformance):
     @pytest.fixture
     def backend(self, server: RedisServer) -> RedisBackend:
-        return RedisBackend(server.url, 1, protocol=2)
+        return RedisBackend(f"redis://saga:PASSWORD@127.0.0.1:{server.port}/0", 1, protocol=2)
 
 
 class TestEightPartitions(StateStorageConformance):

@@ -9,7 +9,6 @@ import pytest
 from redis import Redis
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
-from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import applied, change, start
 from swit_saga_server.store.contract import Verdict
@@ -79,19 +78,6 @@ async def test_the_number_of_partitions_stays(server, admin):
     await again.open()
     assert again.partitions == 2
     await again.close()
-
-
-async def test_missing_rights_are_named(server, admin):
-    admin.acl_setuser("weak", enabled=True, passwords=["+pw"], commands=["+@all", "-eval", "-evalsha"], keys=["*"])
-    store = store_on(f"redis://weak:pw@127.0.0.1:{server.port}/0")
-    await store.open()
-    try:
-        with pytest.raises(StoreRefused, match="evalsha"):
-            await store.acquire(0, "me", SECOND)
-    finally:
-        await store.close()
-    with pytest.raises(StoreRefused, match="does not let us"):
-        await store_on(f"redis://weak:wrong@127.0.0.1:{server.port}/0").open()
 
 
 async def test_scripts_that_redis_forgot_are_sent_again(server, admin):

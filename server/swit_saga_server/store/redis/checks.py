@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 import structlog
+from redis.exceptions import NoScriptError, ResponseError
 
 from swit_saga_server.core.errors import StoreRefused
 from swit_saga_server.store.redis.connection import RedisConnection
@@ -10,6 +11,46 @@ from swit_saga_server.store.redis.connection import RedisConnection
 log = structlog.get_logger(__name__)
 
 OLDEST = (6, 2)
+
+
+_PROBES: tuple[tuple[object, ...], ...] = (
+    ("HSET", "{k}h", "a", 1),
+    ("HSETNX", "{k}h", "a", 1),
+    ("HINCRBY", "{k}h", "a", 1),
+    ("HGET", "{k}h", "a"),
+    ("HMGET", "{k}h", "a"),
+    ("HGETALL", "{k}h"),
+    ("HDEL", "{k}h", "a"),
+    ("SET", "{k}s", 1, "PX", 1_000),
+    ("SETNX", "{k}s", 1),
+    ("GET", "{k}s"),
+    ("INCR", "{k}s"),
+    ("INCRBY", "{k}s", 1),
+    ("RPUSH", "{k}l", 1),
+    ("LRANGE", "{k}l", 0, 1),
+    ("ZADD", "{k}z", 1, "a"),
+    ("ZCARD", "{k}z"),
+    ("ZRANGE", "{k}z", 0, 1),
+    ("ZRANGEBYSCORE", "{k}z", 0, 1),
+    ("ZREVRANGEBYSCORE", "{k}z", 1, 0),
+    ("ZRANGEBYLEX", "{k}z", "-", "+"),
+    ("ZREMRANGEBYSCORE", "{k}z", 0, 1),
+    ("ZREM", "{k}z", "a"),
+    ("XADD", "{k}x", "*", "a", 1),
+    ("XRANGE", "{k}x", "-", "+"),
+    ("EXISTS", "{k}h"),
+    ("EVAL", "return 1", 1, "{k}h"),
+    ("EVALSHA", "0" * 40, 1, "{k}h"),
+    ("TIME",),
+    ("DEL", "{k}h", "{k}s", "{k}l", "{k}z", "{k}x"),
+)
+"""Every command that the store and its scripts use, on keys of their own that are gone afterwards."""
+
+COMMANDS = (*sorted({str(p[0]).lower() for p in _PROBES}), "info", "publish", "subscribe", "unsubscribe")
+"""What the user must be allowed to run: on keys and channels that begin with the prefix."""
+BY_DURABILITY = {"replicated": ("wait",), "fsync": ("config|get", "waitaof")}
+"""Beyond that, what a durability needs, or can do with."""
+ON_A_CLUSTER = ("cluster|slots", "cluster|shards", "command")
 
 
 class Durability(StrEnum):
@@ -88,3 +129,42 @@ async def _setting(redis: RedisConnection, name: str) -> str | None:
     except StoreRefused:
         return None
     return found
+
+
+async def check_rights(redis: RedisConnection, prefix: str, channel: str) -> None:
+    """See that the user may do everything that will be asked of it, before anything depends on it.
+
+    Raises:
+        StoreRefused: With what it may not, and what grants it.
+        StoreUnavailable: It cannot be reached.
+    """
+    refused: dict[str, str] = {}
+    for probe in _PROBES:
+        command = [p.replace("{k}", f"{prefix}{{acl}}:") if isinstance(p, str) else p for p in probe]
+        try:
+            await redis.command(*command)
+        except StoreRefused as no:
+            refused[str(probe[0]).lower()] = str(no)
+        except ResponseError as odd:
+            if not isinstance(odd, NoScriptError):  # Nothing has the digest 0: so it may ask.
+                raise
+    for name, ask in (("publish", redis.command("PUBLISH", channel, "")), ("subscribe", _subscribed(redis, channel))):
+        try:
+            await ask
+        except StoreRefused as no:
+            refused[name] = str(no)
+    if not refused:
+        return
+    keys = any("key" in text for text in refused.values())
+    channels = any("channel" in text for text in refused.values())
+    commands = [name for name, text in refused.items() if "key" not in text and "channel" not in text]
+    rights = [f"~{prefix}*"] * keys + [f"&{prefix}*"] * channels + [f"+{name}" for name in commands]
+    raise StoreRefused(
+        f"Redis does not let user {redis.username!r} do what the coordinator needs; "
+        f"grant it: ACL SETUSER {redis.username} {' '.join(rights)}"
+    )
+
+
+async def _subscribed(redis: RedisConnection, channel: str) -> None:
+    async with redis.messages(channel):
+        pass

@@ -185,6 +185,20 @@ class RedisConnection:
 
         return await self.do(evaluate)
 
+    @property
+    def username(self) -> str:
+        """Who we are there."""
+        return unquote(self._parts.username) if self._parts.username else "default"
+
+    async def command(self, *command: Any) -> Any:
+        """One command; once.
+
+        Raises:
+            StoreRefused: We may not.
+            StoreUnavailable: As ``do``.
+        """
+        return await self.do(lambda client: client.execute_command(*command))
+
     async def info(self) -> Mapping[str, Any]:
         """What the server says of itself; of a Cluster, what one of its nodes says.
 
@@ -245,6 +259,8 @@ class RedisConnection:
         try:
             pubsub = client.pubsub()
             await pubsub.subscribe(channel)
+            if await pubsub.get_message(timeout=self.options.timeout_s) is None:
+                raise StoreUnavailable(f"Redis: no answer to SUBSCRIBE within {self.options.timeout_s:g} s")
 
             async def each() -> AsyncIterator[bytes]:
                 async for message in pubsub.listen():
@@ -272,10 +288,8 @@ class RedisConnection:
             return RedisCluster(startup_nodes=nodes, **common)
         path = self._path
         if parts.scheme.endswith("+sentinel"):
-            sentinels = Sentinel(  # type: ignore[no-untyped-call]
-                self._hosts(26379),
-                sentinel_kwargs={"socket_timeout": options.timeout_s, **_credentials(parts.query)},
-            )
+            of_sentinels = {"socket_timeout": options.timeout_s, **self._tls(), **_credentials(parts.query)}
+            sentinels = Sentinel(self._hosts(26379), sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
             db = int(path[1]) if len(path) > 1 else 0
             return sentinels.master_for(path[0], db=db, **common)
         ((host, port),) = self._hosts(6379)
@@ -292,14 +306,17 @@ class RedisConnection:
             "username": unquote(parts.username) if parts.username else None,
             "password": unquote(parts.password) if parts.password else None,
         }
-        if parts.scheme.startswith("rediss"):
-            common |= {
-                "ssl": True,
-                "ssl_ca_certs": options.ca_file or None,
-                "ssl_certfile": options.cert_file or None,
-                "ssl_keyfile": options.key_file or None,
-            }
-        return common
+        return common | self._tls()
+
+    def _tls(self) -> dict[str, Any]:
+        if not self._parts.scheme.startswith("rediss"):
+            return {}
+        return {
+            "ssl": True,
+            "ssl_ca_certs": self.options.ca_file or None,
+            "ssl_certfile": self.options.cert_file or None,
+            "ssl_keyfile": self.options.key_file or None,
+        }
 
     def _hosts(self, default_port: int) -> list[tuple[str, int]]:
         hosts = []
@@ -328,6 +345,10 @@ def _credentials(query: str) -> dict[str, str]:
 
 def meaning(error: Exception) -> Exception:
     """What an error of redis-py means to the caller: most say only that Redis cannot be reached now."""
+    if "NOAUTH" in str(error) or "HELLO must be called with the client already authenticated" in str(error):
+        return StoreRefused(
+            "Redis does not let us: it wants a password (storage.redis.password), maybe a username, too"
+        )
     if isinstance(error, AuthenticationError | NoPermissionError):
         return StoreRefused(f"Redis does not let us: {error}")
     passing = isinstance(error, _PASSING) or str(error).startswith(_PASSING_CODES)
