@@ -127,13 +127,13 @@ class SagaService:
         found = await self._definition_for(request)
         return await self._engine.begin(self._new(request, trace, found), found.definition)
 
-    def refusal(self, saga_id: str, queued: int = 0, waited: Span = 0) -> SwitSagaError | None:
+    def refusal(self, saga_id: str, queued: int = 0, wait: Span = 0) -> SwitSagaError | None:
         """Why ``start`` would refuse now whatever is asked, by the id alone (empty: none chosen yet). Cheap.
 
-        To be asked before anything else is done with a start. ``queued`` wait before this, the first of them for
-        ``waited``.
+        To be asked before anything else is done with a start. ``queued`` wait before the engine, and this one would
+        wait there for ``wait``.
         """
-        return self._engine.refusal(saga_id, queued, waited)
+        return self._engine.refusal(saga_id, queued, wait)
 
     async def wants_starts(self) -> None:
         """Return when the engine has taken up all starts handed in."""

@@ -289,21 +289,21 @@ class Engine:
 
         self._put(Item(saga.id, Begin(saga, definition), self._starts.new(saga, definition, settled)))
 
-    def refusal(self, saga_id: str, queued: int = 0, waited: Span = 0) -> SwitSagaError | None:
+    def refusal(self, saga_id: str, queued: int = 0, wait: Span = 0) -> SwitSagaError | None:
         """Why a start would be refused now, whatever is in it; None if it would be taken.
 
         Args:
             saga_id: As asked for; empty if it is still to be chosen.
             queued: Starts that wait before the engine.
-            waited: How long the first of those has.
+            wait: How long this one would wait there.
         """
         if not self._accepting:
             return CoordinatorStopping()
         while self._new and (first := self._new[0].answer) is not None and first.done():
             self._new.popleft()  # Its caller is gone.
         if self._new:
-            waited = max(waited, self.around.clock.elapsed() - self._new[0].put_at)
-        return self._admission.refusal(saga_id, queued + self.starts_waiting, waited, self.sagas_waiting)
+            wait = max(wait, self.around.clock.elapsed() - self._new[0].put_at)
+        return self._admission.refusal(saga_id, queued + self.starts_waiting, wait, self.sagas_waiting)
 
     async def cancel(self, saga_id: str, reason: str) -> Saga:
         """Stop and undo; durable when this returns; idempotent.
