@@ -9,13 +9,12 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import grpc
 
 from swit_saga.errors import from_rpc_error
-from swit_saga.starts import Metadata, StartsCall
-from swit_saga.v1 import coordinator_service_pb2 as pb
+from swit_saga.streams import Metadata, StreamCall
 from swit_saga.v1 import coordinator_service_pb2_grpc, definition_service_pb2_grpc
 
 
@@ -23,14 +22,14 @@ class BlockingStubs:
     """See ``swit_saga.client.Stubs``."""
 
     def __init__(self, channel: grpc.Channel) -> None:
-        self.coordinator: Any = _Stub(coordinator_service_pb2_grpc.CoordinatorServiceStub(channel))
+        self._blocking: Any = coordinator_service_pb2_grpc.CoordinatorServiceStub(channel)
+        self.coordinator: Any = _Stub(self._blocking)
         self.definitions: Any = _Stub(definition_service_pb2_grpc.DefinitionServiceStub(channel))
         self._channel = channel
-        self._start_sagas = coordinator_service_pb2_grpc.CoordinatorServiceStub(channel).StartSagas
 
-    def open_starts(self, metadata: Metadata) -> StartsCall:
-        """See ``swit_saga.starts.CanStream``."""
-        return _StartsCall(self._start_sagas, metadata)
+    def open_stream(self, rpc: str, metadata: Metadata) -> StreamCall:
+        """See ``swit_saga.streams.CanStream``."""
+        return _StreamCall(getattr(self._blocking, rpc), metadata)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -107,20 +106,20 @@ class _Stream:
                 _tell(*wanted, from_rpc_error(failed))
 
 
-class _StartsCall:
-    """A stream of starts, see ``swit_saga.starts.StartsCall``. gRPC takes what is to be sent in a thread of its own."""
+class _StreamCall:
+    """A call, see ``swit_saga.streams.StreamCall``. gRPC takes what is to be sent in a thread of its own."""
 
     def __init__(self, method: Any, metadata: Metadata) -> None:
-        self._unsent: queue.SimpleQueue[pb.StartSagasRequest | None] = queue.SimpleQueue()
+        self._unsent: queue.SimpleQueue[Any | None] = queue.SimpleQueue()
         self._call = method(iter(self._unsent.get, None), metadata=metadata or None)
         self._messages = _Stream(self._call)
 
-    async def write(self, message: pb.StartSagasRequest) -> None:
+    async def write(self, message: Any) -> None:
         self._unsent.put(message)
 
-    async def read(self) -> pb.StartSagasResponse | None:
+    async def read(self) -> Any | None:
         try:
-            return cast(pb.StartSagasResponse, await anext(self._messages))
+            return await anext(self._messages)
         except StopAsyncIteration:
             return None
 

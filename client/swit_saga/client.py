@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, Self
 
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
@@ -18,7 +18,8 @@ from swit_saga.errors import CallError, ClientClosed, TimedOutError, Unavailable
 from swit_saga.handle import SagaHandle
 from swit_saga.ids import new_saga_id
 from swit_saga.payload import Codecs
-from swit_saga.starts import CanStream, Metadata, Starts, StartsCall
+from swit_saga.starts import STARTS
+from swit_saga.streams import CanStream, Kind, Metadata, Shared, StreamCall
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import (
     coordinator_service_pb2_grpc,
@@ -28,6 +29,7 @@ from swit_saga.v1 import (
     metrics_pb2,
 )
 from swit_saga.views import EventView, SagaView, state_value
+from swit_saga.waits import WAITS
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
@@ -64,9 +66,9 @@ class ChannelStubs:
         self._channel = channel
         self._owned = owned
 
-    def open_starts(self, metadata: Metadata) -> StartsCall:
-        """See ``swit_saga.starts.CanStream``."""
-        return _StartsCall(self.coordinator.StartSagas(metadata=metadata or None))
+    def open_stream(self, rpc: str, metadata: Metadata) -> StreamCall:
+        """See ``swit_saga.streams.CanStream``."""
+        return _StreamCall(getattr(self.coordinator, rpc)(metadata=metadata or None))
 
     async def close(self) -> None:
         """Close the channel if the client made it."""
@@ -74,19 +76,19 @@ class ChannelStubs:
             await self._channel.close()
 
 
-class _StartsCall:
-    """A stream of starts over grpc.aio, see ``swit_saga.starts.StartsCall``."""
+class _StreamCall:
+    """A call over grpc.aio, see ``swit_saga.streams.StreamCall``."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
         self.write, self.done_writing, self.cancel = call.write, call.done_writing, call.cancel
 
-    async def read(self) -> pb.StartSagasResponse | None:
+    async def read(self) -> Any | None:
         try:
             message = await self._call.read()
         except grpc.aio.AioRpcError as failed:
             raise from_rpc_error(failed) from failed
-        return None if message is grpc.aio.EOF else cast(pb.StartSagasResponse, message)
+        return None if message is grpc.aio.EOF else message
 
 
 class AsyncSagaClient:
@@ -107,6 +109,7 @@ class AsyncSagaClient:
         service: str = "",
         timeout: DurationLike = "30s",
         batch_starts: bool = True,
+        batch_waits: bool = True,
     ) -> None:
         """Say where the coordinator is; the connection is made by the first call.
 
@@ -121,6 +124,7 @@ class AsyncSagaClient:
             timeout: Of every call but ``wait``, ``result`` and ``watch``, retries included.
             batch_starts: Starts under way at the same time share a stream; off, each is a call of its own. The same
                 but for the cost; a server that has no such stream gets calls of their own by itself.
+            batch_waits: The same for ``wait`` and ``result``.
 
         Raises:
             ValueError: Not exactly one of ``target``, ``channel`` and ``stubs`` is given.
@@ -132,8 +136,8 @@ class AsyncSagaClient:
         self._stubs = stubs or (ChannelStubs(channel, owned=False) if channel is not None else None)
         self._metadata = tuple((metadata or {}).items())
         self._service = service
-        self._batch_starts = batch_starts
-        self._starts: Starts | None = None
+        self._batched = {STARTS: batch_starts, WAITS: batch_waits}
+        self._shared: dict[Kind, Shared] = {}
         self._closed = False
         self._timeout_s = parse_duration(timeout).total_seconds()
 
@@ -151,8 +155,8 @@ class AsyncSagaClient:
         Whatever is called or watched afterwards raises ``ClientClosed``.
         """
         self._closed = True
-        if self._starts is not None:
-            await self._starts.close()
+        for shared in self._shared.values():
+            await shared.close()
         if self._stubs is not None:
             await self._stubs.close()
 
@@ -232,7 +236,7 @@ class AsyncSagaClient:
             request.definition.CopyFrom(_definition(definition))
         if metadata:
             request.metadata.update(dict(metadata))
-        response = await self._call(self._start_saga(), request)
+        response = await self._call(self._sharing(STARTS, "StartSaga"), request)
         return SagaHandle(self, response.saga.id, created=response.created)
 
     def handle(self, saga_id: str) -> SagaHandle:
@@ -353,7 +357,7 @@ class AsyncSagaClient:
             )
             try:
                 response = await self._call(
-                    self._services.coordinator.WaitSaga, request, timeout_s=left_s + min(self._timeout_s, ANSWER_S)
+                    self._sharing(WAITS, "WaitSaga"), request, timeout_s=left_s + min(self._timeout_s, ANSWER_S)
                 )
             except (UnavailableError, TimedOutError):
                 if until is not None and loop.time() >= until:
@@ -424,14 +428,16 @@ class AsyncSagaClient:
             self._stubs = ChannelStubs(channel, owned=True)
         return self._stubs
 
-    def _start_saga(self) -> Any:
-        """StartSaga, or what shares a stream and looks like it."""
+    def _sharing(self, kind: Kind, rpc: str) -> Any:
+        """A unary RPC, or what shares a stream and looks like it."""
         services = self._services
-        if not (self._batch_starts and isinstance(services, CanStream)):
-            return services.coordinator.StartSaga
-        if self._starts is None:
-            self._starts = Starts(services, services.coordinator.StartSaga)
-        return self._starts
+        if (shared := self._shared.get(kind)) is not None:
+            return shared
+        alone = getattr(services.coordinator, rpc)
+        if not (self._batched[kind] and isinstance(services, CanStream)):
+            return alone
+        shared = self._shared[kind] = Shared(kind, services, alone)
+        return shared
 
     async def _call(self, method: Any, request: Any, timeout_s: float | None = None) -> Any:
         async def attempt(request: Any, **how: Any) -> Any:

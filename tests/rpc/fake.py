@@ -1,7 +1,7 @@
 """A coordinator that answers as the test says, for tests of the client."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,10 +16,11 @@ from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, error_pb2, saga_pb2
 
 Answer = pb.StartSagasResponse.Item
+Waited = pb.WaitSagasResponse.Item
 
 
 class Cut:
-    """In place of an answer: the stream of starts ends, with this status if there is one."""
+    """In place of an answer: the stream of starts or waits ends, with this status if there is one."""
 
     def __init__(self, status: status_pb2.Status | None = None) -> None:
         self.status = status
@@ -33,6 +34,7 @@ class Fake:
         metadata: Of each request's call.
         messages: Items per message of the streams, one list per stream.
         items: The items of all streams.
+        withdrawn: Ids of items given up.
     """
 
     def __init__(self, *answers: Any) -> None:
@@ -40,6 +42,7 @@ class Fake:
         self.requests: list[Any] = []
         self.messages: list[list[int]] = []
         self.items: list[Any] = []
+        self.withdrawn: list[int] = []
         self.metadata: list[dict[str, Any]] = []
 
     async def _answer(self, request: Any, context: Any) -> Any:
@@ -56,13 +59,30 @@ class Fake:
         return self._answer
 
     async def StartSagas(self, requests: Any, context: Any) -> AsyncIterator[Any]:
+        def answer(item_id: int, response: pb.StartSagaResponse) -> Any:
+            return Answer(item_id=item_id, saga=response.saga, created=response.created)
+
+        async for answers in self._stream(requests, context, "start", Answer, answer):
+            yield pb.StartSagasResponse(items=answers)
+
+    async def WaitSagas(self, requests: Any, context: Any) -> AsyncIterator[Any]:
+        def answer(item_id: int, response: pb.WaitSagaResponse) -> Any:
+            return Waited(item_id=item_id, saga=response.saga, done=response.done)
+
+        async for answers in self._stream(requests, context, "wait", Waited, answer):
+            yield pb.WaitSagasResponse(items=answers)
+
+    async def _stream(
+        self, requests: Any, context: Any, ask: str, kind: type[Any], made: Callable[[int, Any], Any]
+    ) -> AsyncIterator[Any]:
         messages: list[int] = []
         self.messages.append(messages)
         async for message in requests:
             messages.append(len(message.items))
+            self.withdrawn += getattr(message, "withdrawn", ())
             for item in message.items:
                 self.items.append(item)
-                self.requests.append(item.start)
+                self.requests.append(getattr(item, ask))
                 self.metadata.append(dict(context.invocation_metadata()))
                 answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
                 if isinstance(answer, Cut):
@@ -71,10 +91,9 @@ class Fake:
                     await context.abort_with_status(rpc_status.to_status(answer.status))
                 if isinstance(answer, status_pb2.Status):
                     status = error_pb2.ItemStatus(code=answer.code, message=answer.message, details=answer.details)
-                    yield pb.StartSagasResponse(items=[Answer(item_id=item.item_id, status=status)])
+                    yield [kind(item_id=item.item_id, status=status)]
                 elif answer is not None:
-                    answered = Answer(item_id=item.item_id, saga=answer.saga, created=answer.created)
-                    yield pb.StartSagasResponse(items=[answered])
+                    yield [made(item.item_id, answer)]
 
     async def WatchSaga(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self.requests.append(request)

@@ -12,7 +12,8 @@ from opentelemetry import propagate, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from swit_saga import AsyncSagaClient, CallError, ClientClosed, SagaClient, TimedOutError, UnavailableError
-from swit_saga.starts import MESSAGE_BYTES, MESSAGE_ITEMS
+from swit_saga.starts import STARTS
+from swit_saga.streams import MESSAGE_BYTES, MESSAGE_ITEMS
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2, saga_pb2
 from tests.rpc.fake import BUSY, STARTED, Answer, Cut, Fake, faking, refusal
@@ -206,7 +207,7 @@ async def test_a_server_without_the_stream_is_remembered():
 
 
 async def test_a_server_without_the_stream_is_asked_again_some_time(monkeypatch):
-    monkeypatch.setattr("swit_saga.starts.FORGET_S", 0.0)
+    monkeypatch.setattr("swit_saga.streams.FORGET_S", 0.0)
     fake = Fake(Cut(refusal(code_pb2.UNIMPLEMENTED)), STARTED)
     async with faking(fake) as client:
         for _ in range(2):
@@ -215,18 +216,17 @@ async def test_a_server_without_the_stream_is_asked_again_some_time(monkeypatch)
 
 
 async def test_an_idle_stream_ends_and_the_next_start_opens_another(monkeypatch):
-    monkeypatch.setattr("swit_saga.starts.IDLE_S", 0.05)
+    monkeypatch.setattr("swit_saga.streams.IDLE_S", 0.05)
     fake = Fake(STARTED)
     async with faking(fake) as client:
         await client.start("order")
-        assert client._starts is not None
-        await eventually(lambda: not client._starts._streams)  # type: ignore[union-attr]
+        await eventually(lambda: not client._shared[STARTS]._streams)
         await client.start("order")
     assert fake.messages == [[1], [1]]
 
 
 async def test_a_stream_in_use_is_not_idle(monkeypatch):
-    monkeypatch.setattr("swit_saga.starts.IDLE_S", 0.05)
+    monkeypatch.setattr("swit_saga.streams.IDLE_S", 0.05)
     fake = Fake(None)
     async with faking(fake, timeout="400ms") as client:
         with pytest.raises(TimedOutError):
@@ -235,7 +235,7 @@ async def test_a_stream_in_use_is_not_idle(monkeypatch):
 
 
 async def test_a_stream_is_replaced_in_the_course_of_time(monkeypatch):
-    monkeypatch.setattr("swit_saga.starts.LIFE_S", 0.0)
+    monkeypatch.setattr("swit_saga.streams.LIFE_S", 0.0)
     fake = Fake(STARTED)
     async with faking(fake) as client:
         for _ in range(2):
