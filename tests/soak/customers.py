@@ -6,7 +6,15 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from swit_saga import AlreadyExistsError, AlreadyFinishedError, AsyncSagaClient, CallError, Saga, SagaView
+from swit_saga import (
+    AlreadyExistsError,
+    AlreadyFinishedError,
+    AsyncSagaClient,
+    CallError,
+    OverloadedError,
+    Saga,
+    SagaView,
+)
 from swit_saga.calls import is_passing
 from tests.soak.bed import order
 from tests.soak.history import Life, Seen
@@ -149,6 +157,8 @@ class Customers:
         while True:
             try:
                 return await ask(self._client())
+            except OverloadedError as busy:
+                await asyncio.sleep(busy.retry_after_s or 0.1)
             except CallError as error:
                 if not is_passing(error):
                     raise
