@@ -131,14 +131,24 @@ class StreamTransport:
 
     async def _run(self) -> None:
         """Streams, one after the other, for as long as there is something to send."""
+        in_use = False
         try:
             while self._unsent:
-                await self._one_stream()
+                # One that follows a broken one may still meet the broken connection, and is made up for; where none
+                # takes anything, nobody is there.
+                in_use = await self._one_stream(last=not in_use)
         finally:
             self._stream = None
 
-    async def _one_stream(self) -> None:
-        """A stream from its beginning to its end, and what that end means to the commands that are open."""
+    async def _one_stream(self, *, last: bool) -> bool:
+        """A stream from its beginning to its end, and what that end means to the commands that are open.
+
+        Args:
+            last: If it takes no command, none is to follow: those that wait are answered, as a failed call would be.
+
+        Returns:
+            Whether it took any.
+        """
         stub = participant_stream_service_pb2_grpc.ParticipantStreamServiceStub(self._unary.channel)
         call: Any = stub.Stream()
         writing: asyncio.Task[None] | None = None
@@ -167,16 +177,17 @@ class StreamTransport:
             self._withdrawn.clear()
         if writing is None and code is grpc.StatusCode.UNIMPLEMENTED:
             self._go_unary()
-            return
+            return False
         if code is grpc.StatusCode.OK:
             code = grpc.StatusCode.UNAVAILABLE
-        # What waits goes by the next stream; not by ever new ones none of which takes anything.
-        broken_off = [n for n, command in self._open.items() if command.sent or not self._used]
+        give_up = last and not self._used
+        broken_off = [n for n, command in self._open.items() if command.sent or give_up]
         if broken_off:
             log.info("stream_broken", participant=self._participant, code=code.name, error=details)
         for number in broken_off:
             self._answer(number, wire.broken_answer(code, details))
         self._unsent = deque(n for n in self._unsent if n in self._open)
+        return self._used
 
     async def _write(self, call: Any) -> None:
         """Send what there is, together, as far as the participant takes it."""

@@ -26,8 +26,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", 16 << 20),
     # A participant that comes back is found again within a second or two, whatever the retry policy.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # In truth how long an attempt to connect may take; with less, a participant far away or busy is never reached.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
 )
 
 

@@ -117,6 +117,16 @@ async def server(add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[int]:
         await made.stop(0)
 
 
+async def refuses_connections(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    await writer.wait_closed()
+    return False
+
+
 # ---- over both -----------------------------------------------------------------------------------------------------
 
 
@@ -249,7 +259,7 @@ async def test_a_participant_that_stops_finishes_what_it_has(kind):
         transport.send([command("a", "slow")])
         await eventually(lambda: shop.calls["a"])
         stopping = asyncio.create_task(serving.__aexit__(None, None, None))
-        await asyncio.sleep(0.1)
+        await eventually(lambda: refuses_connections(running.port))
         shop.let.set()
         assert isinstance(await heard.of("a"), Completed)
         async with asyncio.timeout(5):
@@ -388,28 +398,187 @@ async def test_a_rejecting_status_of_the_stream_rejects_no_command():
         assert answer.error.code == "FAILED_PRECONDITION"
 
 
-async def test_calls_where_the_stream_is_not_served_and_that_is_remembered():
+async def test_a_stream_that_takes_nothing_is_not_opened_for_ever():
+    """One that is about to stop, and says so at once."""
+    opened = 0
+
+    class Stopping(Recorder):
+        async def Stream(self, requests: Any, context: Any) -> None:  # type: ignore[override]
+            nonlocal opened
+            opened += 1
+            await context.write(StreamResponse(credits=0))
+
+    async with server(Stopping().add) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command("a"), command("b")])
+        for saga_id in ("a", "b"):
+            answer = await heard.of(saga_id)
+            assert isinstance(answer, Unknown)
+            assert answer.error.code == "UNAVAILABLE"
+        assert opened == 1
+
+
+async def test_a_stream_that_never_begins_takes_no_longer_than_the_commands_have():
+    class Silent(Recorder):
+        async def Stream(self, requests: Any, context: Any) -> None:  # type: ignore[override]
+            await self.over.wait()
+
+    silent = Silent()
+    async with server(silent.add) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command("a", left_s=0.1), command("b", left_s=0.2)])
+        for saga_id in ("a", "b"):
+            answer = await heard.of(saga_id)
+            assert isinstance(answer, Unknown)
+            assert answer.error.code == "DEADLINE_EXCEEDED"
+        silent.over.set()
+
+
+async def test_what_is_no_message_breaks_the_stream_and_nothing_else():
+    sound = Recorder()
+
+    async def garbled(requests: Any, context: Any) -> None:
+        if sound.over.is_set():
+            await sound.Stream(requests, context)
+            return
+        await context.write(StreamResponse(credits=10).SerializeToString())
+        await context.read()
+        sound.over.set()
+        await context.write(b"\xff")
+        await context.read()
+
+    def add(made: grpc.aio.Server) -> None:
+        method = grpc.stream_stream_rpc_method_handler(
+            garbled,
+            request_deserializer=StreamRequest.FromString,
+            response_serializer=lambda m: m if isinstance(m, bytes) else m.SerializeToString(),
+        )
+        handler = grpc.method_handlers_generic_handler("swit_saga.v1.ParticipantStreamService", {"Stream": method})
+        made.add_generic_rpc_handlers((handler,))
+
+    async with server(add) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command("a")])
+        answer = await heard.of("a")
+        assert isinstance(answer, Unknown)
+        assert answer.error.code == "INTERNAL"
+        transport.send([command("b")])
+        await eventually(lambda: sound.commands)
+        assert sound.commands[0].execute.command.saga_id == "b"
+
+
+async def test_a_command_that_cannot_be_encoded_holds_up_no_other():
     shop = Shop()
-    asked = Counter[str]()
+    async with shop.participant().serve("127.0.0.1:0") as serving, reach(StreamTransport, serving.port) as (t, heard):
+        t.send([command("a"), command("b", "\ud800"), command("c")])
+        for saga_id in ("a", "c"):
+            assert isinstance(await heard.of(saga_id), Completed)
+        answer = await heard.of("b")
+        assert isinstance(answer, Unknown)
+        assert answer.error.code == "CALL_FAILED"
+        assert set(shop.calls) == {"a", "c"}
 
-    class Counting(grpc.aio.ServerInterceptor):
-        async def intercept_service(self, continuation: Any, details: Any) -> Any:
-            asked[details.method.rsplit("/", 1)[1]] += 1
-            return await continuation(details)
 
-    made = grpc.aio.server(interceptors=[Counting()])
+async def test_an_answer_to_nothing_is_passed_over():
+    there = Recorder()
+    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command("a"), command("b")])
+        await eventually(lambda: len(there.commands) == 2)
+        numbers = [c.command_id for c in there.commands]
+        said = [StreamAnswer(command_id=n) for n in (99, numbers[0], numbers[0])]
+        await there.context.write(StreamResponse(answers=said, credits=5))
+        assert isinstance(await heard.of("a"), Unknown)
+        assert list(heard.answers) == [("a", Kind.EXECUTE)]
+        assert transport.in_flight == 1
+
+
+async def test_a_coordinator_that_leaves_does_not_tear_the_effect():
+    shop = Shop()
+    async with shop.participant().serve("127.0.0.1:0") as serving:
+        async with reach(StreamTransport, serving.port) as (transport, _):
+            transport.send([command("a", "slow")])
+            await eventually(lambda: shop.calls["a"])
+        async with reach(StreamTransport, serving.port) as (transport, heard):
+            transport.send([command("a", "slow"), command("b")])  # The next coordinator's resend.
+            assert isinstance(await heard.of("b"), Completed)
+            shop.let.set()
+            assert isinstance(await heard.of("a"), Completed)
+    assert shop.calls["a"] == 1
+
+
+class Counting(grpc.aio.ServerInterceptor):
+    """Counts the calls a server gets."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        self.calls[details.method.rsplit("/", 1)[1]] += 1
+        return await continuation(details)
+
+
+@asynccontextmanager
+async def without_stream(shop: Shop, port: int = 0) -> AsyncIterator[tuple[int, Counter[str]]]:
+    counting = Counting()
+    made = grpc.aio.server(interceptors=[counting], options=(("grpc.so_reuseport", 0),))
     plain = ParticipantServicer(shop.participant())
     participant_service_pb2_grpc.add_ParticipantServiceServicer_to_server(plain, made)
-    port = made.add_insecure_port("127.0.0.1:0")
+    bound = made.add_insecure_port(f"127.0.0.1:{port}")
     await made.start()
-    async with reach(StreamTransport, port) as (transport, heard):
+    try:
+        yield bound, counting.calls
+    finally:
+        await made.stop(0)
+
+
+async def test_calls_where_the_stream_is_not_served_and_that_is_remembered():
+    async with without_stream(Shop()) as (port, asked), reach(StreamTransport, port) as (transport, heard):
         transport.send([command("a"), command("b", "refused")])
         assert isinstance(await heard.of("a"), Completed)
         assert isinstance(await heard.of("b"), Rejected)
         transport.send([command("c")])
         assert isinstance(await heard.of("c"), Completed)
-    await made.stop(0)
-    assert asked == {"Stream": 1, "Execute": 3}
+        assert asked == {"Stream": 1, "Execute": 3}
+
+
+async def test_after_a_reconnection_the_stream_is_asked_for_again():
+    """The participant was replaced by one that serves it."""
+    shop = Shop()
+    async with without_stream(shop) as (port, asked), linked(Link(port)) as link:
+        async with reach(StreamTransport, link.port) as (transport, heard):
+            transport.send([command("a")])
+            assert isinstance(await heard.of("a"), Completed)
+            async with shop.participant().serve("127.0.0.1:0") as replaced:
+                link.target = replaced.port
+                link.cut()
+
+                async def answered() -> bool:
+                    heard.answers.clear()
+                    transport.send([command("b", attempt=2)])
+                    return isinstance(await heard.of("b"), Completed)
+
+                await eventually(answered)
+                transport.send([command("slow", "slow"), command("c")])
+                assert isinstance(await heard.of("c"), Completed)
+                assert transport._unary.in_flight == 0, "none of them by a call"
+                assert transport.in_flight == 1
+                shop.let.set()
+                await heard.of("slow")
+        assert asked == {"Stream": 1, "Execute": 1}
+
+
+async def test_calls_made_instead_have_only_the_time_that_is_left():
+    """The contract: answered by the not-after time, however long it took to find out that there is no stream."""
+    shop = Shop()
+    async with without_stream(shop) as (port, _), linked(Link(port)) as link:
+        link.delay_s = 0.25  # A half second until there is a connection, and another until the stream is refused.
+        async with reach(StreamTransport, link.port) as (transport, heard):
+            began = time.monotonic()
+            transport.send([command("a", "slow", left_s=2)])
+            await eventually(lambda: shop.calls["a"])
+            link.delay_s = 0
+            answer = await heard.of("a")
+            assert isinstance(answer, Unknown)
+            assert answer.error.code == "DEADLINE_EXCEEDED"
+            assert 1.9 < time.monotonic() - began < 2.3
+        shop.let.set()
 
 
 async def test_describe():
