@@ -83,6 +83,19 @@ async def test_no_more_sagas_than_may(tmp_path, batch):
         assert (await (await client.start("work")).wait()).state == "completed"
 
 
+@both
+async def test_of_many_in_one_moment_as_many_are_taken_as_there_is_room_for(tmp_path, batch):
+    async with AsyncExitStack() as stack:
+        worker, runtime, address = await serve(stack, tmp_path, max_concurrent_sagas=5)
+        client = await stack.enter_async_context(AsyncSagaClient(address, batch_starts=batch))
+        await client.register(WORK)
+        found = await asyncio.gather(*(client.start("work", n) for n in range(50)), return_exceptions=True)
+        assert len([f for f in found if isinstance(f, SagaHandle)]) == 5
+        assert len([f for f in found if isinstance(f, OverloadedError)]) == 45
+        assert runtime.engine.starts_refused == 45
+        worker.gate.set()
+
+
 async def test_steps_wait_their_turn(tmp_path):
     async with AsyncExitStack() as stack:
         worker, _, address = await serve(stack, tmp_path, max_concurrent_steps=4)

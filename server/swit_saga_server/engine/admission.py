@@ -40,18 +40,19 @@ class Admission:
         return 0 if self._most_sagas is None else self._most_sagas + 1
 
     def refusal(
-        self, saga_id: str, starts_waiting: int, wait: Span, sagas_waiting: int
+        self, saga_id: str, *, queued: int = 0, starts_waiting: int = 0, wait: Span = 0, sagas_waiting: int = 0
     ) -> CoordinatorOverloaded | None:
         """Why a start is not taken now; None if it is. A start of what is known to be under way always is.
 
         Args:
             saga_id: As asked for; empty if it is still to be chosen.
-            starts_waiting: Starts that wait to be taken in.
+            queued: Starts that wait before they come here.
+            starts_waiting: Starts that came here and wait to be taken in.
             wait: How long this one would wait, as far as can be told.
             sagas_waiting: Sagas that wait for room for a step.
         """
         if self._most_waiting is not None:
-            if starts_waiting >= self._most_waiting:
+            if queued + starts_waiting >= self._most_waiting:
                 return self._refuse(f"{self._most_waiting} starts are waiting already")
             if sagas_waiting >= self._most_waiting:
                 return self._refuse(f"{self._most_waiting} sagas are waiting already for room for a step")
@@ -59,7 +60,7 @@ class Admission:
             return self._refuse(f"it would wait for more than {self._longest_wait / 1e6:g} s")
         if (
             self._most_sagas is not None
-            and len(self._active) + self._starting >= self._most_sagas
+            and len(self._active) + self._starting + queued >= self._most_sagas
             and saga_id not in self._active
         ):
             return self._refuse(f"{self._most_sagas} sagas are under way already (max_concurrent_sagas)")

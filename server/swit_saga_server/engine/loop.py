@@ -303,7 +303,13 @@ class Engine:
             self._new.popleft()  # Its caller is gone.
         if self._new:
             wait = max(wait, self.around.clock.elapsed() - self._new[0].put_at)
-        return self._admission.refusal(saga_id, queued + self.starts_waiting, wait, self.sagas_waiting)
+        return self._admission.refusal(
+            saga_id,
+            queued=queued,
+            starts_waiting=self.starts_waiting,
+            wait=wait,
+            sagas_waiting=self.sagas_waiting,
+        )
 
     async def cancel(self, saga_id: str, reason: str) -> Saga:
         """Stop and undo; durable when this returns; idempotent.

@@ -52,15 +52,16 @@ class Intake:
         self._queue: deque[Waiting] = deque()
         self._some = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._in_hand = 0
         self._pace = 0.0
         """Of late, from one start taken up to the next, while there were some: microseconds."""
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + self._in_hand
 
     def refusal(self, saga_id: str) -> SwitSagaError | None:
         """Why a start is not taken now, by its id alone; None if it is."""
-        return self._service.refusal(saga_id, len(self._queue), self._expected_wait())
+        return self._service.refusal(saga_id, len(self), self._expected_wait())
 
     def _expected_wait(self) -> Span:
         """How long a start that comes now will wait, by the pace of late; no less than the first one has waited."""
@@ -95,7 +96,9 @@ class Intake:
             some = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH))]
             if not self._queue:
                 self._some.clear()
+            self._in_hand = len(some)
             await self._service.start_many([s for w in some if w.is_wanted and (s := _read(w)) is not None])
+            self._in_hand = 0
             await asyncio.sleep(0)
             if some:
                 self._pace += SHARE * ((self._service.elapsed() - begun_at) / len(some) - self._pace)

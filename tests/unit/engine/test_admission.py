@@ -17,14 +17,16 @@ def saga(saga_id: str, state: SagaState = SagaState.RUNNING) -> Saga:
 def test_without_limits_all_are_taken():
     admission = Admission(None, None, None)
     admission.starting()
-    assert admission.refusal("a", 10**9, 10**9, 10**9) is None
+    assert admission.refusal("a", queued=10**9, starts_waiting=10**9, wait=10**9, sagas_waiting=10**9) is None
     assert (admission.refused, admission.most_to_read) == (0, 0)
 
 
-@pytest.mark.parametrize(("starts", "sagas", "refused"), [(2, 2, False), (3, 0, True), (0, 3, True)])
-def test_no_more_wait_than_may(starts, sagas, refused):
+@pytest.mark.parametrize(
+    ("queued", "starts", "sagas", "refused"), [(1, 1, 2, False), (0, 3, 0, True), (2, 1, 0, True), (0, 0, 3, True)]
+)
+def test_no_more_wait_than_may(queued, starts, sagas, refused):
     admission = Admission(None, 3, None)
-    assert (admission.refusal("a", starts, 0, sagas) is not None) == refused
+    assert (admission.refusal("a", queued=queued, starts_waiting=starts, sagas_waiting=sagas) is not None) == refused
     assert admission.refused == refused
 
 
@@ -32,22 +34,23 @@ def test_sagas_under_way_and_starts_count_together():
     admission = Admission(2, None, None)
     admission.note(saga("a"))
     admission.note(saga("a"))
-    assert admission.refusal("b", 0, 0, 0) is None
+    assert admission.refusal("b") is None
     admission.starting()
-    assert admission.refusal("c", 0, 0, 0) is not None
-    assert admission.refusal("a", 0, 0, 0) is None, "it is known, so it is no new one (invariant 13)"
+    assert admission.refusal("c") is not None
+    assert admission.refusal("a") is None, "it is known, so it is no new one (invariant 13)"
     admission.started()
-    assert admission.refusal("c", 0, 0, 0) is None
+    assert admission.refusal("c") is None
+    assert admission.refusal("c", queued=1) is not None, "what is still to come here counts, too"
     admission.note(saga("b"))
-    assert admission.refusal("c", 0, 0, 0) is not None
+    assert admission.refusal("c") is not None
     admission.note(saga("a", SagaState.COMPLETED))
-    assert admission.refusal("c", 0, 0, 0) is None
+    assert admission.refusal("c") is None
 
 
 @pytest.mark.parametrize(("waited", "refused"), [(0, False), (500, False), (501, True)])
 def test_a_queue_that_does_not_move_takes_no_more(waited, refused):
     admission = Admission(None, None, 500)
-    assert (admission.refusal("a", 1, waited, 0) is not None) == refused
+    assert (admission.refusal("a", starts_waiting=1, wait=waited) is not None) == refused
 
 
 def test_partitions_come_and_go():
@@ -55,6 +58,6 @@ def test_partitions_come_and_go():
     ids = [f"s{n}" for n in range(3)]
     admission.found(ids)
     assert admission.most_to_read == 4
-    assert admission.refusal("x", 0, 0, 0) is not None
+    assert admission.refusal("x") is not None
     admission.lost(partition_of("s0", 4), 4)
-    assert admission.refusal("x", 0, 0, 0) is None
+    assert admission.refusal("x") is None
