@@ -31,7 +31,8 @@ class Admission:
         self._most_waiting = most_waiting
         self._longest_wait = longest_wait
         self._active: set[str] = set()
-        self._starting = 0
+        self._starting: dict[str, int] = {}
+        """Starts under way of sagas that are not active yet, by saga."""
         self.refused = 0
 
     @property
@@ -60,24 +61,28 @@ class Admission:
             return self._refuse(f"it would wait for more than {self._longest_wait / 1e6:g} s")
         if (
             self._most_sagas is not None
-            and len(self._active) + self._starting + queued >= self._most_sagas
+            and len(self._active) + len(self._starting) + queued >= self._most_sagas
             and saga_id not in self._active
         ):
             return self._refuse(f"{self._most_sagas} sagas are under way already (max_concurrent_sagas)")
         return None
 
-    def starting(self) -> None:
+    def starting(self, saga_id: str) -> None:
         """A start was taken; ``started`` follows in any case."""
-        self._starting += 1
+        if self._most_sagas is not None and saga_id not in self._active:
+            self._starting[saga_id] = self._starting.get(saga_id, 0) + 1
 
-    def started(self) -> None:
+    def started(self, saga_id: str) -> None:
         """The start has its outcome, whatever it is."""
-        self._starting -= 1
+        left = self._starting.pop(saga_id, 0) - 1
+        if left > 0:
+            self._starting[saga_id] = left
 
     def note(self, saga: Saga) -> None:
         """``saga`` is what is durable."""
         if self._most_sagas is None:
             return
+        self._starting.pop(saga.id, None)
         if saga.state.is_terminal:
             self._active.discard(saga.id)
         else:

@@ -268,11 +268,11 @@ class Engine:
             CoordinatorUnavailable: Not accepted, or the outcome is unknown; the same call may be made again.
         """
         self._admit(saga.id)
-        self._admission.starting()
+        self._admission.starting(saga.id)
         try:
             return await self._begin_admitted(saga, definition)
         finally:
-            self._admission.started()
+            self._admission.started(saga.id)
 
     def offer(self, saga: Saga, definition: Definition, told: Told) -> None:
         """``begin`` without waiting: ``told`` hears what it would have returned or raised, in time and once.
@@ -281,10 +281,10 @@ class Engine:
             CoordinatorStopping, CoordinatorOverloaded: Not accepted; ``told`` is not called.
         """
         self._admit(saga.id)
-        self._admission.starting()
+        self._admission.starting(saga.id)
 
         def settled(outcome: Made | Exception) -> None:
-            self._admission.started()
+            self._admission.started(saga.id)
             told(outcome)
 
         self._put(Item(saga.id, Begin(saga, definition), self._starts.new(saga, definition, settled)))

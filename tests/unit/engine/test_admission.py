@@ -16,7 +16,7 @@ def saga(saga_id: str, state: SagaState = SagaState.RUNNING) -> Saga:
 
 def test_without_limits_all_are_taken():
     admission = Admission(None, None, None)
-    admission.starting()
+    admission.starting("b")
     assert admission.refusal("a", queued=10**9, starts_waiting=10**9, wait=10**9, sagas_waiting=10**9) is None
     assert (admission.refused, admission.most_to_read) == (0, 0)
 
@@ -35,16 +35,31 @@ def test_sagas_under_way_and_starts_count_together():
     admission.note(saga("a"))
     admission.note(saga("a"))
     assert admission.refusal("b") is None
-    admission.starting()
+    admission.starting("b")
     assert admission.refusal("c") is not None
     assert admission.refusal("a") is None, "it is known, so it is no new one (invariant 13)"
-    admission.started()
+    admission.started("b")
     assert admission.refusal("c") is None
     assert admission.refusal("c", queued=1) is not None, "what is still to come here counts, too"
     admission.note(saga("b"))
     assert admission.refusal("c") is not None
     admission.note(saga("a", SagaState.COMPLETED))
     assert admission.refusal("c") is None
+
+
+def test_a_saga_counts_once_however_often_it_is_started():
+    admission = Admission(2, None, None)
+    admission.starting("a")
+    admission.starting("a")
+    assert admission.refusal("b") is None
+    admission.note(saga("a"))
+    assert admission.refusal("b") is None, "durable, and its callers not yet told"
+    admission.started("a")
+    admission.starting("b")
+    assert admission.refusal("c") is not None
+    admission.started("a")
+    admission.started("b")
+    assert admission.refusal("c") is None, "b came to nothing"
 
 
 @pytest.mark.parametrize(("waited", "refused"), [(0, False), (500, False), (501, True)])
