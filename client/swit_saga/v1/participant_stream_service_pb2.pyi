@@ -70,7 +70,7 @@ class StreamRequest(_message.Message):
 
     @_builtins.property
     def withdrawn(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Commands whose answers no longer matter."""
+        """Commands whose answers no longer matter: their time is up, or the saga went on without them."""
 
     def __init__(
         self,

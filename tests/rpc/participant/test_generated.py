@@ -95,6 +95,7 @@ def listening(shop: Shop) -> Iterator[int]:
         server.stop(None).wait()
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["asked for the stream", "calls"])
 @pytest.mark.parametrize(
     ("action", "outcome", "calls", "code"),
     [
@@ -105,7 +106,7 @@ def listening(shop: Shop) -> Iterator[int]:
         ("empty", "compensated", ["reserve", "empty", "empty", "undo empty", "undo reserve"], ""),
     ],
 )
-async def test_as_a_coordinator_takes_it(tmp_path, action, outcome, calls, code):
+async def test_as_a_coordinator_takes_it(tmp_path, stream, action, outcome, calls, code):
     shop = Shop()
     steps = [Step("one", "shop", "reserve"), Step("two", "shop", action, timeout="200ms")]
     saga = Saga("s", steps, retry=fixed("10ms", max_attempts=2))
@@ -113,7 +114,7 @@ async def test_as_a_coordinator_takes_it(tmp_path, action, outcome, calls, code)
         config = SagaConfig.load(
             overrides={
                 "storage": {"connection": str(tmp_path / "saga.db")},
-                "participants": {"shop": {"address": f"127.0.0.1:{port}"}},
+                "participants": {"shop": {"address": f"127.0.0.1:{port}", "stream": stream}},
             }
         )
         async with Coordinator.open(config) as coordinator:
