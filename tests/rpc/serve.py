@@ -90,13 +90,18 @@ def config(folder: Path, **server: Any) -> SagaConfig:
 
 
 @asynccontextmanager
-async def serve(folder: Path, participants: Sequence[Participant] = (), **server: Any) -> AsyncIterator[Served]:
+async def serve(
+    folder: Path, participants: Sequence[Participant] = (), *, batch: bool = True, **server: Any
+) -> AsyncIterator[Served]:
+    """Serve while the context lasts; ``batch`` says whether the client's starts and waits share streams."""
     made, shop = config(folder, **server), Shop()
     runtime = Runtime(made, [shop.participant, *participants], None, None)
     await runtime.start()
     async with (
         serving(made, runtime) as running,
         grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel,
-        AsyncSagaClient(channel=channel, service="tests", timeout="10s") as client,
+        AsyncSagaClient(
+            channel=channel, service="tests", timeout="10s", batch_starts=batch, batch_waits=batch
+        ) as client,
     ):
         yield Served(running, runtime, client, channel, shop)

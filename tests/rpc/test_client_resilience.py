@@ -25,18 +25,15 @@ from swit_saga import (
     WaitTimeout,
 )
 from swit_saga.v1 import coordinator_service_pb2 as pb
-from swit_saga.v1 import event_pb2, saga_pb2
+from swit_saga.v1 import event_pb2
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime
 from tests.rpc.fake import BUSY, GOT, Fake, faking, refusal
 from tests.rpc.serve import ORDER, Shop, config, serve
 from tests.waiting import eventually
 
+both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
 SLOW = Saga("slow", [Step("reserve", "shop"), Step("pay", "shop", delay="1h")])
-
-
-def waited(state: "saga_pb2.SagaState.ValueType", *, done: bool) -> pb.WaitSagaResponse:
-    return pb.WaitSagaResponse(saga=saga_pb2.Saga(id="o-1", state=state), done=done)
 
 
 def event(sequence: int) -> pb.WatchSagaResponse:
@@ -112,38 +109,6 @@ async def test_a_channel_of_the_callers_own_is_left_open():
             await client.get("o-1")
         async with AsyncSagaClient(channel=channel) as client:
             assert (await client.get("o-1")).id == "o-1"
-
-
-# ---- wait ------------------------------------------------------------------------------------------------------------
-
-
-async def test_wait_asks_again_until_there_is_an_outcome(monkeypatch):
-    monkeypatch.setattr("swit_saga.client.ANSWER_S", 0.2)
-    monkeypatch.setattr("swit_saga.client.WAIT_SLICE_S", 0.1)
-    running, done = saga_pb2.SAGA_STATE_RUNNING, saga_pb2.SAGA_STATE_FAILED
-    fake = Fake(waited(running, done=False), BUSY, waited(running, done=False), None, waited(done, done=True))
-    async with faking(fake) as client:
-        assert (await client.wait("o-1")).state == "failed", "and does not raise on an outcome"
-    assert len(fake.requests) >= 5
-
-
-async def test_wait_gives_up_when_its_time_is_over(monkeypatch):
-    monkeypatch.setattr("swit_saga.client.ANSWER_S", 0.2)
-    async with faking(Fake(waited(saga_pb2.SAGA_STATE_RUNNING, done=False))) as client:
-        assert (await client.wait("o-1", timeout="100ms")).state == "running"
-        with pytest.raises(WaitTimeout, match="still running"):
-            await client.handle("o-1").result(timeout="100ms")
-    for answer, error in ((BUSY, UnavailableError), (None, TimedOutError)):
-        async with faking(Fake(answer)) as client:
-            with pytest.raises(error):
-                async with asyncio.timeout(2):
-                    await client.wait("o-1", timeout="100ms")
-
-
-async def test_wait_does_not_hide_a_definite_error():
-    async with faking(Fake(BUSY, refusal(code_pb2.NOT_FOUND, "SAGA_NOT_FOUND"))) as client:
-        with pytest.raises(NotFoundError):
-            await client.wait("o-1")
 
 
 # ---- watch -----------------------------------------------------------------------------------------------------------
@@ -223,7 +188,8 @@ async def _last(events: AsyncIterator[Any]) -> Any:
     return [e async for e in events][-1]
 
 
-async def test_watch_wait_and_start_go_on_over_a_restart(tmp_path):
+@both
+async def test_watch_wait_and_start_go_on_over_a_restart(tmp_path, batch):
     """The same port and the same file: the saga goes on, and so does who looks at it."""
     shop = Shop()
 
@@ -236,7 +202,7 @@ async def test_watch_wait_and_start_go_on_over_a_restart(tmp_path):
     seen: list[int] = []
     async with AsyncExitStack() as first:
         port = await up(first, 0)
-        client = AsyncSagaClient(f"127.0.0.1:{port}", timeout="15s")
+        client = AsyncSagaClient(f"127.0.0.1:{port}", timeout="15s", batch_starts=batch, batch_waits=batch)
         slow = Saga("slow", [Step("reserve", "shop"), Step("pay", "shop", delay="1500ms")])
         handle = await client.start(slow, {"n": 1}, saga_id="o-1")
 
@@ -267,11 +233,12 @@ async def test_watch_wait_and_start_go_on_over_a_restart(tmp_path):
 # ---- the synchronous client ------------------------------------------------------------------------------------------
 
 
-async def test_sync_client(tmp_path):
+@both
+async def test_sync_client(tmp_path, batch):
     async with serve(tmp_path) as s:
 
         def use() -> None:
-            with SagaClient(s.address, timeout="10s") as sagas:
+            with SagaClient(s.address, timeout="10s", batch_starts=batch, batch_waits=batch) as sagas:
                 assert sagas.register(ORDER) == 1
                 with pytest.raises(NotFoundError):
                     sagas.get("nope")
@@ -310,9 +277,10 @@ async def test_sync_client_from_many_threads(tmp_path):
     assert found == [{"paid": True}] * 8
 
 
-async def test_closing_the_sync_client_frees_other_threads(tmp_path):
+@both
+async def test_closing_the_sync_client_frees_other_threads(tmp_path, batch):
     async with serve(tmp_path) as s:
-        sagas = SagaClient(s.address)
+        sagas = SagaClient(s.address, batch_waits=batch)
         saga_id = await asyncio.to_thread(sagas.start, SLOW, {})
         waiting = asyncio.create_task(asyncio.to_thread(sagas.wait, saga_id))
         watching = sagas.watch(saga_id)

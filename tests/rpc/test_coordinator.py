@@ -37,9 +37,12 @@ from swit_saga_server.rpc.serving import SERVICES
 from tests.rpc.serve import ORDER, serve
 from tests.waiting import eventually
 
+both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
 
-async def test_start_watch_result(tmp_path):
-    async with serve(tmp_path) as s:
+
+@both
+async def test_start_watch_result(tmp_path, batch):
+    async with serve(tmp_path, batch=batch) as s:
         assert await s.client.register(ORDER) == 1
         assert await s.client.register(ORDER) == 1, "the same content keeps its version"
         handle = await s.client.start("order", {"n": 1}, saga_id="o-1", labels={"region": "eu"})
@@ -88,8 +91,9 @@ async def test_an_ordinary_exception_is_unknown_and_its_traceback_on_record(tmp_
         assert "RuntimeError: broken" in error.cause.proto.stack_trace
 
 
-async def test_cancel(tmp_path):
-    async with serve(tmp_path) as s:
+@both
+async def test_cancel(tmp_path, batch):
+    async with serve(tmp_path, batch=batch) as s:
         slow = Saga("slow", [Step("reserve", "shop"), Step("pay", "shop", delay="1h")])
         handle = await s.client.start(slow, {"n": 1})
         assert (await handle.wait(states=["step_completed"])).state == "step_completed"
@@ -103,8 +107,9 @@ async def test_cancel(tmp_path):
         assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
 
-async def test_wait_answers_not_yet(tmp_path):
-    async with serve(tmp_path) as s:
+@both
+async def test_wait_answers_not_yet(tmp_path, batch):
+    async with serve(tmp_path, batch=batch) as s:
         handle = await s.client.start(Saga("slow", [Step("reserve", "shop", delay="1h")]))
         assert (await handle.wait(timeout="50ms")).state == "step_completed"
         stub = coordinator_service_pb2_grpc.CoordinatorServiceStub(s.channel)
@@ -133,8 +138,9 @@ async def test_list_filters_and_pages(tmp_path):
 
 
 @pytest.mark.parametrize("call", ["get", "cancel", "wait"])
-async def test_unknown_saga(tmp_path, call):
-    async with serve(tmp_path) as s:
+@both
+async def test_unknown_saga(tmp_path, call, batch):
+    async with serve(tmp_path, batch=batch) as s:
         with pytest.raises(NotFoundError) as refused:
             await getattr(s.client, call)("nope")
         assert (refused.value.reason, refused.value.fields) == ("SAGA_NOT_FOUND", {"saga_id": "nope"})
@@ -283,8 +289,9 @@ async def test_health_of_every_service(tmp_path):
                 await asyncio.sleep(0.05)
 
 
-async def test_drain_refuses_what_is_new_and_finishes_what_runs(tmp_path):
-    async with serve(tmp_path) as s:
+@both
+async def test_drain_refuses_what_is_new_and_finishes_what_runs(tmp_path, batch):
+    async with serve(tmp_path, batch=batch) as s:
         slow = Saga("slow", [Step("reserve", "shop"), Step("pay", "shop", delay="300ms")])
         handle = await s.client.start(slow, {"n": 1})
         watching = asyncio.create_task(_events(s.client, handle.id))

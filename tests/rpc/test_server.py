@@ -99,7 +99,8 @@ async def test_keepalive_and_limits_are_what_the_configuration_says(tmp_path):
     assert options["grpc.max_concurrent_streams"] == 77
 
 
-async def test_the_drain_goes_in_order(tmp_path):
+@pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
+async def test_the_drain_goes_in_order(tmp_path, batch):
     """NOT_SERVING, then nothing new, then those under way to their end, then closed."""
     slow, reached, hold = Participant("slow"), asyncio.Event(), asyncio.Event()
 
@@ -113,7 +114,7 @@ async def test_the_drain_goes_in_order(tmp_path):
     async def refund(order: Any, output: Any, step: StepContext) -> None:
         raise AssertionError("nothing is to be undone")
 
-    async with serve(tmp_path, [slow], drain_timeout="10s") as s:
+    async with serve(tmp_path, [slow], batch=batch, drain_timeout="10s") as s:
         handle = await s.client.start(Saga("slow", [Step("pay", "slow")]), {})
         waiting = asyncio.create_task(handle.wait(timeout="10s"))
         await reached.wait()
