@@ -39,8 +39,10 @@ class Tail:
             await asyncio.sleep(self._options.watch_poll / 1e6)
 
     def _wanted(self) -> list[int]:
-        partitions = {partition_of(saga_id, self._store.partitions) for saga_id in self._feed.watched}
-        return sorted(p for p in partitions if not self._ownership.holds(p))
+        foreign = {p for p in range(self._store.partitions) if not self._ownership.holds(p)}
+        if not foreign:
+            return []
+        return sorted(foreign & {partition_of(saga_id, self._store.partitions) for saga_id in self._feed.watched})
 
     async def _read(self, partition: int) -> None:
         if partition not in self._positions:
