@@ -1,6 +1,7 @@
 """A coordinator put together from its configuration: store, participants, engine, service."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -74,14 +75,17 @@ class Runtime:
             raise
 
     async def _reach_store(self) -> None:
-        wait_s = FIRST_WAIT_S
+        began, wait_s = time.monotonic(), FIRST_WAIT_S
         for left in range(self._retries, -1, -1):
             try:
                 await self._store.open()
                 return
             except StoreUnavailable as unavailable:
                 if not left:
-                    raise
+                    spent_s = time.monotonic() - began
+                    raise StoreUnavailable(
+                        f"{unavailable} (tried {self._retries + 1} times in {spent_s:.1f} s: storage.max_retries)"
+                    ) from unavailable
                 log.warning("store_not_reached", error=str(unavailable), retries_left=left)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, MAX_WAIT_S)

@@ -168,4 +168,5 @@ async def test_a_store_that_cannot_be_reached_is_said_plainly(tmp_path):
     assert process.returncode == 1, said
     assert said.count("store_not_reached") == 1
     assert where in said
+    assert "(tried 2 times in " in said
     assert "Traceback" not in said

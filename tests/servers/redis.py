@@ -114,16 +114,22 @@ def cluster(folder: Path, nodes: int = 3) -> Iterator[Sequence[RedisServer]]:
 
 
 @contextmanager
-def sentinels(folder: Path, master: RedisServer, number: int = 3) -> Iterator[Sequence[int]]:
-    """Ports of sentinels that watch ``master`` under the name ``main``."""
+def sentinels(
+    folder: Path, master: RedisServer, number: int = 3, settings: Sequence[str] = (), master_port: int = 0
+) -> Iterator[Sequence[int]]:
+    """Ports of sentinels that watch ``master`` under the name ``main``.
+
+    ``settings`` go into the configuration of each, ``master_port`` is where they find the master (its encrypted port).
+    """
     ports, processes = [], []
     try:
         for n in range(number):
             port = free_port()
             config = folder / f"sentinel{n}.conf"
             config.write_text(
-                f"port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master.port} 2\n"
+                f"port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master_port or master.port} 2\n"
                 "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n"
+                + "".join(f"{line}\n" for line in settings)
             )
             with (folder / f"sentinel{n}.log").open("ab") as log:
                 command = [redis_server(), str(config), "--sentinel"]

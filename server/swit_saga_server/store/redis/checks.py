@@ -3,10 +3,11 @@
 from enum import StrEnum
 
 import structlog
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from swit_saga_server.core.errors import StoreRefused
 from swit_saga_server.store.redis.connection import RedisConnection
+from swit_saga_server.store.redis.failures import missing_command
 
 log = structlog.get_logger(__name__)
 
@@ -46,11 +47,11 @@ _PROBES: tuple[tuple[object, ...], ...] = (
 )
 """Every command that the store and its scripts use, on keys of their own that are gone afterwards."""
 
-COMMANDS = (*sorted({str(p[0]).lower() for p in _PROBES}), "info", "publish", "subscribe", "unsubscribe")
+COMMANDS = (*sorted({str(p[0]).lower() for p in _PROBES}), "info", "publish", "subscribe")
 """What the user must be allowed to run: on keys and channels that begin with the prefix."""
 BY_DURABILITY = {"replicated": ("wait",), "fsync": ("config|get", "waitaof")}
 """Beyond that, what a durability needs, or can do with."""
-ON_A_CLUSTER = ("cluster|slots", "cluster|shards", "command")
+ON_A_CLUSTER = ("cluster|slots", "command")
 
 
 class Durability(StrEnum):
@@ -109,10 +110,16 @@ async def check_server(
         if int(info.get("connected_slaves", 0)) < replicas:
             log.warning("replicas_missing", connected=info.get("connected_slaves", 0), wanted=replicas)
         return version, Confirmation(("WAIT", replicas, wait_ms), replicas)
-    if has_log and await _setting(redis, "appendfsync") == "always":
+    synced = await _setting(redis, "appendfsync") if has_log else None
+    if synced == "always":
         return version, None
     if version >= (7, 2) and has_log:
         return version, Confirmation(("WAITAOF", 1, 0, wait_ms), 1)
+    if has_log and synced is None:
+        raise StoreRefused(
+            f"durability 'fsync' needs to know appendfsync, and Redis at {redis.where} does not let us ask; "
+            f"grant it: ACL SETUSER {redis.username} +config|get"
+        )
     raise StoreRefused(
         "durability 'fsync' needs appendonly yes, and appendfsync always (or Redis 7.2, which can wait for its disk)"
     )
@@ -131,40 +138,67 @@ async def _setting(redis: RedisConnection, name: str) -> str | None:
     return found
 
 
-async def check_rights(redis: RedisConnection, prefix: str, channel: str) -> None:
+async def check_rights(
+    redis: RedisConnection, prefix: str, channel: str, confirmation: Confirmation | None = None
+) -> None:
     """See that the user may do everything that will be asked of it, before anything depends on it.
+
+    On a Cluster at every master, since each has rights of its own.
 
     Raises:
         StoreRefused: With what it may not, and what grants it.
         StoreUnavailable: It cannot be reached.
     """
     refused: dict[str, str] = {}
-    for probe in _PROBES:
-        command = [p.replace("{k}", f"{prefix}{{acl}}:") if isinstance(p, str) else p for p in probe]
-        try:
-            await redis.command(*command)
-        except StoreRefused as no:
-            refused[str(probe[0]).lower()] = str(no)
-        except ResponseError as odd:
-            if not isinstance(odd, NoScriptError):  # Nothing has the digest 0: so it may ask.
-                raise
-    for name, ask in (("publish", redis.command("PUBLISH", channel, "")), ("subscribe", _subscribed(redis, channel))):
-        try:
-            await ask
-        except StoreRefused as no:
-            refused[name] = str(no)
+    masters = await redis.masters(prefix)
+    for keys, node in masters.items():
+        beyond = [("INFO",), ("PUBLISH", channel, "")]
+        if confirmation is not None:
+            name, *numbers = confirmation.command
+            beyond.append((str(name), *("0" for _ in numbers)))
+        if node is not None:
+            beyond.append(("COMMAND", "INFO", "get"))
+        for probe in (*_PROBES, *beyond):
+            command = [p.replace("{k}", keys) if isinstance(p, str) else p for p in probe]
+            try:
+                await redis.command(*command, node=node)
+            except StoreRefused as no:
+                if not isinstance(no.__cause__, NoPermissionError):
+                    raise
+                refused[str(probe[0]).lower()] = str(no.__cause__)
+            except ResponseError as odd:
+                if not isinstance(odd, NoScriptError):  # Nothing has the digest 0: so it may ask.
+                    raise
+    try:
+        async with redis.messages(channel):
+            pass
+    except StoreRefused as no:
+        refused["subscribe"] = str(no.__cause__)
     if not refused:
         return
-    keys = any("key" in text for text in refused.values())
-    channels = any("channel" in text for text in refused.values())
+    of_keys = any("key" in text for text in refused.values())
+    of_channels = any("channel" in text for text in refused.values())
     commands = [name for name, text in refused.items() if "key" not in text and "channel" not in text]
-    rights = [f"~{prefix}*"] * keys + [f"&{prefix}*"] * channels + [f"+{name}" for name in commands]
+    rights = [f"~{prefix}*"] * of_keys + [f"&{prefix}*"] * of_channels + [f"+{name}" for name in commands]
     raise StoreRefused(
-        f"Redis does not let user {redis.username!r} do what the coordinator needs; "
+        f"Redis at {redis.where} does not let user {redis.username!r} do what the coordinator needs; "
         f"grant it: ACL SETUSER {redis.username} {' '.join(rights)}"
     )
 
 
-async def _subscribed(redis: RedisConnection, channel: str) -> None:
-    async with redis.messages(channel):
-        pass
+async def check(
+    redis: RedisConnection, durability: Durability, replicas: int, timeout_s: float, *, prefix: str, channel: str
+) -> tuple[tuple[int, ...], Confirmation | None]:
+    """``check_server`` and ``check_rights``: everything before the first use.
+
+    Raises:
+        StoreRefused, StoreUnavailable.
+    """
+    try:
+        version, confirmation = await check_server(redis, durability, replicas, timeout_s)
+    except StoreRefused as refused:
+        if missing_command(refused.__cause__):
+            await check_rights(redis, prefix, channel)  # Names all that is missing, not only the first.
+        raise
+    await check_rights(redis, prefix, channel, confirmation)
+    return version, confirmation

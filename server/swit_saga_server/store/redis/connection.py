@@ -5,6 +5,7 @@ redis-py retries by itself unless told not to, and a repeated write is a second 
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,35 +18,15 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    ClusterDownError,
-    MasterDownError,
-    MovedError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
+from redis.exceptions import NoScriptError
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+from swit_saga_server.store.redis.failures import ERRORS, meaning
 
 SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-_PASSING = (
-    OutOfMemoryError,
-    BusyLoadingError,
-    ReadOnlyError,
-    MasterDownError,
-    ClusterDownError,
-    TryAgainError,
-    MovedError,
-)
-_PASSING_CODES = ("MISCONF", "NOREPLICAS", "BUSY", "OOM")
-"""Error replies that say nothing about the command: the server cannot take it now."""
+
+MOST_TAGS = 10_000
+"""So many hash tags are tried for one that is at a given node; a master without slots has none."""
 
 T = TypeVar("T")
 
@@ -98,12 +79,18 @@ class RedisConnection:
         self.options = options
         self._parts = urlsplit(options.url)
         if self._parts.scheme not in SCHEMES:
-            raise ValueError(f"{options.url!r}: the scheme must be one of {', '.join(SCHEMES)}")
+            raise ValueError(f"the scheme {self._parts.scheme!r} of the URL must be one of {', '.join(SCHEMES)}")
         self.is_cluster = self._parts.scheme.endswith("+cluster")
         self._path = [unquote(p) for p in self._parts.path.split("/") if p]
         if self._parts.scheme.endswith("+sentinel") and not self._path:
-            raise ValueError(f"{options.url!r}: name the service: redis+sentinel://host:port/service")
+            raise ValueError(f"{self.where}: name the service: redis+sentinel://host:port/service")
+        number = self._path[-1] if len(self._path) > self._parts.scheme.endswith("+sentinel") else "0"
+        if not number.isdecimal():
+            raise ValueError(f"{self.where}: the URL ends with the number of a database, not {number!r}")
+        self._db = int(number)
+        self._hosts(0)
         self._client: Any = None
+        self._has_answered = False
         # redis-py's pools refuse instead of waiting when all connections are taken.
         self._room = asyncio.Semaphore(options.pool_size)
 
@@ -119,8 +106,13 @@ class RedisConnection:
         return self._client
 
     async def open(self) -> None:
-        """Make the client. Connections are made when first needed."""
+        """Make the client. Connections are made when first needed.
+
+        Raises:
+            StoreRefused: The certificates cannot be used.
+        """
         if self._client is None:
+            self._check_certificates()
             self._client = self._make(self.options.timeout_s)
 
     async def close(self) -> None:
@@ -138,9 +130,11 @@ class RedisConnection:
         client = self.client
         try:
             async with self._room:
-                return await call(client)
-        except (TimeoutError, RedisError, OSError) as error:
-            raise meaning(error) from error
+                found = await call(client)
+                self._has_answered = True
+                return found
+        except ERRORS as error:
+            raise self._meaning(error) from error
 
     async def run(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
         """Run a script; once. The keys say which node.
@@ -186,18 +180,49 @@ class RedisConnection:
         return await self.do(evaluate)
 
     @property
+    def where(self) -> str:
+        """HOST:PORT, or several."""
+        return self._parts.netloc.rpartition("@")[2]
+
+    @property
     def username(self) -> str:
         """Who we are there."""
         return unquote(self._parts.username) if self._parts.username else "default"
 
-    async def command(self, *command: Any) -> Any:
-        """One command; once.
+    async def command(self, *command: Any, node: Any = None) -> Any:
+        """One command; once. Of a Cluster, at ``node``, one of ``masters``.
 
         Raises:
             StoreRefused: We may not.
             StoreUnavailable: As ``do``.
         """
-        return await self.do(lambda client: client.execute_command(*command))
+        at = {} if node is None else {"target_nodes": node}
+        return await self.do(lambda client: client.execute_command(*command, **at))
+
+    async def masters(self, prefix: str) -> Mapping[str, Any]:
+        """The masters of a Cluster, each under a prefix of keys that it holds; else None alone, under any.
+
+        Raises:
+            StoreRefused, StoreUnavailable.
+        """
+        if not self.is_cluster:
+            return {f"{prefix}{{acl}}:": None}
+
+        async def ask(client: Any) -> Mapping[str, Any]:
+            await client.initialize()
+            missing = {node.name for node in client.get_primaries() if client.nodes_manager.slots_cache}
+            found = {}
+            for number in range(MOST_TAGS):
+                key = f"{prefix}{{acl{number}}}:"
+                node = client.get_node_from_key(key)
+                if node is not None and node.name in missing:
+                    missing.remove(node.name)
+                    found[key] = node
+                if not missing:
+                    break
+            return found
+
+        return await self.do(ask)
 
     async def info(self) -> Mapping[str, Any]:
         """What the server says of itself; of a Cluster, what one of its nodes says.
@@ -268,10 +293,36 @@ class RedisConnection:
                         yield message["data"]
 
             yield each()
-        except (TimeoutError, RedisError, OSError) as error:
-            raise meaning(error) from error
+        except ERRORS as error:
+            raise self._meaning(error) from error
         finally:
             await _close(client)
+
+    def _meaning(self, error: Exception) -> Exception:
+        return meaning(
+            error,
+            where=self.where,
+            user=self.username,
+            is_cluster=self.is_cluster,
+            is_tls=bool(self._tls()),
+            is_new=not self._has_answered,
+        )
+
+    def _check_certificates(self) -> None:
+        """redis-py finds out at every connection, and then takes a missing file for a server that is away."""
+        o = self.options
+        if not self._tls():
+            return
+        context = ssl.create_default_context()
+        try:
+            if o.ca_file:
+                context.load_verify_locations(o.ca_file)
+            if o.cert_file:
+                # Without a password OpenSSL would ask for one at the terminal.
+                context.load_cert_chain(o.cert_file, o.key_file or None, password="")
+        except (OSError, ValueError) as wrong:
+            given = ", ".join(f"{n} {v!r}" for n in ("ca_file", "cert_file", "key_file") if (v := getattr(o, n)))
+            raise StoreRefused(f"storage.redis: the certificates cannot be used ({given}): {wrong}") from wrong
 
     def _make_listener(self) -> Any:
         if not self.is_cluster:
@@ -290,11 +341,9 @@ class RedisConnection:
         if parts.scheme.endswith("+sentinel"):
             of_sentinels = {"socket_timeout": options.timeout_s, **self._tls(), **_credentials(parts.query)}
             sentinels = Sentinel(self._hosts(26379), sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
-            db = int(path[1]) if len(path) > 1 else 0
-            return sentinels.master_for(path[0], db=db, **common)
+            return sentinels.master_for(path[0], db=self._db, **common)
         ((host, port),) = self._hosts(6379)
-        db = int(path[0]) if path else 0
-        return Redis(host=host, port=port, db=db, **common)
+        return Redis(host=host, port=port, db=self._db, **common)
 
     def _common(self, timeout_s: float | None) -> dict[str, Any]:
         parts, options = self._parts, self.options
@@ -322,6 +371,8 @@ class RedisConnection:
         hosts = []
         for item in self._parts.netloc.rpartition("@")[2].split(","):
             host, colon, port = item.rpartition(":")
+            if colon and not port.isdecimal():
+                raise ValueError(f"{item!r} is not HOST:PORT")
             hosts.append((host.strip("[]"), int(port)) if colon else (item, default_port))
         return hosts
 
@@ -341,17 +392,3 @@ def _credentials(query: str) -> dict[str, str]:
     """Of the sentinels themselves: ``?sentinel_username=...&sentinel_password=...``."""
     found = parse_qs(query)
     return {k: found[f"sentinel_{k}"][0] for k in ("username", "password") if f"sentinel_{k}" in found}
-
-
-def meaning(error: Exception) -> Exception:
-    """What an error of redis-py means to the caller: most say only that Redis cannot be reached now."""
-    if "NOAUTH" in str(error) or "HELLO must be called with the client already authenticated" in str(error):
-        return StoreRefused(
-            "Redis does not let us: it wants a password (storage.redis.password), maybe a username, too"
-        )
-    if isinstance(error, AuthenticationError | NoPermissionError):
-        return StoreRefused(f"Redis does not let us: {error}")
-    passing = isinstance(error, _PASSING) or str(error).startswith(_PASSING_CODES)
-    if isinstance(error, ResponseError) and not passing:
-        return error  # A bug of ours: not to be tried again for ever.
-    return StoreUnavailable(f"Redis: {type(error).__name__}: {error}")

@@ -33,7 +33,7 @@ from swit_saga_server.store.contract import (
 )
 from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.redis import listing
-from swit_saga_server.store.redis.checks import Confirmation, Durability, check_rights, check_server
+from swit_saga_server.store.redis.checks import Confirmation, Durability, check
 from swit_saga_server.store.redis.connection import RedisConnection, RedisOptions, Script
 from swit_saga_server.store.redis.encode import encode_write
 from swit_saga_server.store.redis.keys import Keys
@@ -106,8 +106,14 @@ class RedisStore:
             self._listening = asyncio.create_task(self._listen())
 
     async def _set_up(self) -> None:
-        version, self._confirmation = await check_server(self._redis, self._durability, self._replicas, self._timeout_s)
-        await check_rights(self._redis, self._keys.prefix, self._keys.hints)
+        version, self._confirmation = await check(
+            self._redis,
+            self._durability,
+            self._replicas,
+            self._timeout_s,
+            prefix=self._keys.prefix,
+            channel=self._keys.hints,
+        )
         for script in self._scripts:
             script.use_header(with_header=version >= (7, 0))
         found = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema", "partitions"))
