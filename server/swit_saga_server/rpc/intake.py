@@ -54,7 +54,7 @@ class Intake:
         self._tasks: list[asyncio.Task[None]] = []
         self._in_hand = 0
         self._pace = 0.0
-        """Of late, from one start taken up to the next, while there were some: microseconds."""
+        """From one start taken up to the next, since there were always more: microseconds; 0 if not known."""
 
     def __len__(self) -> int:
         return len(self._queue) + self._in_hand
@@ -100,7 +100,10 @@ class Intake:
             await self._service.start_many([s for w in some if w.is_wanted and (s := _read(w)) is not None])
             self._in_hand = 0
             await asyncio.sleep(0)
-            if some:
+            if not self._queue:
+                # Caught up: what comes next is a burst, and a few starts say nothing about the pace of many.
+                self._pace = 0.0
+            elif len(some) == BATCH:
                 self._pace += SHARE * ((self._service.elapsed() - begun_at) / len(some) - self._pace)
 
     async def _watch(self) -> None:
