@@ -301,8 +301,9 @@ async def test_a_caller_that_goes_leaves_its_starts_to_be_made(tmp_path, gate):
 async def test_each_item_has_the_trace_it_brings(tmp_path):
     async with streaming(tmp_path) as (s, stream):
         await stream.send(start(1), traceparent=TRACEPARENT, tracestate="a=b")
+        await stream.answers(1)
         await stream.send(start(2))
-        await stream.answers(2)
+        await stream.answers(1)
         traced, other = (await s.client.get("s-1")).proto, (await s.client.get("s-2")).proto
         assert (traced.trace_id, traced.parent_span_id) == (TRACEPARENT[3:35], TRACEPARENT[36:52])
         assert other.trace_id not in ("", traced.trace_id)
