@@ -80,21 +80,25 @@ class Link:
             return
         try:
             back, far = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
+        except BaseException as failed:
             near.transport.abort()
-            return
+            if isinstance(failed, OSError):
+                return
+            raise
         self._open[near] = far
         ways = [asyncio.create_task(self._up(reader, far)), asyncio.create_task(self._down(back, near))]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
             self._open.pop(near, None)
             self._torn.discard(near)
+            for way in ways:
+                way.cancel()
+            # Both before the first wait, which a stop may cancel.
+            near.close()
+            far.close()
+            await asyncio.gather(*ways, return_exceptions=True)
             for writer in (near, far):
-                writer.close()
                 with suppress(OSError):
                     await writer.wait_closed()
 

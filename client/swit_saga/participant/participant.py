@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from swit_saga.errors import CodecError
 from swit_saga.participant.context import Reject, StepContext
@@ -22,6 +22,9 @@ from swit_saga.v1.participant_service_pb2 import (
     ExecuteRequest,
     ExecuteResponse,
 )
+
+if TYPE_CHECKING:
+    from swit_saga.participant.stream import ParticipantStreamServicer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -214,14 +217,19 @@ class Participant:
 
     # ---- serving -----------------------------------------------------------------------------------------------------
 
-    def add_to(self, server: Any) -> None:
+    def add_to(self, server: Any) -> "ParticipantStreamServicer":
         """Serve it by a grpc.aio server of your own, by unary calls and by the batched stream.
 
-        A server that is to stop while coordinators are connected waits for their streams: give it a grace.
+        Make the server with ``options=swit_saga.participant.serving.SERVER_OPTIONS`` or the like: as it comes, gRPC
+        hangs up on coordinators that ask during a long call whether it is still there.
+
+        Returns:
+            Its ``end()``, before ``server.stop(grace)``, lets coordinators' streams end when what they brought is
+            answered; else the server waits for all of its grace.
         """
         from swit_saga.participant.serving import add_to
 
-        add_to(self, server)
+        return add_to(self, server)
 
     def servicer(self) -> Any:
         """A ParticipantService servicer for a grpc.aio server of your own: unary calls only, see ``add_to``."""

@@ -34,6 +34,9 @@ MOST_OPEN = 65_536
 """Commands of one stream taken and not answered; with as many the coordinator is asked to wait."""
 MESSAGE_ANSWERS, MESSAGE_BYTES = 256, 1 << 20
 """Answers in one message at most, and their size; a larger answer goes by itself."""
+QUIET_S = 15.0
+"""A stream is never silent for longer than this. A gRPC server counts the pings of coordinators as abuse, by default,
+unless it has sent something since the last one; and proxies cut what is silent for long."""
 MESSAGE_TEXT, TRACE_TEXT = 500, 3_000
 """Characters of an exception and of its traceback that are passed on."""
 
@@ -84,6 +87,7 @@ class _Stream:
         self._answers: deque[tuple[int, bool, Answer | error_pb2.SagaError]] = deque()
         self._changed = asyncio.Event()
         self._no_more = False
+        self._sign_of_life = False
 
     def end(self) -> None:
         self._no_more = True
@@ -93,9 +97,11 @@ class _Stream:
         # The first message says that there is such a stream, before anything is sent by it.
         await self._context.write(StreamResponse(credits=0 if self._no_more else MOST_OPEN))
         reading = asyncio.create_task(self._read())
+        self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._quiet)
         try:
             await self._write()
         finally:
+            self._timer.cancel()
             reading.cancel()
             # What runs goes on, as with unary calls; nobody hears of it.
             self._open.clear()
@@ -116,13 +122,17 @@ class _Stream:
         said_wait = False
         while self._open or self._answers or not self._no_more:
             self._changed.clear()
-            if self._answers:
+            if self._answers or self._sign_of_life or self._no_more is not said_wait:
+                self._sign_of_life = False
+                said_wait = self._no_more
                 await self._context.write(self._next_message())
-            elif self._no_more and not said_wait:
-                said_wait = True
-                await self._context.write(StreamResponse(credits=0))
             else:
                 await self._changed.wait()
+
+    def _quiet(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._quiet)
+        self._sign_of_life = True
+        self._changed.set()
 
     def _next_message(self) -> StreamResponse:
         """The answers that are ready, encoded here, once, as they leave."""

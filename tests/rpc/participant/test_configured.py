@@ -1,5 +1,6 @@
 """Which way a coordinator goes is its configuration's say; what comes of the sagas is the same."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -57,7 +58,7 @@ def shop() -> Participant:
 async def test_sagas(tmp_path, option, asked):
     seen = Asked()
     server = grpc.aio.server(interceptors=[seen])
-    shop().add_to(server)
+    streams = shop().add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     config = SagaConfig.load(
@@ -70,7 +71,9 @@ async def test_sagas(tmp_path, option, asked):
     async with Coordinator.open(config) as coordinator:
         apples = await (await coordinator.start(saga, "apples")).wait(timeout="15s")
         pears = await (await coordinator.start(saga, "pears")).wait(timeout="15s")
-    await server.stop(5)
+        streams.end()
+        async with asyncio.timeout(5):
+            await server.stop(60)  # The coordinator is still connected; its stream is no reason to wait.
     assert (apples.state, pears.state) == ("completed", "compensated")
     assert pears.error is not None
     assert (pears.error.code, pears.error.message) == ("NO_FUNDS", "too dear")

@@ -14,6 +14,7 @@ import grpc.aio
 import pytest
 
 from swit_saga import Participant, Reject, StepContext
+from swit_saga.participant import stream as stream_module
 from swit_saga.participant.serving import ParticipantServicer
 from swit_saga.v1 import participant_service_pb2_grpc, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_stream_service_pb2 import (
@@ -106,7 +107,7 @@ async def reach(kind: Any, port: int) -> AsyncIterator[tuple[Any, Heard]]:
 
 
 @asynccontextmanager
-async def server(add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[int]:
+async def server(add: Callable[[grpc.aio.Server], object]) -> AsyncIterator[int]:
     made = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
     add(made)
     port = made.add_insecure_port("127.0.0.1:0")
@@ -346,6 +347,34 @@ async def test_answers_ready_together_share_messages():
         stream.cancel()
 
 
+async def test_a_quiet_stream_gives_a_sign_of_life(monkeypatch):
+    """Else a server of one's own would take the coordinator's pings for abuse, and hang up on a slow step."""
+    monkeypatch.setattr(stream_module, "QUIET_S", 0.02)
+    shop = Shop()
+    async with (
+        shop.participant().serve("127.0.0.1:0") as serving,
+        grpc.aio.insecure_channel(f"127.0.0.1:{serving.port}") as channel,
+    ):
+        stub: Any = participant_stream_service_pb2_grpc.ParticipantStreamServiceStub(channel)
+        stream = stub.Stream()
+        most = (await stream.read()).credits
+        slow = StreamCommand(command_id=1, execute=wire.execute_request(command(value="slow")))
+        await stream.write(StreamRequest(commands=[slow]))
+        await eventually(lambda: shop.calls)
+        async with asyncio.timeout(5):
+            while (said := await stream.read()).credits == most:
+                assert not said.answers
+            assert [(len(s.answers), s.credits) for s in (await stream.read(), await stream.read())] == [
+                (0, most - 1)
+            ] * 2
+        shop.let.set()
+        async with asyncio.timeout(5):
+            while not (said := await stream.read()).answers:
+                pass
+        assert said.answers[0].command_id == 1
+        stream.cancel()
+
+
 async def test_no_more_is_sent_than_there_is_credit_for():
     there = Recorder(credits=3)
     async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
@@ -366,6 +395,78 @@ async def test_the_withdrawn_are_named_to_the_participant():
         await eventually(lambda: len(there.commands) == 2)
         transport.withdraw([command("a").command_id])
         await eventually(lambda: [w for m in there.messages for w in m.withdrawn] == [there.commands[0].command_id])
+
+
+async def test_those_whose_time_is_up_are_named_too():
+    there = Recorder()
+    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command("a", left_s=0.1), command("b")])
+        answer = await heard.of("a")
+        assert isinstance(answer, Unknown)
+        first = there.commands[0].command_id
+        await eventually(lambda: [w for m in there.messages for w in m.withdrawn] == [first])
+        # Its late answer is passed over.
+        await there.context.write(StreamResponse(answers=[StreamAnswer(command_id=first)], credits=9))
+        await there.context.write(
+            StreamResponse(answers=[StreamAnswer(command_id=there.commands[1].command_id)], credits=9)
+        )
+        await heard.of("b")
+        assert len(heard.answers["a", Kind.EXECUTE]) == 1
+
+
+async def test_withdrawn_or_late_before_it_was_sent_it_is_never_sent():
+    there = Recorder(credits=0)
+    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command("a"), command("late", left_s=0.1), command("b")])
+        await eventually(lambda: there.context)
+        transport.withdraw([command("a").command_id])
+        assert isinstance(await heard.of("late"), Unknown)
+        await there.context.write(StreamResponse(credits=9))
+        await eventually(lambda: there.commands)
+        assert [c.execute.command.saga_id for c in there.commands] == ["b"]
+        assert not [w for m in there.messages for w in m.withdrawn]
+
+
+async def test_a_resend_of_what_is_still_out():
+    """It has the same id; withdrawing that concerns the later one, whichever is answered first."""
+    there = Recorder()
+    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+        transport.send([command("a")])
+        await eventually(lambda: len(there.commands) == 1)
+        transport.send([command("a")])
+        await eventually(lambda: len(there.commands) == 2)
+        first, second = (c.command_id for c in there.commands)
+        await there.context.write(StreamResponse(answers=[StreamAnswer(command_id=first)], credits=9))
+        await heard.of("a")
+        transport.withdraw([command("a").command_id])
+        await eventually(lambda: [w for m in there.messages for w in m.withdrawn] == [second])
+        assert transport.in_flight == 0
+
+
+async def test_the_participant_does_not_answer_what_was_withdrawn():
+    shop = Shop()
+    async with (
+        shop.participant().serve("127.0.0.1:0") as serving,
+        grpc.aio.insecure_channel(f"127.0.0.1:{serving.port}") as channel,
+    ):
+        stub: Any = participant_stream_service_pb2_grpc.ParticipantStreamServiceStub(channel)
+        stream = stub.Stream()
+        most = (await stream.read()).credits
+        requests = [wire.execute_request(command(f"s{n}", "slow")) for n in range(3)]
+        commands = [StreamCommand(command_id=n, execute=request) for n, request in enumerate(requests)]
+        undo = StreamCommand(command_id=7, compensate=wire.compensate_request(command("s0", kind=Kind.COMPENSATE)))
+        await stream.write(StreamRequest(commands=[*commands, undo]))
+        await eventually(lambda: len(shop.calls) == 3)
+        await stream.write(StreamRequest(withdrawn=[1, 7]))
+        marker = wire.execute_request(command("marker"))
+        await stream.write(StreamRequest(commands=[StreamCommand(command_id=9, execute=marker)]))
+        first = await stream.read()
+        assert ([a.command_id for a in first.answers], first.credits) == ([9], most - 2)  # Those that run, less one.
+        shop.let.set()
+        second = await stream.read()
+        assert ([a.command_id for a in second.answers], second.credits) == ([0, 2], most)
+        assert not shop.calls["s0 undone"], "it waited for its Execute, and was withdrawn before it began"
+        stream.cancel()
 
 
 async def test_what_was_not_sent_goes_by_the_next_stream():
