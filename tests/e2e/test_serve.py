@@ -20,6 +20,8 @@ from swit_saga_server.cli import run
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.inputs import Wake
 from swit_saga_server.engine.loop import Engine, Item
+from tests.contract.store.rights import set_user
+from tests.servers.redis import RedisServer, running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -170,3 +172,30 @@ async def test_a_store_that_cannot_be_reached_is_said_plainly(tmp_path):
     assert where in said
     assert "(tried 2 times in " in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("secret@", "does not let us in as user 'saga'"),
+        ("PASSWORD@", "grant it: ACL SETUSER saga +publish"),
+    ],
+)
+async def test_a_store_that_does_not_let_us_is_said_plainly_and_at_once(tmp_path, change, said):
+    """Nothing that patience helps: one line and an exit, without a second attempt, a traceback or the password."""
+    with running(RedisServer(tmp_path / "redis")) as redis:
+        set_user(redis.port, "resetkeys", "~swit-saga:*", "resetchannels", "&swit-saga:*", "-publish")
+        url = f"redis://saga:{change}127.0.0.1:{redis.port}/0"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "swit_saga", "serve", cwd=tmp_path,
+            env={**os.environ, "SWIT_SAGA_STORAGE__TYPE": "redis", "SWIT_SAGA_STORAGE__CONNECTION": url},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(20):
+            out, log = await process.communicate()
+    found = (out + log).decode()
+    assert process.returncode == 1, found
+    assert f"swit-saga: Redis at 127.0.0.1:{redis.port} does not let" in found
+    assert said in found
+    for never in ("Traceback", "store_not_reached", change):
+        assert never not in found

@@ -10,6 +10,9 @@ import pytest
 import trustme
 from redis import Redis
 
+from swit_saga import Participant, Saga, Step, StepContext
+from swit_saga_server.config import SagaConfig
+from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 from swit_saga_server.store.redis.checks import COMMANDS, ON_A_CLUSTER, Durability
 from swit_saga_server.store.redis.connection import RedisOptions
@@ -315,3 +318,34 @@ async def test_the_message_says_where(server):
         port = free.getsockname()[1]
     with pytest.raises(StoreUnavailable, match=rf"127\.0\.0\.1:{port}"):
         await open_and_close(RedisOptions(url=f"redis://127.0.0.1:{port}/0"))
+
+
+# ---- a saga ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["standalone", "cluster"])
+async def test_a_saga_with_no_more_rights_than_documented(kind, server, nodes):
+    """From its start to its end, with everything a coordinator does beside."""
+    if kind == "cluster":
+        for node in nodes:
+            set_user(node.port, *documented_extras())
+        url = f"redis+cluster://saga:PASSWORD@127.0.0.1:{nodes[0].port}"
+    else:
+        set_user(server.port)
+        url = f"redis://saga:PASSWORD@127.0.0.1:{server.port}/0"
+    shop = Participant("shop")
+
+    @shop.step("buy")
+    async def buy(order: str, step: StepContext) -> str:
+        return f"{order}, bought"
+
+    @buy.compensate
+    async def give_back(order: str, bought: str | None, step: StepContext) -> None:
+        pytest.fail("nothing is wrong")
+
+    storage = {"type": "redis", "connection": url, "key_prefix": "t:saga:", "partitions": 4}
+    config = SagaConfig.model_validate({"storage": storage})
+    async with Coordinator.open(config, participants=[shop]) as coordinator:
+        await coordinator.register(Saga("order", [Step("buy", "shop")]))
+        handle = await coordinator.start("order", "tea")
+        assert await handle.result(str) == "tea, bought"
