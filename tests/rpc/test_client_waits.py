@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -26,6 +27,7 @@ from swit_saga.streams import MESSAGE_ITEMS, Shared
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2, saga_pb2
 from swit_saga.waits import WAITS
+from swit_saga_server.rpc import waits as waits_of_server
 from tests.rpc.fake import BUSY, Cut, Fake, Waited, faking, refusal
 from tests.rpc.serve import ORDER, serve
 from tests.waiting import eventually
@@ -259,17 +261,18 @@ async def test_a_wait_on_a_stream_that_was_left_can_still_be_given_up(monkeypatc
         await eventually(lambda: len(client._shared[WAITS]._streams) == 1)
 
 
-async def test_a_full_stream_is_joined_by_another():
+async def test_a_full_stream_is_joined_by_another(monkeypatch):
+    assert waits_of_client.MOST_OPEN < waits_of_server.MOST_OPEN
+    monkeypatch.setattr("swit_saga.client.WAITS", replace(WAITS, most_open=4))
     fake = Fake(None)
-    few = waits_of_client.MOST_OPEN
     async with faking(fake) as client:
-        waiting = [asyncio.create_task(client.wait(str(n))) for n in range(few + 3)]
-        await eventually(lambda: len(fake.items) == few + 3)
-        assert [sum(stream) for stream in fake.messages] == [few, 3]
+        waiting = [asyncio.create_task(client.wait(str(n))) for n in range(10)]
+        await eventually(lambda: len(fake.items) == 10)
+        assert sorted(sum(stream) for stream in fake.messages) == [2, 4, 4]
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        await eventually(lambda: len(fake.withdrawn) == few + 3)
+        await eventually(lambda: len(fake.withdrawn) == 10)
 
 
 @pytest.mark.parametrize("status", [BUSY, None, refusal(code_pb2.INTERNAL), refusal(code_pb2.CANCELLED)], ids=str)
