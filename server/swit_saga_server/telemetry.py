@@ -3,8 +3,6 @@
 Without an OpenTelemetry SDK set up by the host program this only passes the saga's trace context on.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from opentelemetry import trace
@@ -53,21 +51,6 @@ def open_span(command: ParticipantCommand, address: str) -> CommandSpan | None:
     span = _tracer.start_span(name, context, SpanKind.CLIENT, attributes)
     own = span.get_span_context()
     return CommandSpan(replace(command, traceparent=format_traceparent(own)) if own.is_valid else command, span)
-
-
-@contextmanager
-def command_span(command: ParticipantCommand, address: str) -> Iterator[ParticipantCommand]:
-    """The same around the call of one command, which is done within.
-
-    Yields:
-        The command to send.
-    """
-    opened = open_span(command, address)
-    if opened is None:
-        yield command
-        return
-    with trace.use_span(opened.span, end_on_exit=True):
-        yield opened.command
 
 
 def parse_traceparent(header: str, tracestate: str = "") -> SpanContext | None:

@@ -263,7 +263,7 @@ class StreamTransport:
                 left = max(waiting.until - now, 0.0)
                 commands.append(replace(waiting.command, timeout=round(left * 1e6)))
                 if waiting.span is not None:
-                    waiting.span.end("sent by a call of its own")
+                    waiting.span.end()  # The call has its own.
         self._unsent.clear()
         self._unary.send(commands)
 

@@ -13,7 +13,7 @@ from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.inputs import Answer, Answered, Kind, Unknown
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
-from swit_saga_server.telemetry import command_span
+from swit_saga_server.telemetry import open_span
 from swit_saga_server.wire import command as wire
 
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
@@ -88,21 +88,31 @@ class UnaryTransport:
             self._deliver(command.saga_id, Answered(command.kind, command.step_index, command.attempt, answer))
 
     async def _answer(self, command: ParticipantCommand) -> Answer:
-        with command_span(command, self._address) as carried:
-            try:
-                stub = self._connected()
-                timeout_s, metadata = command.timeout / 1e6, wire.metadata(carried)
-                if command.kind is Kind.EXECUTE:
-                    request = wire.execute_request(carried)
-                    return wire.execute_answer(await stub.Execute(request, timeout=timeout_s, metadata=metadata))
-                undo = wire.compensate_request(carried)
-                return wire.compensate_answer(await stub.Compensate(undo, timeout=timeout_s, metadata=metadata))
-            except grpc.aio.AioRpcError as aborted:
-                return wire.status_answer(command, aborted.code(), aborted.details() or "", _stack_trace(aborted))
-            except Exception as error:
-                # Something on our side of the call, such as an answer that cannot be parsed: still no certain answer.
-                text = f"{type(error).__name__}: {error}"
-                return Unknown(SagaError(code="CALL_FAILED", message=text, type=ErrorType.SYSTEM, retryable=True))
+        span = open_span(command, self._address)
+        failure = "withdrawn"
+        try:
+            answer = await self._ask(command, span.command if span is not None else command)
+            failure = answer.error.code if isinstance(answer, Unknown) else ""
+        finally:
+            if span is not None:
+                span.end(failure)
+        return answer
+
+    async def _ask(self, command: ParticipantCommand, carried: ParticipantCommand) -> Answer:
+        try:
+            stub = self._connected()
+            timeout_s, metadata = command.timeout / 1e6, wire.metadata(carried)
+            if command.kind is Kind.EXECUTE:
+                request = wire.execute_request(carried)
+                return wire.execute_answer(await stub.Execute(request, timeout=timeout_s, metadata=metadata))
+            undo = wire.compensate_request(carried)
+            return wire.compensate_answer(await stub.Compensate(undo, timeout=timeout_s, metadata=metadata))
+        except grpc.aio.AioRpcError as aborted:
+            return wire.status_answer(command, aborted.code(), aborted.details() or "", _stack_trace(aborted))
+        except Exception as error:
+            # Something on our side of the call, such as an answer that cannot be parsed: still no certain answer.
+            text = f"{type(error).__name__}: {error}"
+            return Unknown(SagaError(code="CALL_FAILED", message=text, type=ErrorType.SYSTEM, retryable=True))
 
     @property
     def channel(self) -> grpc.aio.Channel:
