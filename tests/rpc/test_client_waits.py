@@ -66,10 +66,11 @@ async def test_it_gives_up_when_its_time_is_over(monkeypatch, batch):
         assert (await client.wait("o-1", timeout="100ms")).state == "running"
         with pytest.raises(WaitTimeout, match="still running"):
             await client.handle("o-1").result(timeout="100ms")
-    for answer, error in ((BUSY, UnavailableError), (None, TimedOutError)):
+    either = (UnavailableError, TimedOutError)  # By whether the last attempt had any time left.
+    for answer, error in ((BUSY, either), (None, TimedOutError)):
         async with faking(Fake(answer), batch_waits=batch) as client:
             with pytest.raises(error):
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(5):
                     await client.wait("o-1", timeout="100ms")
 
 
@@ -97,7 +98,7 @@ async def test_what_is_asked_is_the_same(batch):
 @both
 async def test_nobody_there(batch):
     async with AsyncSagaClient("127.0.0.1:1", timeout="300ms", batch_waits=batch) as client:
-        with pytest.raises(UnavailableError):
+        with pytest.raises((UnavailableError, TimedOutError)):
             await client.wait("o-1", timeout="200ms")
 
 
@@ -259,6 +260,20 @@ async def test_a_wait_on_a_stream_that_was_left_can_still_be_given_up(monkeypatc
         old.cancel()
         await eventually(lambda: fake.withdrawn)
         await eventually(lambda: len(client._shared[WAITS]._streams) == 1)
+
+
+async def test_a_stream_that_was_left_ends_with_its_last_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr("swit_saga.streams.LIFE_S", 0.0)
+    async with serve(tmp_path) as s:
+        handle = await s.client.start(SLOW, {})
+        old = asyncio.create_task(handle.wait())
+        await eventually(lambda: s.runtime.engine.feed.is_watched(handle.id))
+        assert (await handle.wait(states=["step_completed"])).state == "step_completed"
+        streams = s.client._shared[WAITS]._streams
+        assert len(streams) == 2
+        await handle.cancel()
+        assert (await old).state == "cancelled"
+        await eventually(lambda: len(streams) == 1)
 
 
 async def test_a_full_stream_is_joined_by_another(monkeypatch):
