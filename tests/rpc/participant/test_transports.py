@@ -546,6 +546,22 @@ async def test_a_stream_that_takes_nothing_is_not_opened_for_ever():
         assert opened == 1
 
 
+async def test_a_servicer_that_has_ended_takes_nothing():
+    """Its server, one of the user's own, may run on for a while."""
+    shop, made = Shop(), grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    streams = shop.participant().add_to(made)
+    port = made.add_insecure_port("127.0.0.1:0")
+    await made.start()
+    streams.end()
+    async with reach(StreamTransport, port) as (transport, heard):
+        transport.send([command()])
+        answer = await heard.of()
+        assert isinstance(answer, Unknown)
+        assert answer.error.code == "UNAVAILABLE"
+        assert not shop.calls
+    await made.stop(0)
+
+
 async def test_a_stream_that_never_begins_takes_no_longer_than_the_commands_have():
     class Silent(Recorder):
         async def Stream(self, requests: Any, context: Any) -> None:  # type: ignore[override]
