@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo planted test simulate soak lint gen proto-check clean
+.PHONY: help setup demo planted test simulate soak bench lint gen proto-check clean
 PYTHON ?= python3
 
 help: ## List what can be made
@@ -24,6 +24,10 @@ planted: setup ## Hunt every planted bug with the simulator; writes the table in
 soak: setup ## MINUTES=5 of three coordinators on one Redis, every link and process failing (SEED=1)
 	@scripts/servers
 	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
+
+bench: setup ## Measure beside Restate and DBOS, in one run (QUICK=1: under 5 minutes)
+	@scripts/bench
+	@.venv/bin/python -m bench $(if $(QUICK),--quick)
 
 lint: setup ## Lint, types and import rules
 	.venv/bin/ruff check .

@@ -1,0 +1,40 @@
+"""``python -m bench [--quick]``; see README.md here."""
+
+import argparse
+import asyncio
+import subprocess
+
+from bench.contestants import Contestant, Dbos, Raw, Restate, Swit
+from bench.frame import run
+from bench.report import ratios, write
+
+
+def everybody() -> list[Contestant]:
+    """All contestants, those of the project first."""
+    return [
+        Swit("everysec", "in Redis's memory; its disk within a second or two"),
+        Swit("always", "synced by Redis, round by round"),
+        Swit("sqlite", "synced, round by round"),
+        Swit("everysec", "in Redis's memory; its disk within a second or two", unary=True),
+        Restate(),
+        Restate(local=True),
+        Dbos(),
+        Raw(),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="three short rounds instead of five")
+    parser.add_argument("--only", help="those whose name contains this")
+    given = parser.parse_args()
+    contestants = [c for c in everybody() if not given.only or given.only.lower() in c.name.lower()]
+    rounds, seconds = (3, 2.5) if given.quick else (5, 10.0)
+    results = asyncio.run(run(contestants, rounds=rounds, seconds=seconds))
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    print(write(results, commit.stdout.strip()))
+    print(ratios(results))
+
+
+if __name__ == "__main__":
+    main()

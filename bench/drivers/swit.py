@@ -1,0 +1,26 @@
+"""Sagas by the project's own client. ``python -m bench.drivers.swit HOST:PORT [--unary]``"""
+
+import asyncio
+import sys
+
+from bench.drivers.loop import PAYLOAD, answer_rounds
+from swit_saga import AsyncSagaClient, Saga, Step
+from swit_saga.errors import SagaClientError
+
+FOUR = Saga("four", [Step(name, "shop") for name in ("order", "stock", "pay", "ship")])
+
+
+async def main(target: str, unary: bool) -> None:
+    async with AsyncSagaClient(target, batch_starts=not unary, batch_waits=not unary) as client:
+        await client.register(FOUR)
+
+        async def one() -> None:
+            saga = await (await client.start("four", PAYLOAD)).wait()
+            if saga.state != "completed":
+                raise SagaClientError(f"{saga.id} is {saga.state}")
+
+        await answer_rounds(one)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], "--unary" in sys.argv))

@@ -1,0 +1,99 @@
+"""The run: everybody started, tuned, and measured in turn, so that what else the machine does meets all alike."""
+
+import asyncio
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.contestants import Absent, Contestant
+
+CONCURRENCY = (1, 16, 64, 200, 500)
+TUNE_S = 1.5
+IDLE_S = 1.5
+
+
+@dataclass
+class Result:
+    """One contestant's figures.
+
+    Attributes:
+        absent: Why it did not run; empty if it did.
+        concurrency: With which it was best.
+        rounds: One dict of figures per round.
+        idle: The same with one saga at a time.
+    """
+
+    name: str
+    durability: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    absent: str = ""
+    concurrency: int = 0
+    rounds: list[dict[str, float]] = field(default_factory=list)
+    idle: list[dict[str, float]] = field(default_factory=list)
+
+    def median(self, figure: str, *, idle: bool = False) -> float:
+        """Of all rounds; 0 without any."""
+        return statistics.median([r[figure] for r in (self.idle if idle else self.rounds)] or [0.0])
+
+    def spread(self, figure: str) -> tuple[float, float]:
+        """Least and most."""
+        found = [r[figure] for r in self.rounds] or [0.0]
+        return min(found), max(found)
+
+    def as_json(self) -> dict[str, Any]:
+        """For latest.json."""
+        if self.absent:
+            return {"absent": self.absent}
+        figures = ("sagas_per_s", "p50_ms", "p99_ms", "cpu_us_per_saga", "memory_mib")
+        low, high = self.spread("sagas_per_s")
+        return {
+            "durability": self.durability,
+            "versions": self.versions,
+            "success4": {f: round(self.median(f), 2) for f in figures}
+            | {"concurrency": self.concurrency, "least_per_s": round(low, 1), "most_per_s": round(high, 1)},
+            "idle": {f: round(self.median(f, idle=True), 2) for f in ("p50_ms", "p99_ms", "cpu_us_per_saga")},
+        }
+
+
+async def run(contestants: Sequence[Contestant], *, rounds: int, seconds: float) -> list[Result]:
+    """All of it; one at a time is under load, the others idle.
+
+    A contestant that is absent or breaks is reported as that.
+    """
+    results = [Result(c.name, c.durability) for c in contestants]
+    running: list[tuple[Contestant, Result]] = []
+    try:
+        for contestant, result in zip(contestants, results, strict=True):
+            try:
+                await contestant.start()
+                running.append((contestant, result))
+                result.versions = contestant.versions
+                result.concurrency = await _tuned(contestant)
+                print(f"{contestant.name}: best with {result.concurrency} at a time", flush=True)
+            except Absent as absent:
+                result.absent = str(absent)
+                print(f"{contestant.name}: absent: {absent}", flush=True)
+        for number in range(rounds):
+            for contestant, result in running:
+                result.idle.append(await contestant.round(1, IDLE_S))
+                result.rounds.append(await contestant.round(result.concurrency, seconds))
+                print(
+                    f"round {number + 1}, {contestant.name}: {result.rounds[-1]['sagas_per_s']:.0f} sagas/s", flush=True
+                )
+    finally:
+        await asyncio.gather(*(c.stop() for c in contestants), return_exceptions=True)
+    return results
+
+
+async def _tuned(contestant: Contestant) -> int:
+    """The concurrency with the best throughput; the search ends when more no longer helps."""
+    best, best_rate = 1, 0.0
+    await contestant.round(8, 1.0)  # Connections are made, code is warm.
+    for concurrency in CONCURRENCY:
+        rate = (await contestant.round(concurrency, TUNE_S))["sagas_per_s"]
+        if rate > best_rate:
+            best, best_rate = concurrency, rate
+        elif rate < best_rate * 0.8:
+            break
+    return best

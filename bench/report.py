@@ -1,0 +1,77 @@
+"""The figures as JSON, and as tables between markers in docs/performance.md."""
+
+import json
+import platform
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.frame import Result
+
+ROOT = Path(__file__).parents[1]
+LATEST = ROOT / "bench" / "results" / "latest.json"
+DOCUMENT = ROOT / "docs" / "performance.md"
+
+
+def write(results: Sequence[Result], commit: str, *, latest: Path = LATEST, document: Path = DOCUMENT) -> str:
+    """Write both.
+
+    Returns:
+        The table.
+    """
+    latest.parent.mkdir(parents=True, exist_ok=True)
+    made = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit,
+        "machine": {"cpus": _cpus(), "python": platform.python_version(), "system": platform.system()},
+        "contestants": {r.name: r.as_json() for r in results},
+    }
+    latest.write_text(json.dumps(made, indent=2) + "\n")
+    shown = table(results)
+    text = document.read_text()
+    document.write_text(
+        re.sub(r"<!-- bench -->.*?<!-- /bench -->", f"<!-- bench -->\n{shown}\n<!-- /bench -->", text, flags=re.S)
+    )
+    return shown
+
+
+def table(results: Sequence[Result]) -> str:
+    """One line per contestant: throughput with its spread, latencies, cost."""
+    lines = [
+        "| contestant | durable when done | sagas/s: median (least to most) | at a time | p50 | p99 "
+        "| coordinator CPU per saga | memory | one alone: p50 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        if r.absent:
+            lines.append(f"| {r.name} | | absent: {r.absent} | | | | | | |")
+            continue
+        low, high = r.spread("sagas_per_s")
+        cells = (
+            r.name,
+            r.durability,
+            f"{r.median('sagas_per_s'):.0f} ({low:.0f} to {high:.0f})",
+            str(r.concurrency),
+            f"{r.median('p50_ms'):.0f} ms",
+            f"{r.median('p99_ms'):.0f} ms",
+            f"{r.median('cpu_us_per_saga'):.0f} us" if r.median("cpu_us_per_saga") else "",
+            f"{r.median('memory_mib'):.0f} MiB" if r.median("memory_mib") else "",
+            f"{r.median('p50_ms', idle=True):.1f} ms",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def ratios(results: Sequence[Result]) -> str:
+    """Everybody's throughput as a multiple of everybody else's, of those that ran."""
+    ran = [r for r in results if not r.absent and r.median("sagas_per_s")]
+    lines = []
+    for r in ran:
+        others = (f"{r.median('sagas_per_s') / o.median('sagas_per_s'):.2f} x {o.name}" for o in ran if o is not r)
+        lines.append(f"{r.name}: {'; '.join(others)}")
+    return "\n".join(lines)
+
+
+def _cpus() -> int:
+    return len([line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("processor")])
