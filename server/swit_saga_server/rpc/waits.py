@@ -17,8 +17,9 @@ from swit_saga_server.rpc.starts import item_status
 from swit_saga_server.rpc.views import view_of
 from swit_saga_server.service import SagaService
 
-MESSAGE_ITEMS, MESSAGE_BYTES = 256, 1 << 20
-"""Answers in one message at most, and their size: whoever can receive each saga can receive the message."""
+MESSAGE_ITEMS, MESSAGE_BYTES = 64, 1 << 20
+"""Answers in one message at most, for other work waits while it is made; and their size, so that whoever can receive
+each saga can receive the message."""
 MOST_OPEN = 8_192
 """Waits under way on one stream; more are refused. Not kept waiting unread, or what withdraws them would be, too."""
 MOST_UNREAD = 8_192
