@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -225,7 +226,9 @@ class Restate(Contestant):
     async def end(self) -> None:
         for process in (self._server, self._service):
             if process is not None:
-                process.kill()
+                for pid in reversed(_tree(process.pid)):  # Its npm package starts the server as a child.
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                 process.wait()
 
     @property
