@@ -37,7 +37,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", 32 << 20),
     # A coordinator that comes back is found again within seconds.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    # In truth how long an attempt to connect may take; with less, a coordinator far away or busy is never reached.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 )
 WAIT_SLICE_S = 60.0
