@@ -22,6 +22,10 @@ from tests.servers.redis import RedisServer, free_port
 
 ROOT = Path(__file__).parents[1]
 START_S = 60.0
+WORKLOADS = frozenset({"success4", "idle", "half", "rejected", "steps10"})
+"""Four steps as fast as can be; one saga at a time; at half of the former's rate; every tenth saga rejected at its
+third step; ten steps.
+"""
 
 
 class Absent(Exception):
@@ -35,11 +39,13 @@ class Contestant(ABC):
         name: In tables.
         durability: What is durable when a saga counts as done.
         versions: Of what it runs on.
+        workloads: Those it takes part in.
     """
 
     name: str
     durability: str
     versions: dict[str, str]
+    workloads: frozenset[str] = WORKLOADS
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -70,8 +76,10 @@ class Contestant(ABC):
         await self.end()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def round(self, concurrency: int, seconds: float) -> dict[str, float]:
-        """One round of load.
+    async def round(
+        self, concurrency: int, seconds: float, workload: str = "success4", rate: float | None = None
+    ) -> dict[str, float]:
+        """One round of load: so many sagas at a time, or ``rate`` of them begun per second.
 
         Returns:
             ``sagas_per_s``, ``p50_ms``, ``p99_ms``, ``cpu_us_per_saga`` and ``memory_mib`` of the coordinator.
@@ -79,8 +87,10 @@ class Contestant(ABC):
         assert self._driver is not None
         assert self._driver.stdin is not None
         assert self._driver.stdout is not None
+        asked = {"workload": workload, "seconds": seconds}
+        asked |= {"concurrency": concurrency} if rate is None else {"rate": rate}
         before = sum(cpu_us(pid) for pid in self.pids)
-        self._driver.stdin.write(json.dumps({"concurrency": concurrency, "seconds": seconds}).encode() + b"\n")
+        self._driver.stdin.write(json.dumps(asked).encode() + b"\n")
         async with asyncio.timeout(seconds + 120):
             line = await self._driver.stdout.readline()
         if not line:
@@ -162,6 +172,7 @@ class Raw(Contestant):
 
     name = "limit: four raw unary calls"
     durability = "none"
+    workloads = frozenset({"success4", "idle", "half"})
 
     async def start(self) -> None:
         self.versions = versions_of("grpcio")

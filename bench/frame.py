@@ -11,6 +11,7 @@ from bench.contestants import Absent, Contestant
 CONCURRENCY = (1, 16, 64, 200, 500)
 TUNE_S = 1.5
 IDLE_S = 1.5
+FIGURES = ("sagas_per_s", "p50_ms", "p99_ms", "cpu_us_per_saga", "memory_mib")
 
 
 @dataclass
@@ -20,8 +21,7 @@ class Result:
     Attributes:
         absent: Why it did not run; empty if it did.
         concurrency: With which it was best.
-        rounds: One dict of figures per round.
-        idle: The same with one saga at a time.
+        rounds: By workload: one dict of figures per round.
     """
 
     name: str
@@ -29,35 +29,37 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     absent: str = ""
     concurrency: int = 0
-    rounds: list[dict[str, float]] = field(default_factory=list)
-    idle: list[dict[str, float]] = field(default_factory=list)
+    rounds: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
-    def median(self, figure: str, *, idle: bool = False) -> float:
+    def median(self, figure: str, workload: str = "success4") -> float:
         """Of all rounds; 0 without any."""
-        return statistics.median([r[figure] for r in (self.idle if idle else self.rounds)] or [0.0])
+        return statistics.median([r[figure] for r in self.rounds.get(workload, [])] or [0.0])
 
-    def spread(self, figure: str) -> tuple[float, float]:
+    def spread(self, figure: str, workload: str = "success4") -> tuple[float, float]:
         """Least and most."""
-        found = [r[figure] for r in self.rounds] or [0.0]
+        found = [r[figure] for r in self.rounds.get(workload, [])] or [0.0]
         return min(found), max(found)
 
     def as_json(self) -> dict[str, Any]:
         """For latest.json."""
         if self.absent:
             return {"absent": self.absent}
-        figures = ("sagas_per_s", "p50_ms", "p99_ms", "cpu_us_per_saga", "memory_mib")
-        low, high = self.spread("sagas_per_s")
-        return {
+        made: dict[str, Any] = {
             "durability": self.durability,
             "versions": self.versions,
-            "success4": {f: round(self.median(f), 2) for f in figures}
-            | {"concurrency": self.concurrency, "least_per_s": round(low, 1), "most_per_s": round(high, 1)},
-            "idle": {f: round(self.median(f, idle=True), 2) for f in ("p50_ms", "p99_ms", "cpu_us_per_saga")},
+            "concurrency": self.concurrency,
         }
+        for workload in self.rounds:
+            low, high = self.spread("sagas_per_s", workload)
+            made[workload] = {f: round(self.median(f, workload), 2) for f in FIGURES}
+            made[workload] |= {"least_per_s": round(low, 1), "most_per_s": round(high, 1)}
+        return made
 
 
-async def run(contestants: Sequence[Contestant], *, rounds: int, seconds: float) -> list[Result]:
-    """All of it; one at a time is under load, the others idle.
+async def run(
+    contestants: Sequence[Contestant], workloads: Sequence[str], *, rounds: int, seconds: float
+) -> list[Result]:
+    """All of it; one at a time is under load, the others idle. ``workloads`` begin with success4.
 
     A contestant that is absent or breaks is reported as that.
     """
@@ -76,14 +78,25 @@ async def run(contestants: Sequence[Contestant], *, rounds: int, seconds: float)
                 print(f"{contestant.name}: absent: {absent}", flush=True)
         for number in range(rounds):
             for contestant, result in running:
-                result.idle.append(await contestant.round(1, IDLE_S))
-                result.rounds.append(await contestant.round(result.concurrency, seconds))
-                print(
-                    f"round {number + 1}, {contestant.name}: {result.rounds[-1]['sagas_per_s']:.0f} sagas/s", flush=True
-                )
+                for workload in workloads:
+                    if workload in contestant.workloads:
+                        found = await _one_round(contestant, result, workload, seconds)
+                        result.rounds.setdefault(workload, []).append(found)
+                        rate = f"{found['sagas_per_s']:.0f} sagas/s, p50 {found['p50_ms']:.1f} ms"
+                        print(f"round {number + 1}, {contestant.name}, {workload}: {rate}", flush=True)
     finally:
         await asyncio.gather(*(c.stop() for c in contestants), return_exceptions=True)
     return results
+
+
+async def _one_round(contestant: Contestant, result: Result, workload: str, seconds: float) -> dict[str, float]:
+    match workload:
+        case "idle":
+            return await contestant.round(1, IDLE_S, workload)
+        case "half":
+            return await contestant.round(0, seconds, workload, rate=result.median("sagas_per_s") / 2)
+        case _:
+            return await contestant.round(result.concurrency, seconds, workload)
 
 
 async def _tuned(contestant: Contestant) -> int:

@@ -1,8 +1,9 @@
-"""The participant of the project's contestants: every step returns what it was given."""
+"""The participant of the project's contestants: every step returns what it was given; ``pay`` may say no."""
 
 import asyncio
 
-from swit_saga import Participant
+from bench.drivers.loop import REFUSED, STEPS
+from swit_saga import Participant, Reject
 
 shop = Participant("shop")
 
@@ -11,12 +12,18 @@ async def step(value: str) -> str:
     return value
 
 
+async def pay(value: str) -> str:
+    if value == REFUSED:
+        raise Reject("REFUSED")
+    return value
+
+
 async def undo(value: str) -> None:
     """Nothing to undo."""
 
 
-for name in ("order", "stock", "pay", "ship"):
-    shop.step(name)(step).compensate(undo)
+for name in STEPS:
+    shop.step(name)(pay if name == "pay" else step).compensate(undo)
 
 
 async def main() -> None:

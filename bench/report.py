@@ -40,12 +40,13 @@ def table(results: Sequence[Result]) -> str:
     """One line per contestant: throughput with its spread, latencies, cost."""
     lines = [
         "| contestant | durable when done | sagas/s: median (least to most) | at a time | p50 | p99 "
-        "| coordinator CPU per saga | memory | one alone: p50 |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| coordinator CPU per saga | memory | one alone: p50 "
+        "| at half of that rate: p50, p99 | a tenth rejected | ten steps |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
         if r.absent:
-            lines.append(f"| {r.name} | | absent: {r.absent} | | | | | | |")
+            lines.append(f"| {r.name} | | absent: {r.absent} | | | | | | | | | |")
             continue
         low, high = r.spread("sagas_per_s")
         cells = (
@@ -57,7 +58,10 @@ def table(results: Sequence[Result]) -> str:
             f"{r.median('p99_ms'):.0f} ms",
             f"{r.median('cpu_us_per_saga'):.0f} us" if r.median("cpu_us_per_saga") else "",
             f"{r.median('memory_mib'):.0f} MiB" if r.median("memory_mib") else "",
-            f"{r.median('p50_ms', idle=True):.1f} ms",
+            f"{r.median('p50_ms', 'idle'):.1f} ms",
+            f"{r.median('p50_ms', 'half'):.0f} ms, {r.median('p99_ms', 'half'):.0f} ms" if "half" in r.rounds else "",
+            f"{r.median('sagas_per_s', 'rejected'):.0f}/s" if "rejected" in r.rounds else "",
+            f"{r.median('sagas_per_s', 'steps10'):.0f}/s" if "steps10" in r.rounds else "",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

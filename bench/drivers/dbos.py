@@ -5,11 +5,17 @@ import sys
 
 from dbos import DBOS, DBOSConfig
 
-from bench.drivers.loop import PAYLOAD, answer_rounds
+from bench.drivers.loop import REFUSED, Order, answer_rounds
+
+
+class Refused(Exception):
+    """The step will not."""
 
 
 @DBOS.step()
 async def step(name: str, value: str) -> str:
+    if name == "pay" and value == REFUSED:
+        raise Refused(name)
     return value
 
 
@@ -19,13 +25,13 @@ async def undo(name: str, value: str) -> None:
 
 
 @DBOS.workflow()
-async def four(value: str) -> str:
+async def saga(steps: list[str], value: str) -> str:
     done: list[tuple[str, str]] = []
     try:
-        for name in ("order", "stock", "pay", "ship"):
-            done.append((name, value))
+        for name in steps:
             value = await step(name, value)
-    except Exception:
+            done.append((name, value))
+    except Refused:
         for name, given in reversed(done):
             await undo(name, given)
         raise
@@ -33,9 +39,15 @@ async def four(value: str) -> str:
 
 
 async def main() -> None:
-    async def one() -> None:
-        handle = await DBOS.start_workflow_async(four, PAYLOAD)
-        assert await handle.get_result() == PAYLOAD
+    async def one(order: Order) -> None:
+        handle = await DBOS.start_workflow_async(saga, list(order.steps), order.value)
+        try:
+            found = await handle.get_result()
+        except Exception:
+            assert order.is_refused
+        else:
+            assert found == order.value
+            assert not order.is_refused
 
     await answer_rounds(one)
 

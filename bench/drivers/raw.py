@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc.aio
 
-from bench.drivers.loop import PAYLOAD, answer_rounds
+from bench.drivers.loop import Order, answer_rounds
 from swit_saga.v1 import command_pb2, participant_service_pb2, participant_service_pb2_grpc, payload_pb2
 
 
@@ -16,10 +16,10 @@ async def main(target: str) -> None:
     async with grpc.aio.insecure_channel(target) as channel:
         stub: Any = participant_service_pb2_grpc.ParticipantServiceStub(channel)
 
-        async def one() -> None:
+        async def one(order: Order) -> None:
             number = next(numbers)
-            value = payload_pb2.Payload(content_type="text/plain; charset=utf-8", text=PAYLOAD)
-            for action in ("order", "stock", "pay", "ship"):
+            value = payload_pb2.Payload(content_type="text/plain; charset=utf-8", text=order.value)
+            for action in order.steps:
                 command = command_pb2.CommandContext(
                     saga_id=str(number), step_id=action, participant="shop", action=action, attempt=1,
                     idempotency_key=f"{number}/{action}",

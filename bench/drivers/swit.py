@@ -3,20 +3,22 @@
 import asyncio
 import sys
 
-from bench.drivers.loop import PAYLOAD, answer_rounds
+from bench.drivers.loop import STEPS, Order, answer_rounds
 from swit_saga import AsyncSagaClient, Saga, Step
 from swit_saga.errors import SagaClientError
 
-FOUR = Saga("four", [Step(name, "shop") for name in ("order", "stock", "pay", "ship")])
+FOUR = Saga("four", [Step(name, "shop") for name in STEPS[:4]])
+TEN = Saga("ten", [Step(name, "shop") for name in STEPS])
 
 
 async def main(target: str, unary: bool) -> None:
     async with AsyncSagaClient(target, batch_starts=not unary, batch_waits=not unary) as client:
         await client.register(FOUR)
+        await client.register(TEN)
 
-        async def one() -> None:
-            saga = await (await client.start("four", PAYLOAD)).wait()
-            if saga.state != "completed":
+        async def one(order: Order) -> None:
+            saga = await (await client.start("ten" if order.ten else "four", order.value)).wait()
+            if saga.state != ("compensated" if order.is_refused else "completed"):
                 raise SagaClientError(f"{saga.id} is {saga.state}")
 
         await answer_rounds(one)

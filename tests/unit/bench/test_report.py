@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from bench.drivers.loop import one_round
+from bench.drivers.loop import one_paced_round, one_round, orders
 from bench.frame import Result
 from bench.report import ratios, table, write
 
@@ -12,16 +12,16 @@ FIGURES = ("sagas_per_s", "p50_ms", "p99_ms", "cpu_us_per_saga", "memory_mib")
 
 def ran(name: str, *rates: float) -> Result:
     rounds = [dict.fromkeys(FIGURES, rate) for rate in rates]
-    return Result(name, "always", {"it": "1"}, concurrency=7, rounds=rounds, idle=rounds)
+    return Result(name, "always", {"it": "1"}, concurrency=7, rounds={"success4": rounds, "idle": rounds})
 
 
 def test_medians_and_spread():
     result = ran("a", 30, 10, 20)
     assert (result.median("sagas_per_s"), result.spread("sagas_per_s")) == (20, (10, 30))
-    assert (
-        result.as_json()["success4"] | {"concurrency": 7, "least_per_s": 10, "most_per_s": 30}
-        == result.as_json()["success4"]
-    )
+    found = result.as_json()
+    assert found["concurrency"] == 7
+    assert (found["success4"]["p50_ms"], found["idle"]["least_per_s"], found["success4"]["most_per_s"]) == (20, 10, 30)
+    assert "half" not in found
 
 
 def test_the_absent_are_said_to_be():
@@ -47,12 +47,37 @@ def test_what_is_written(tmp_path):
 async def test_a_round_counts_what_was_finished():
     done = 0
 
-    async def one() -> None:
+    async def one(_: object) -> None:
         nonlocal done
         await asyncio.sleep(0.01)
         done += 1
 
-    found = await one_round(one, 3, 0.1)
+    found = await one_round(one, "success4", 3, 0.1)
     assert found["sagas"] == done >= 3
     assert found["seconds"] >= 0.1
     assert 10 <= found["p50_ms"] <= found["p99_ms"]
+
+
+async def test_at_a_fixed_rate_sagas_are_begun_whether_others_are_over_or_not():
+    open_, most = 0, 0
+
+    async def one(_: object) -> None:
+        nonlocal open_, most
+        open_ += 1
+        most = max(most, open_)
+        await asyncio.sleep(0.1)
+        open_ -= 1
+
+    found = await one_paced_round(one, "half", 100, 0.3)
+    assert found["sagas"] == 30
+    assert found["p50_ms"] >= 100
+    assert most > 3
+
+
+def test_every_tenth_saga_is_refused_where_some_are():
+    def first(workload: str) -> list[bool]:
+        return [order.is_refused for _, order in zip(range(40), orders(workload), strict=False)]
+
+    assert first("rejected") == ([False] * 9 + [True]) * 4
+    assert not any(first("success4"))
+    assert [len(next(orders(w)).steps) for w in ("success4", "rejected", "steps10")] == [4, 4, 10]
