@@ -1,9 +1,9 @@
 """Restate's side, twice: ``python -m bench.drivers.restate_service PORT``
 
 ``Saga/four`` and ``Saga/ten`` call a service for each step, as a business transaction that spans services does.
-``Local`` is the fastest idiomatic form: each step is a ``ctx.run`` in the handler's own process, and no other service is
-asked at all.
-Either way the server journals a step's result before the next begins, and compensations are registered as it goes.
+``Local`` is the fastest idiomatic form: each step is a ``ctx.run`` in the handler's own process, and no other service
+is asked at all. Either way the server journals a step's result before the next begins, and compensations are
+registered as it goes.
 """
 
 import asyncio

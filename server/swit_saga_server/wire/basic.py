@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -69,6 +70,7 @@ def read_payload(value: payload_pb2.Payload) -> Payload:
     return Payload(value.content_type, data)
 
 
+@cache
 def enum_value(wrapper: Any, prefix: str, member: StrEnum | None) -> Any:
     """The proto value of a core enum member, by name: ``prefix`` and the member's name; UNSPECIFIED for None."""
     return wrapper.Value(f"{prefix}_{member.name if member is not None else 'UNSPECIFIED'}")
