@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
-from bench.drivers.loop import STEPS, Order, answer_rounds
+from bench.drivers.loop import REFUSED, STEPS, Order, answer_rounds
 from swit_saga import AsyncSagaClient, Saga, Step
-from swit_saga.errors import SagaClientError
+from swit_saga.errors import SagaClientError, SagaCompensated
 
 FOUR = Saga("four", [Step(name, "shop") for name in STEPS[:4]])
 TEN = Saga("ten", [Step(name, "shop") for name in STEPS])
@@ -17,9 +17,13 @@ async def main(target: str, unary: bool) -> None:
         await client.register(TEN)
 
         async def one(order: Order) -> None:
-            saga = await (await client.start("ten" if order.ten else "four", order.value)).wait()
-            if saga.state != ("compensated" if order.is_refused else "completed"):
-                raise SagaClientError(f"{saga.id} is {saga.state}")
+            saga = await client.start("ten" if order.ten else "four", order.value)
+            try:
+                result = await saga.result(str)
+            except SagaCompensated:
+                result = REFUSED
+            if result != order.value:
+                raise SagaClientError(f"{saga.id} gave {result!r}")
 
         await answer_rounds(one)
 

@@ -14,7 +14,15 @@ from google.protobuf.struct_pb2 import Struct
 from swit_saga.calls import FIRST_WAIT_S, MAX_WAIT_S, call, is_passing
 from swit_saga.definition import Saga
 from swit_saga.durations import DurationLike, parse_duration
-from swit_saga.errors import CallError, ClientClosed, TimedOutError, UnavailableError, from_rpc_error
+from swit_saga.errors import (
+    OUTCOMES,
+    CallError,
+    ClientClosed,
+    TimedOutError,
+    UnavailableError,
+    WaitTimeout,
+    from_rpc_error,
+)
 from swit_saga.handle import SagaHandle
 from swit_saga.ids import new_saga_id
 from swit_saga.payload import Codecs
@@ -347,6 +355,31 @@ class AsyncSagaClient:
             NotFoundError: There is no such saga.
             UnavailableError, TimedOutError: The coordinator could not be asked, at the latest 5 s after ``timeout``.
         """
+        return await self._wait(saga_id, timeout, states, pb.SAGA_VIEW_FULL)
+
+    async def result(self, saga_id: str, kind: Any = None, *, timeout: DurationLike | None = None) -> Any:
+        """The last step's output, once the saga is completed.
+
+        Args:
+            saga_id: The saga.
+            kind: Decoded as this; None takes what the payload suggests.
+            timeout: At most this long; None is for ever.
+
+        Raises:
+            SagaCompensated, SagaFailed, SagaCancelled, SagaTimedOut: It has another outcome than completed.
+            WaitTimeout: It has none within ``timeout``.
+            NotFoundError, UnavailableError, TimedOutError: As ``wait``.
+        """
+        saga = await self._wait(saga_id, timeout, (), pb.SAGA_VIEW_RESULT)
+        if not saga.is_terminal:
+            raise WaitTimeout(f"saga {saga_id!r} is still {saga.state}")
+        if saga.state in OUTCOMES:
+            raise OUTCOMES[saga.state](saga)
+        return saga.result_data(kind)
+
+    async def _wait(
+        self, saga_id: str, timeout: DurationLike | None, states: Sequence[str], view: "pb.SagaView.ValueType"
+    ) -> SagaView:
         loop = asyncio.get_running_loop()
         until = loop.time() + parse_duration(timeout).total_seconds() if timeout is not None else None
         while True:
@@ -355,6 +388,7 @@ class AsyncSagaClient:
                 saga_id=saga_id,
                 states=[state_value(s) for s in states],
                 timeout=_duration(timedelta(seconds=max(left_s, 0.001))),
+                view=view,
             )
             try:
                 response = await self._call(

@@ -128,6 +128,15 @@ class SagaTimedOut(OutcomeError):
     """Its deadline passed, and every effect is undone."""
 
 
+OUTCOMES: Mapping[str, type[OutcomeError]] = {
+    "compensated": SagaCompensated,
+    "failed": SagaFailed,
+    "cancelled": SagaCancelled,
+    "timed_out": SagaTimedOut,
+}
+"""By the saga's state."""
+
+
 class WaitTimeout(SagaClientError):
     """The saga had not reached its outcome within the time given to ``result``."""
 

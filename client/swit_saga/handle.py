@@ -4,26 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from swit_saga.durations import DurationLike
-from swit_saga.errors import (
-    OutcomeError,
-    SagaCancelled,
-    SagaCompensated,
-    SagaFailed,
-    SagaTimedOut,
-    WaitTimeout,
-)
 from swit_saga.views import EventView, SagaView
 
 if TYPE_CHECKING:
     from swit_saga.client import AsyncSagaClient
-
-_OUTCOMES: dict[str, type[OutcomeError]] = {
-    "compensated": SagaCompensated,
-    "failed": SagaFailed,
-    "cancelled": SagaCancelled,
-    "timed_out": SagaTimedOut,
-}
-
 
 class SagaHandle:
     """One saga, through the client that made this handle.
@@ -55,22 +39,8 @@ class SagaHandle:
         return self._client.watch(self.id, after=after, follow=follow)
 
     async def result(self, kind: Any = None, *, timeout: DurationLike | None = None) -> Any:
-        """The last step's output.
-
-        Args:
-            kind: Decoded as this; None takes what the payload suggests.
-            timeout: At most this long; None is for ever.
-
-        Raises:
-            SagaCompensated, SagaFailed, SagaCancelled, SagaTimedOut: It has another outcome than completed.
-            WaitTimeout: It has none within ``timeout``.
-        """
-        saga = await self.wait(timeout=timeout)
-        if not saga.is_terminal:
-            raise WaitTimeout(f"saga {self.id!r} is still {saga.state}")
-        if saga.state in _OUTCOMES:
-            raise _OUTCOMES[saga.state](saga)
-        return saga.result_data(kind)
+        """See ``AsyncSagaClient.result``: raises if the saga has another outcome than completed."""
+        return await self._client.result(self.id, kind, timeout=timeout)
 
     def __repr__(self) -> str:
         return f"<saga {self.id}>"

@@ -15,7 +15,6 @@ from swit_saga.client import CHANNEL_OPTIONS, AsyncSagaClient
 from swit_saga.definition import Saga
 from swit_saga.durations import DurationLike
 from swit_saga.errors import ClientClosed
-from swit_saga.handle import SagaHandle
 from swit_saga.v1 import definition_pb2, metrics_pb2
 from swit_saga.views import EventView, SagaView
 
@@ -118,9 +117,8 @@ class SagaClient:
         return self._run(self._client.wait(saga_id, timeout=timeout, states=states))
 
     def result(self, saga_id: str, kind: Any = None, *, timeout: DurationLike | None = None) -> Any:
-        """See ``SagaHandle.result``."""
-        handle: SagaHandle = self._client.handle(saga_id)
-        return self._run(handle.result(kind, timeout=timeout))
+        """See ``AsyncSagaClient.result``."""
+        return self._run(self._client.result(saga_id, kind, timeout=timeout))
 
     def watch(self, saga_id: str, *, after: int = 0, follow: bool = False) -> Iterator[EventView]:
         """See ``AsyncSagaClient.watch``."""

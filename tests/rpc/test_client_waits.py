@@ -90,7 +90,7 @@ async def test_what_is_asked_is_the_same(batch):
         saga = await client.wait("o-1", timeout="5s", states=["running"])
     assert (saga.id, saga.state) == ("o-1", "completed")
     (request,) = fake.requests
-    assert (request.saga_id, list(request.states), request.view) == ("o-1", [RUNNING], 0)
+    assert (request.saga_id, list(request.states), request.view) == ("o-1", [RUNNING], pb.SAGA_VIEW_FULL)
     assert 4 < request.timeout.ToTimedelta().total_seconds() <= 5
     assert fake.metadata[0]["tenant"] == "t"
 

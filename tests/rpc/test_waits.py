@@ -87,6 +87,9 @@ ASKED = {
     "another outcome": ask("done", states=[saga_pb2.SAGA_STATE_FAILED]),
     "state": ask("slow", states=[saga_pb2.SAGA_STATE_STEP_COMPLETED, saga_pb2.SAGA_STATE_FAILED]),
     "basic view": ask("done", view=pb.SAGA_VIEW_BASIC),
+    "result view": ask("done", view=pb.SAGA_VIEW_RESULT),
+    "result view of another outcome": ask("undone", view=pb.SAGA_VIEW_RESULT),
+    "result view, not yet": ask("slow", 0.05, view=pb.SAGA_VIEW_RESULT),
     "not yet": ask("slow", 0.05),
     "at once": ask("slow", 0),
     "less than no time": ask("slow", -1),
@@ -102,7 +105,9 @@ async def test_every_answer_is_wait_sagas(tmp_path):
     async with streaming(tmp_path) as (s, stream):
         await s.client.start("order", {"n": 1}, saga_id="done")
         await s.client.start(SLOW, {"n": 1}, saga_id="slow")
+        await s.client.start("order", {"pay": "rejected"}, saga_id="undone")
         await s.client.wait("done")
+        await s.client.wait("undone")
         await s.client.wait("slow", states=["step_completed"])
         alone = [await _unary(s, request) for request in ASKED.values()]
         await stream.send(*ASKED.values())
@@ -118,8 +123,26 @@ async def test_every_answer_is_wait_sagas(tmp_path):
             else:
                 assert (item.status.code, item.saga, item.done) == (0, expected.saga, expected.done), name
         await stream.end()
-        wanted = [1, 1, 1, 1, 1, 1, 1, code_pb2.NOT_FOUND, *[code_pb2.INVALID_ARGUMENT] * 4]
+        wanted = [*[1] * 10, code_pb2.NOT_FOUND, *[code_pb2.INVALID_ARGUMENT] * 4]
         assert [1 if isinstance(a, pb.WaitSagaResponse) else a.code for a in alone] == wanted
+
+
+async def test_the_result_view_is_the_full_one_but_of_a_completed_saga(tmp_path):
+    async with streaming(tmp_path) as (s, _):
+        await (await s.client.start("order", {"n": 1}, saga_id="done")).wait()
+        await (await s.client.start("order", {"pay": "rejected"}, saga_id="undone")).wait()
+        full, result, undone_full, undone_result = [
+            (await _unary(s, ask(saga_id, view=view))).saga
+            for saga_id in ("done", "undone")
+            for view in (pb.SAGA_VIEW_FULL, pb.SAGA_VIEW_RESULT)
+        ]
+        assert undone_result == undone_full
+        given = {field.name: value for field, value in result.ListFields()}
+        assert given == {field.name: value for field, value in full.ListFields() if field.name in given}
+        assert set(given) == {
+            *("id", "definition_id", "definition_version", "name", "state", "version"),
+            *("created_at", "updated_at", "started_at", "completed_at", "result_data"),
+        }
 
 
 async def test_each_is_answered_as_its_saga_gets_there(tmp_path):

@@ -40,6 +40,10 @@ class _SagaViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SagaView.Val
     """Without payloads and steps."""
     SAGA_VIEW_FULL: _SagaView.ValueType  # 2
     """Everything."""
+    SAGA_VIEW_RESULT: _SagaView.ValueType  # 3
+    """What whoever waits for a result needs: of a completed saga its ids, name, state, version, times and result_data; of
+    any other saga everything, for then it matters what went wrong and where.
+    """
 
 class SagaView(_SagaView, metaclass=_SagaViewEnumTypeWrapper):
     """How much of a saga to return."""
@@ -50,6 +54,10 @@ SAGA_VIEW_BASIC: SagaView.ValueType  # 1
 """Without payloads and steps."""
 SAGA_VIEW_FULL: SagaView.ValueType  # 2
 """Everything."""
+SAGA_VIEW_RESULT: SagaView.ValueType  # 3
+"""What whoever waits for a result needs: of a completed saga its ids, name, state, version, times and result_data; of
+any other saga everything, for then it matters what went wrong and where.
+"""
 Global___SagaView: _TypeAlias = SagaView  # noqa: Y015
 
 @_typing.final
