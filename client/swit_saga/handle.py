@@ -9,6 +9,7 @@ from swit_saga.views import EventView, SagaView
 if TYPE_CHECKING:
     from swit_saga.client import AsyncSagaClient
 
+
 class SagaHandle:
     """One saga, through the client that made this handle.
 

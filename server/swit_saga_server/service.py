@@ -6,7 +6,7 @@ engine's and the machine's.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cachetools import LRUCache
 
@@ -26,6 +26,7 @@ from swit_saga_server.core.errors import (
 from swit_saga_server.core.events import EventType, SagaEvent, with_data
 from swit_saga_server.core.model import Saga, SagaState, Settings, TraceContext
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.record import record
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.feed import Subscription
@@ -40,7 +41,7 @@ DEFINITIONS_KEPT = 1_000
 HISTORY_PAGE = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Sizes in bytes: ``payload`` of one payload, ``definition`` of one encoded definition."""
 
@@ -48,7 +49,7 @@ class Limits:
     definition: int = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Metrics:
     """The seed's CoordinatorMetrics. Sagas are counted by the store for all coordinators, the rest by this process."""
 
@@ -81,7 +82,7 @@ class Metrics:
     queued_steps: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Start:
     """One of many starts.
 

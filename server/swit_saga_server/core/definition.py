@@ -1,11 +1,12 @@
 """What a saga should do: an immutable description, checked once when it is registered or sent along."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from swit_saga_server.core.errors import InvalidDefinition, Violation
+from swit_saga_server.core.record import record
 from swit_saga_server.core.retry import RetryPolicy
 from swit_saga_server.core.units import Span
 
@@ -31,7 +32,7 @@ class CoordinatorMode(StrEnum):
     HYBRID = "hybrid"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class CompensationDefinition:
     """How a step is undone.
 
@@ -46,7 +47,7 @@ class CompensationDefinition:
     retry_policy: RetryPolicy | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class StepDefinition:
     """One step.
 
@@ -83,7 +84,7 @@ class StepDefinition:
         return self.action or self.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Definition:
     """A saga's structure and behaviour. Steps run as a chain, in the order given.
 

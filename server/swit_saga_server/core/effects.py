@@ -5,13 +5,13 @@ Because commands are a *difference of states*, a command superseded within one r
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from swit_saga_server.core.inputs import Kind
 from swit_saga_server.core.model import Call, Saga
+from swit_saga_server.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Command:
     """Ask the participant of step ``step_index`` to execute or compensate.
 
@@ -24,7 +24,7 @@ class Command:
     resend: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Withdraw:
     """The answer to this command no longer matters: cancel the call, best-effort."""
 

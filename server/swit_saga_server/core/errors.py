@@ -4,10 +4,11 @@ Every exception carries a stable ``reason`` (UPPER_SNAKE) and its fields; ``rpc.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from swit_saga_server.core.record import record
 from swit_saga_server.core.units import Instant
 
 
@@ -28,7 +29,7 @@ RETRYABLE_TYPES = frozenset({ErrorType.TIMEOUT, ErrorType.NETWORK, ErrorType.SER
 """The error types worth another attempt by default (design §4, Retry policy)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SagaError:
     """An error on a saga's, a step's or a compensation's record.
 
@@ -68,7 +69,7 @@ class SwitSagaError(Exception):
         return {k: str(v) for k, v in self.fields.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Violation:
     """One thing wrong with one field of a request; ``field`` is a path such as ``steps[1].timeout``."""
 

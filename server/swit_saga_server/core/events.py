@@ -1,14 +1,14 @@
 """What happened, in order: the seed's event types and the event record. ``sequence`` is contiguous from 1 per saga."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from swit_saga_server.core.errors import SagaError
-from swit_saga_server.core.evolve import evolve
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.record import evolve, record
 from swit_saga_server.core.units import Instant, Span
 
 SCHEMA_VERSION = "1.0"
@@ -40,7 +40,7 @@ class EventType(StrEnum):
     SAGA_STUCK = "saga.stuck"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SagaEvent:
     """One thing that happened to one saga. What the saga itself already says is not repeated here.
 

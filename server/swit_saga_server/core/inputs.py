@@ -1,11 +1,11 @@
 """Everything that can happen to a saga. The only way to change one is to hand one of these to ``machine.decide``."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from swit_saga_server.core.errors import SagaError
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.record import record
 
 
 class Kind(StrEnum):
@@ -15,21 +15,21 @@ class Kind(StrEnum):
     COMPENSATE = "compensate"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Completed:
     """The participant says it is done. ``output`` only counts for Execute."""
 
     output: Payload | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rejected:
     """The participant's own explicit answer: this attempt did not happen; do not retry."""
 
     error: SagaError
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unknown:
     """No certain answer: a deadline, a lost connection, a crash, an empty or unreadable answer."""
 
@@ -39,12 +39,12 @@ class Unknown:
 Answer: TypeAlias = Completed | Rejected | Unknown
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Wake:
     """Time has passed, or the saga is new: do whatever is due. Harmless at any time and any number of times."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TakenOver:
     """This process now drives the saga and another one (or this one's former life) did before.
 
@@ -52,14 +52,14 @@ class TakenOver:
     """
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cancel:
     """Stop and undo. Idempotent."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answered:
     """A participant answered, or a transport gave up on, attempt ``attempt`` of a step."""
 

@@ -24,7 +24,6 @@ further inputs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 from swit_saga_server.core.definition import Definition
@@ -37,7 +36,6 @@ from swit_saga_server.core.errors import (
     SagaError,
 )
 from swit_saga_server.core.events import EventType, SagaEvent
-from swit_saga_server.core.evolve import evolve
 from swit_saga_server.core.inputs import (
     Answer,
     Answered,
@@ -62,6 +60,7 @@ from swit_saga_server.core.model import (
     StopCause,
     total_deadline,
 )
+from swit_saga_server.core.record import evolve, record
 from swit_saga_server.core.retry import delay_after
 from swit_saga_server.core.table import RECEPTION, STEP_TRANSITIONS, TRANSITIONS, Reception
 from swit_saga_server.core.units import HOUR, MINUTE, SKEW_ALLOWANCE, Instant
@@ -73,11 +72,10 @@ _OUTCOME = {
     StopCause.CANCEL: SagaState.CANCELLED,
     StopCause.DEADLINE: SagaState.TIMED_OUT,
 }
-_OWN_EVENT = SagaEvent(sequence=0, type="", at=0, service=COORDINATOR_SERVICE)
 _UNDONE = frozenset({CompensationStatus.COMPLETED, CompensationStatus.SKIPPED})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Decision:
     """What ``decide`` found: the saga after (the very same object if nothing changed) and the transition's events."""
 
@@ -596,9 +594,9 @@ class _Turn:
         self.steps[step.index] = after = evolve(current, **changes)
         return after
 
-    def _event(self, kind: EventType, **fields: Any) -> None:
+    def _event(self, kind: EventType, *, service: str = COORDINATOR_SERVICE, **fields: Any) -> None:
         sequence = self.before.last_sequence + len(self.events) + 1
-        self.events.append(evolve(_OWN_EVENT, sequence=sequence, type=kind.value, at=self.now, **fields))
+        self.events.append(SagaEvent(sequence=sequence, type=kind.value, at=self.now, service=service, **fields))
 
     def _step_event(self, kind: EventType, step: StepState, becomes: StepStatus, **more: Any) -> None:
         self._call_event(kind, step, step.call.attempts, step.max_attempts, becomes, **more)

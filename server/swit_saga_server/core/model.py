@@ -5,13 +5,14 @@ that they can never disagree with them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from swit_saga_server.core.definition import CompensationStrategy, CoordinatorMode, Definition
 from swit_saga_server.core.errors import SagaError
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.record import record
 from swit_saga_server.core.retry import DEFAULT_COMPENSATION_RETRY, DEFAULT_RETRY, RetryPolicy
 from swit_saga_server.core.units import MINUTE, SECOND, Instant, Span
 
@@ -84,7 +85,7 @@ class StopCause(StrEnum):
     DEADLINE = "deadline"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Call:
     """The attempts at one thing asked of a participant, an Execute or a Compensate. One shape serves both.
 
@@ -111,7 +112,7 @@ class Call:
     last_attempt_at: Instant = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class CompensationState:
     """How far a step's undoing is.
 
@@ -130,7 +131,7 @@ class CompensationState:
     error: SagaError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class StepState:
     """How far one step is.
 
@@ -163,7 +164,7 @@ class StepState:
     compensation: CompensationState | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TraceContext:
     """W3C trace context of the caller and the saga's own span (https://www.w3.org/TR/trace-context/).
 
@@ -187,7 +188,7 @@ class TraceContext:
         return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}" if self.trace_id else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Coordinator defaults, resolved when a saga starts and kept with it, so that a restart changes nothing."""
 
@@ -197,7 +198,7 @@ class Settings:
     compensation_retry_policy: RetryPolicy = DEFAULT_COMPENSATION_RETRY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Saga:
     """One run of a definition.
 

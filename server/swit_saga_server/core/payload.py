@@ -1,9 +1,9 @@
 """A value on its way through a saga: opaque to the coordinator, written and read by the SDK's codecs."""
 
-from dataclasses import dataclass
+from swit_saga_server.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Payload:
     """An encoded value.
 

@@ -1,8 +1,8 @@
 """Retry policies: how long to wait before another attempt. Pure: the chance for jitter is handed in."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from swit_saga_server.core.record import record
 from swit_saga_server.core.units import SECOND, Span
 
 
@@ -28,7 +28,7 @@ class Jitter(StrEnum):
     DECORRELATED = "decorrelated"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """When and how often a step is tried again.
 

@@ -1,17 +1,18 @@
 """How a saga comes to be: from a start request and its definition to the first, pending, state."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from swit_saga_server.core.definition import CoordinatorMode, Definition
 from swit_saga_server.core.model import Saga, Settings, StepState, TraceContext
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.record import record
 from swit_saga_server.core.retry import RetryPolicy
 from swit_saga_server.core.units import Instant, Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class StartRequest:
     """A start as the caller sent it.
 

@@ -1,7 +1,6 @@
 """A command as it leaves for a participant: the core's bare ``Command`` filled in from the saga and its definition."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from swit_saga_server.core.definition import Definition
@@ -9,10 +8,11 @@ from swit_saga_server.core.effects import Command, Withdraw
 from swit_saga_server.core.inputs import Kind
 from swit_saga_server.core.model import Effect, Saga, compensation_key, idempotency_key
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.record import record
 from swit_saga_server.core.units import Instant, Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ParticipantCommand:
     """Everything a participant is told (design §5).
 

@@ -47,6 +47,7 @@ from swit_saga_server.core.errors import (
 from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Unknown, Wake
 from swit_saga_server.core.machine import Decision, decide, due_at, park
 from swit_saga_server.core.model import Saga, is_in_flight
+from swit_saga_server.core.record import record
 from swit_saga_server.core.units import SECOND, Instant, Span
 from swit_saga_server.engine.admission import Admission
 from swit_saga_server.engine.commands import ParticipantCommand, fill, withdrawn_id
@@ -92,7 +93,7 @@ DEFINITIONS_KEPT = 1_000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Begin:
     """A new saga in its first state, with its definition. Not an input of the machine: there is no saga yet."""
 

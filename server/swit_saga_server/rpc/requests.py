@@ -1,13 +1,13 @@
 """Requests into the core's terms, with a violation for everything wrong."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import saga_pb2
 from swit_saga_server.core.definition import MAX_ID_LENGTH, CoordinatorMode
 from swit_saga_server.core.errors import InvalidRequest, Violation
 from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.record import record
 from swit_saga_server.core.start import StartRequest
 from swit_saga_server.core.units import SECOND, Instant
 from swit_saga_server.store.contract import SagaFilter, SagaOrder
@@ -24,7 +24,7 @@ ANSWER_MARGIN_S = 0.2
 """A wait ends this much before its caller's deadline, so that "not yet" still gets there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class WaitRequest:
     """A wait.
 

@@ -10,11 +10,11 @@ record does not have its default. Anything else needs a new ``FORMAT``. ``tests/
 written by format 1 and fails when they read differently.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
-from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -80,7 +80,7 @@ def unpack_event(data: bytes) -> SagaEvent:
 def pack_events(events: Sequence[SagaEvent]) -> bytes:
     """The events of one transition, together."""
     flat = _record(SagaEvent).flat
-    return bytes(msgpack.packb((FORMAT, [flat(event) for event in events]), default=_plain))
+    return pack((FORMAT, [flat(event) for event in events]))
 
 
 def unpack_events(data: bytes) -> list[SagaEvent]:
@@ -113,33 +113,25 @@ def unpack_definition(data: bytes) -> Definition:
 
 
 class _Record:
-    """One dataclass's layout."""
+    """One dataclass's layout.
+
+    Attributes:
+        flat: Makes the array of a value.
+    """
 
     def __init__(self, kind: Any) -> None:
         self.kind = kind
         hints = get_type_hints(kind)
         kept = [f for f in fields(kind) if (kind, f.name) not in _APART]
         self.names = [f.name for f in kept]
-        self._get = attrgetter(*self.names) if len(kept) > 1 else lambda value: (getattr(value, self.names[0]),)
         # Left out only if it is the default, and that is empty; a required field is never left out.
-        self._empty = [{} if f.default_factory is not MISSING else _or_never(f.default) for f in kept]
+        empty = [{} if f.default_factory is not MISSING else _or_never(f.default) for f in kept]
         converters = [
             _open_enum(_OPEN_ENUMS[kind, f.name]) if (kind, f.name) in _OPEN_ENUMS else _converters(hints[f.name])
             for f in kept
         ]
-        self._out = [(i, out) for i, (out, _) in enumerate(converters) if out is not None]
+        self.flat = _writer(self.names, empty, [out for out, _ in converters])
         self._in = [(i, back) for i, (_, back) in enumerate(converters) if back is not None]
-
-    def flat(self, value: Any) -> list[Any]:
-        items = list(self._get(value))
-        while items and items[-1] == self._empty[len(items) - 1]:
-            items.pop()
-        length = len(items)
-        for i, convert in self._out:
-            if i >= length:
-                break
-            items[i] = convert(items[i])
-        return items
 
     def fields_of(self, items: list[Any]) -> dict[str, Any]:
         length = len(items)
@@ -153,6 +145,29 @@ class _Record:
 
     def read(self, items: list[Any]) -> Any:
         return self.kind(**self.fields_of(items))
+
+
+def _writer(names: Sequence[str], empty: Sequence[Any], converters: Sequence[Convert | None]) -> Convert:
+    """``flat``, written out field by field, as dataclasses makes ``__init__``: loops take twice as long.
+
+    It reads, for fields a, b and c of which the last may be left out, and b is converted::
+
+        def flat(value):
+            if value.c != empty_c: return [value.a, convert_b(value.b), value.c]
+            return [value.a, convert_b(value.b)]
+    """
+    scope = {f"empty_{n}": default for n, default in zip(names, empty, strict=True)}
+    scope |= {f"convert_{n}": convert for n, convert in zip(names, converters, strict=True)}
+    items = [f"convert_{n}(value.{n})" if scope[f"convert_{n}"] else f"value.{n}" for n in names]
+    lines = ["def flat(value):"]
+    while items and empty[len(items) - 1] is not _NEVER:
+        name = names[len(items) - 1]
+        lines.append(f"    if value.{name} != empty_{name}: return [{', '.join(items)}]")
+        items.pop()
+    lines.append(f"    return [{', '.join(items)}]")
+    exec("\n".join(lines), scope)
+    flat: Convert = scope["flat"]
+    return flat
 
 
 def _or_never(default: Any) -> Any:
@@ -210,13 +225,29 @@ def _open_enum(kind: type[StrEnum]) -> tuple[Convert, Convert]:
 
 def _pack(value: Any) -> bytes:
     record = _record(type(value))  # type: ignore[arg-type] # classes are hashable
-    return bytes(msgpack.packb((FORMAT, record.flat(value)), default=_plain))
+    return pack((FORMAT, record.flat(value)))
+
+
+def pack(value: Any) -> bytes:
+    """Plain values as bytes."""
+    packed: bytes = _local.packer.pack(value)
+    return packed
+
+
+class _Local(threading.local):
+    """A packer for each thread, kept: making one costs as much as packing a step."""
+
+    def __init__(self) -> None:
+        self.packer = msgpack.Packer(default=_plain)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{value!r} of type {type(value).__name__} cannot be stored; use JSON-like values")
+
+
+_local = _Local()
 
 
 def _unpack(kind: type[T], data: bytes) -> T:

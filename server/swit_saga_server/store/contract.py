@@ -11,13 +11,14 @@ Times handed in and out are ``Instant``s, microseconds since the Unix epoch, by 
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.record import record
 from swit_saga_server.core.units import Instant, Span
 
 
@@ -26,7 +27,7 @@ def partition_of(saga_id: str, partitions: int) -> int:
     return zlib.crc32(saga_id.encode()) % partitions
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Lease:
     """The right to write one partition.
 
@@ -56,7 +57,7 @@ class Verdict(StrEnum):
     """The stored version is not ``base_version`` (or the saga exists, for a create); nothing was changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class InboxAnswer:
     """Consumes one inbox entry and stores its answer, in the same atomic step as the write it belongs to."""
 
@@ -64,7 +65,7 @@ class InboxAnswer:
     answer: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Write:
     """One saga's part of a round: header, changed steps, events and due time, all or nothing.
 
@@ -94,7 +95,7 @@ class Write:
     answers: tuple[InboxAnswer, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class InboxEntry:
     """A request for a saga owned by another coordinator. ``body`` is opaque to the store.
 
@@ -108,7 +109,7 @@ class InboxEntry:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Due:
     """A saga and when it needs attention."""
 
@@ -116,7 +117,7 @@ class Due:
     due_at: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FeedItem:
     """One event in a partition's feed. ``position`` grows with every event of the partition, gaps allowed."""
 
@@ -134,7 +135,7 @@ class SagaOrder(StrEnum):
     UPDATED_ASC = "updated_at asc"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SagaFilter:
     """Which sagas to list; conditions are joined by *and*, an empty one matches all.
 
@@ -160,7 +161,7 @@ class SagaFilter:
     stuck: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SagaPage:
     """One page of a list; ``next_token`` is empty on the last page, opaque otherwise."""
 
@@ -168,7 +169,7 @@ class SagaPage:
     next_token: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class StoredDefinition:
     """A definition as stored, immutable but for ``disabled``.
 
@@ -184,7 +185,7 @@ class StoredDefinition:
     disabled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Hint:
     """A wake-up: something may be new in ``partition``. May come twice, late or never; never more than a hint.
 

@@ -1,5 +1,6 @@
 """A write as the round script takes it (see ``round.lua``)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgpack
@@ -7,6 +8,9 @@ import msgpack
 from swit_saga_server.core.model import SagaState
 from swit_saga_server.store import codec
 from swit_saga_server.store.contract import Lease, Write
+
+_packer = msgpack.Packer(use_bin_type=False)
+"""Lua knows one kind of string. Kept, for making one costs more than packing; of the event loop's thread alone."""
 
 
 def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
@@ -20,7 +24,7 @@ def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
         answers += (a.entry_id, a.answer)
     # A failed saga is exempt from cleanup until it is resolved (invariant 16).
     ended = saga.state.is_terminal and saga.state is not SagaState.FAILED
-    packed: bytes = msgpack.packb(
+    packed: bytes = _packer.pack(
         (
             partition,
             str(lease.epoch) if lease else "0",
@@ -39,17 +43,23 @@ def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
             str(saga.created_at),
             str(saga.updated_at),
             saga.definition_id,
-            msgpack.packb([label(k, v) for k, v in saga.labels.items()], use_bin_type=False),
+            _labels(saga.labels) if saga.labels else _NO_LABELS,
             str(saga.completed_at) if ended else "0",
             int(saga.stuck > 0),
             answers,
             len(saga.steps),
             _definition(write),
             saga.definition_digest,
-        ),
-        use_bin_type=False,  # Lua knows one kind of string.
+        )
     )
     return packed
+
+
+def _labels(labels: Mapping[str, str]) -> bytes:
+    return bytes(_packer.pack([label(k, v) for k, v in labels.items()]))
+
+
+_NO_LABELS = _labels({})
 
 
 def _definition(write: Write) -> bytes:

@@ -1,12 +1,16 @@
-"""``evolve`` is ``dataclasses.replace`` for the core's records."""
+"""``record`` is ``dataclass(frozen=True)``, and ``evolve`` is ``replace``, for all who change nothing."""
 
 from dataclasses import replace
 
 import pytest
 
-from swit_saga_server.core.evolve import evolve
+from swit_saga_server.core.errors import ErrorType, SagaError
+from swit_saga_server.core.inputs import Answer, Rejected, Unknown
 from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.record import evolve
 from tests.unit.core.drive import Driven, chain, done
+
+ERROR = SagaError(code="A", message="b", type=ErrorType.SYSTEM)
 
 
 def test_as_replace():
@@ -29,5 +33,13 @@ def test_the_original_is_untouched():
 
 
 def test_an_unknown_field_is_refused():
-    with pytest.raises(KeyError):
-        evolve(Driven(chain("a")).saga, no_such_field=1)
+    with pytest.raises(AttributeError):
+        evolve(Driven(chain("a")).saga, no_such_field=1)  # type: ignore[call-arg] # that is the point
+
+
+def test_records_are_equal_and_hashable_by_their_fields():
+    values: list[Answer] = [Unknown(ERROR), Unknown(ERROR), Rejected(ERROR)]
+    one, same, other = values
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
