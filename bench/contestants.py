@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ WORKLOADS = frozenset({"success4", "idle", "half", "rejected", "steps10"})
 """Four steps as fast as can be; one saga at a time; at half of the former's rate; every tenth saga rejected at its
 third step; ten steps.
 """
+
+
+WITHOUT_LIMITS: Mapping[str, Any] = {"coordinator": {"max_queue_wait": "30s"}}
+"""Where the limits on load are not what is measured."""
 
 
 class Absent(Exception):
@@ -84,18 +89,10 @@ class Contestant(ABC):
         Returns:
             ``sagas_per_s``, ``p50_ms``, ``p99_ms``, ``cpu_us_per_saga`` and ``memory_mib`` of the coordinator.
         """
-        assert self._driver is not None
-        assert self._driver.stdin is not None
-        assert self._driver.stdout is not None
         asked = {"workload": workload, "seconds": seconds}
         asked |= {"concurrency": concurrency} if rate is None else {"rate": rate}
         before = sum(cpu_us(pid) for pid in self.pids)
-        self._driver.stdin.write(json.dumps(asked).encode() + b"\n")
-        async with asyncio.timeout(seconds + 120):
-            line = await self._driver.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.name}: the driver ended: {(self._folder / 'driver.log').read_text()[-2_000:]}")
-        found = json.loads(line)
+        found = await self.ask(asked, seconds + 120)
         return {
             "sagas_per_s": found["sagas"] / found["seconds"],
             "p50_ms": found["p50_ms"],
@@ -103,6 +100,19 @@ class Contestant(ABC):
             "cpu_us_per_saga": (sum(cpu_us(pid) for pid in self.pids) - before) / found["sagas"],
             "memory_mib": sum(memory_kib(pid) for pid in self.pids) / 1024,
         }
+
+    async def ask(self, asked: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """What the driver says to this."""
+        assert self._driver is not None
+        assert self._driver.stdin is not None
+        assert self._driver.stdout is not None
+        self._driver.stdin.write(json.dumps(asked).encode() + b"\n")
+        async with asyncio.timeout(timeout_s):
+            line = await self._driver.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name}: the driver ended: {(self._folder / 'driver.log').read_text()[-2_000:]}")
+        found: dict[str, Any] = json.loads(line)
+        return found
 
     async def _drive(self, *arguments: str, python: str = sys.executable) -> None:
         with (self._folder / "driver.log").open("ab") as log:
@@ -120,16 +130,37 @@ class Contestant(ABC):
 class Swit(Contestant):
     """This project: coordinator, participant and client, a process each."""
 
-    def __init__(self, store: str, durability: str, *, unary: bool = False) -> None:
-        """``store``: ``everysec`` or ``always``, Redis's appendfsync; or ``sqlite``."""
+    def __init__(
+        self,
+        store: str,
+        durability: str,
+        *,
+        unary: bool = False,
+        coordinators: int = 1,
+        limits: Mapping[str, Any] = WITHOUT_LIMITS,
+        programs: tuple[str, str] = ("bench.participant", "bench.drivers.swit"),
+    ) -> None:
+        """Describe it.
+
+        Args:
+            store: ``everysec`` or ``always``, Redis's appendfsync; or ``sqlite``.
+            durability: In words.
+            unary: A call for each start, step and wait.
+            coordinators: How many share the store.
+            limits: The ``coordinator`` and ``server`` sections of the configuration.
+            programs: The participant's and the driver's modules; the driver is given the coordinators' addresses.
+        """
         super().__init__()
         label = {"everysec": "Redis everysec", "always": "Redis always", "sqlite": "SQLite FULL"}[store]
         self.name = f"swit-saga, {label}{', unary' if unary else ''}"
         self.durability = durability
         self._store, self._unary = store, unary
         self._redis: RedisServer | None = None
-        self._participant = Process("participant", ["-m", "bench.participant"], self._folder)
-        self._coordinator: Process | None = None
+        self._limits, self._driver_program = limits, programs[1]
+        self._participant = Process("participant", ["-m", programs[0]], self._folder)
+        config = self._folder / "saga.yaml"
+        arguments = ["-m", "swit_saga", "serve", f"--config={config}", "--listen=127.0.0.1:{port}"]
+        self.coordinators = [Process(f"coordinator{n}", arguments, self._folder) for n in range(coordinators)]
 
     async def start(self) -> None:
         self.versions = versions_of("grpcio", "protobuf", "redis", "apsw")
@@ -139,32 +170,27 @@ class Swit(Contestant):
             self._redis = RedisServer(self._folder / "redis", "--appendonly", "yes", "--appendfsync", self._store)
             await asyncio.to_thread(self._redis.start)
         await self._participant.start()
-        config = self._folder / "saga.yaml"
-        # JSON is YAML; the limits on load are not what is measured here.
         storage: dict[str, Any] = {"connection": str(self._folder / "saga.db")}
         if self._redis is not None:
             where = {"address": f"127.0.0.1:{self._redis.port}", "durability": "relaxed"}
             storage = {"type": "redis", "redis": where | ({"durability": "fsync"} if self._store == "always" else {})}
         participants = {"shop": {"address": f"127.0.0.1:{self._participant.port}", "stream": not self._unary}}
         settings = {"logging": {"level": "warning"}, "storage": storage, "participants": participants}
-        config.write_text(json.dumps(settings | {"coordinator": {"max_queue_wait": "30s"}}))
-        arguments = ["-m", "swit_saga", "serve", f"--config={config}", "--listen=127.0.0.1:0"]
-        self._coordinator = Process("coordinator", arguments, self._folder)
-        await self._coordinator.start()
-        target = f"127.0.0.1:{self._coordinator.port}"
-        await self._drive("bench.drivers.swit", target, *(["--unary"] if self._unary else []))
+        (self._folder / "saga.yaml").write_text(json.dumps({**settings, **self._limits}))  # JSON is YAML.
+        for coordinator in self.coordinators:
+            await coordinator.start()
+        targets = [f"127.0.0.1:{coordinator.port}" for coordinator in self.coordinators]
+        await self._drive(self._driver_program, *targets, *(["--unary"] if self._unary else []))
 
     async def end(self) -> None:
-        for process in (self._coordinator, self._participant):
-            if process is not None:
-                await process.kill()
+        for process in (*self.coordinators, self._participant):
+            await process.kill()
         if self._redis is not None:
             self._redis.kill()
 
     @property
     def pids(self) -> list[int]:
-        assert self._coordinator is not None
-        return [self._coordinator.pid]
+        return [coordinator.pid for coordinator in self.coordinators]
 
 
 class Raw(Contestant):

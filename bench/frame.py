@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.contestants import Absent, Contestant
 
-CONCURRENCY = (1, 16, 64, 200, 500)
+CONCURRENCY = (1, 16, 64, 200, 500, 1_000)
 TUNE_S = 1.5
 IDLE_S = 1.5
 FIGURES = ("sagas_per_s", "p50_ms", "p99_ms", "cpu_us_per_saga", "memory_mib")

@@ -29,11 +29,15 @@ def write(results: Sequence[Result], commit: str, *, latest: Path = LATEST, docu
     }
     latest.write_text(json.dumps(made, indent=2) + "\n")
     shown = table(results)
-    text = document.read_text()
-    document.write_text(
-        re.sub(r"<!-- bench -->.*?<!-- /bench -->", f"<!-- bench -->\n{shown}\n<!-- /bench -->", text, flags=re.S)
-    )
+    insert("bench", shown, document)
     return shown
+
+
+def insert(name: str, shown: str, document: Path) -> None:
+    """Put it between the document's markers of this name."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    text = re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{shown}\n{end}", document.read_text(), flags=re.S)
+    document.write_text(text)
 
 
 def table(results: Sequence[Result]) -> str:

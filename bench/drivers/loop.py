@@ -9,7 +9,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,15 +54,17 @@ def orders(workload: str) -> Iterator[Order]:
         yield Order(workload == "steps10", REFUSED if refusing and number % REFUSED_EVERY == 0 else PAYLOAD)
 
 
-async def answer_rounds(one: One) -> None:
+async def answer_rounds(one: One, others: Mapping[str, Callable[[Any], Awaitable[Any]]] | None = None) -> None:
     """Answer every line ``{"workload": w, "seconds": s, "concurrency": n or "rate": sagas per second}`` of standard
-    input with what a round of it came to.
+    input with what a round of it came to; ``{"do": name}`` with what that one of ``others`` returns.
     """
     loop = asyncio.get_running_loop()
     print("ready", flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         asked = json.loads(line)
-        if "rate" in asked:
+        if "do" in asked and others is not None:
+            found = await others[asked["do"]](asked)
+        elif "rate" in asked:
             found = await one_paced_round(one, asked["workload"], asked["rate"], asked["seconds"])
         else:
             found = await one_round(one, asked["workload"], asked["concurrency"], asked["seconds"])

@@ -24,9 +24,9 @@ from swit_saga.errors import (
     from_rpc_error,
 )
 from swit_saga.handle import SagaHandle
-from swit_saga.ids import new_saga_id
+from swit_saga.ids import SagaIds
 from swit_saga.payload import Codecs
-from swit_saga.starts import STARTS
+from swit_saga.starts import STARTS, learn_from
 from swit_saga.streams import CanStream, Kind, Metadata, Shared, StreamCall
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import (
@@ -147,6 +147,7 @@ class AsyncSagaClient:
         self._service = service
         self._batched = {STARTS: batch_starts, WAITS: batch_waits}
         self._shared: dict[Kind, Shared] = {}
+        self._ids = SagaIds()
         self._closed = False
         self._timeout_s = parse_duration(timeout).total_seconds()
 
@@ -231,7 +232,7 @@ class AsyncSagaClient:
             NotFoundError, DefinitionDisabledError, InvalidRequestError, UnsupportedError, UnavailableError, CodecError.
         """
         request = pb.StartSagaRequest(
-            saga_id=saga_id or new_saga_id(),
+            saga_id=saga_id or self._ids.new(),
             definition_version=version,
             initial_data=self.codecs.encode(data),
             timeout=_duration(timeout),
@@ -471,7 +472,8 @@ class AsyncSagaClient:
         alone = getattr(services.coordinator, rpc)
         if not (self._batched[kind] and isinstance(services, CanStream)):
             return alone
-        shared = self._shared[kind] = Shared(kind, services, alone)
+        heard = {"heard": lambda message: learn_from(message, self._ids)} if kind is STARTS else {}
+        shared = self._shared[kind] = Shared(kind, services, alone, **heard)
         return shared
 
     async def _call(self, method: Any, request: Any, timeout_s: float | None = None) -> Any:

@@ -87,9 +87,12 @@ class Kind:
 class Shared:
     """Looks like the stub of the unary RPC. All methods belong to one event loop."""
 
-    def __init__(self, kind: Kind, stubs: CanStream, alone: Callable[..., Any]) -> None:
-        """Share streams of ``stubs``; ``alone`` makes a call of its own."""
+    def __init__(
+        self, kind: Kind, stubs: CanStream, alone: Callable[..., Any], heard: Callable[[Any], None] = lambda _: None
+    ) -> None:
+        """Share streams of ``stubs``; ``alone`` makes a call of its own; ``heard`` is given every message read."""
         self._kind = kind
+        self._heard = heard
         self._stubs = stubs
         self._alone = alone
         self._stream: _Stream | None = None
@@ -149,7 +152,7 @@ class Shared:
             self._leave(self._stream)
         if self._stream is None:
             call = self._stubs.open_stream(self._kind.rpc, tuple(headers.items()))
-            self._stream = _Stream(self._kind, call, headers, self._leave, self._streams.discard)
+            self._stream = _Stream(self._kind, call, headers, self._heard, self._leave, self._streams.discard)
             self._streams.add(self._stream)
         return self._stream if self._stream.headers == headers else None
 
@@ -176,6 +179,7 @@ class _Stream:
         kind: Kind,
         call: StreamCall,
         headers: Mapping[str, str],
+        heard: Callable[[Any], None],
         idle: Callable[["_Stream"], None],
         ended: Callable[["_Stream"], None],
     ) -> None:
@@ -185,6 +189,7 @@ class _Stream:
         self._loop = asyncio.get_running_loop()
         self.opened_at = self._used_at = self._loop.time()
         self._call = call
+        self._heard = heard
         self._idle, self._end = idle, ended
         self._ids = 0
         self._unsent: dict[int, Any] = {}
@@ -267,6 +272,7 @@ class _Stream:
         failure: Exception = _StreamFailed(CallError(f"{self._kind.rpc} ended", code=grpc.StatusCode.OK))
         try:
             while (message := await self._call.read()) is not None:
+                self._heard(message)
                 for item in message.items:
                     waiting = self._waiting.get(item.item_id)
                     if waiting is not None and not waiting.done():

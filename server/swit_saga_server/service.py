@@ -140,6 +140,10 @@ class SagaService:
         """Return when the engine has taken up all starts handed in."""
         await self._engine.hungry.wait()
 
+    def partitions(self) -> tuple[int, tuple[int, ...]]:
+        """How many there are, and those whose sagas are driven here, ascending."""
+        return self._store.partitions, tuple(sorted(self._engine.ownership))
+
     @property
     def answer_timeout(self) -> Span:
         """How long a start may wait for its answer."""

@@ -363,7 +363,7 @@ async def test_no_more_is_taken_than_is_answered_and_read(tmp_path, monkeypatch)
     monkeypatch.setattr(starts, "MOST_OPEN", 5)
     monkeypatch.setattr(starts, "MESSAGE_ITEMS", 4)
     async with streaming(tmp_path) as (s, _):
-        stream = StartsStream(s.server._coordinator._intake, Caller())
+        stream = StartsStream(s.server._coordinator._intake, Caller(), lambda: (1, (0,)))
         async with asyncio.timeout(10):
             await stream.take(messages([start(n) for n in range(5)]))
             taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5, 10)])))
@@ -384,7 +384,7 @@ async def test_no_more_is_taken_than_is_answered_and_read(tmp_path, monkeypatch)
 async def test_ending_frees_a_caller_that_waits_for_room(tmp_path, monkeypatch):
     monkeypatch.setattr(starts, "MOST_OPEN", 1)
     async with streaming(tmp_path) as (s, _):
-        stream = StartsStream(s.server._coordinator._intake, Caller())
+        stream = StartsStream(s.server._coordinator._intake, Caller(), lambda: (1, (0,)))
         taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5)])))
         await eventually(lambda: len(stream._answers) == 5)
         stream.end()

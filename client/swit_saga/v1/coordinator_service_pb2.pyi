@@ -277,19 +277,54 @@ class StartSagasResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
     ITEMS_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StartSagasResponse.Item]:
         """In the order they were ready."""
+
+    @_builtins.property
+    def partitions(self) -> Global___Partitions:
+        """What this coordinator drives itself; in the first message, and again when it has changed."""
 
     def __init__(
         self,
         *,
         items: _abc.Iterable[Global___StartSagasResponse.Item] | None = ...,
+        partitions: Global___Partitions | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["partitions", b"partitions"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "partitions", b"partitions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___StartSagasResponse: _TypeAlias = StartSagasResponse  # noqa: Y015
+
+@_typing.final
+class Partitions(_message.Message):
+    """Which sagas a coordinator drives itself. It takes those of others, too, but they cost the store and both coordinators
+    more: who is free to choose an id does well to choose one of these.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """A saga's partition is the CRC-32 (as of zlib) of its id's UTF-8 bytes modulo this."""
+    @_builtins.property
+    def held(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Ascending."""
+
+    def __init__(
+        self,
+        *,
+        total: _builtins.int = ...,
+        held: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Partitions: _TypeAlias = Partitions  # noqa: Y015
 
 @_typing.final
 class GetSagaRequest(_message.Message):

@@ -52,7 +52,7 @@ class CoordinatorHandlers:
     @contextmanager
     def start_sagas(self, caller: Caller) -> Iterator[StartsStream]:
         """StartSagas, while the context lasts."""
-        with _among(self._starts, StartsStream(self._intake, caller)) as stream:
+        with _among(self._starts, StartsStream(self._intake, caller, self._service.partitions)) as stream:
             yield stream
 
     async def close(self) -> None:

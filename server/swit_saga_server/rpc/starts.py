@@ -31,8 +31,10 @@ MOST_OPEN = 8_192
 class StartsStream:
     """What one stream of starts is about. All methods belong to the engine's event loop."""
 
-    def __init__(self, intake: Intake, caller: Caller) -> None:
-        """``caller``'s trace is that of items that bring none."""
+    def __init__(self, intake: Intake, caller: Caller, partitions: Callable[[], tuple[int, tuple[int, ...]]]) -> None:
+        """``caller``'s trace is that of items that bring none; ``partitions`` as the service's."""
+        self._partitions = partitions
+        self._told_partitions: tuple[int, tuple[int, ...]] | None = None
         self._intake = intake
         self._caller = caller
         self._open: dict[int, Waiting] = {}
@@ -72,6 +74,10 @@ class StartsStream:
             self._changed.clear()
             await self._changed.wait()
         response = pb.StartSagasResponse()
+        if (partitions := self._partitions()) != self._told_partitions:
+            self._told_partitions = partitions
+            response.partitions.total, held = partitions
+            response.partitions.held.extend(held)
         while self._answers and len(response.items) < MESSAGE_ITEMS:
             item_id, outcome = self._answers.popleft()
             if isinstance(outcome, Exception):
