@@ -42,12 +42,11 @@ def growth(few: Sequence[float], many: Sequence[float], waiting: int, bytes_each
     ]
 
 
-def two(one: Sequence[float], both: Sequence[float]) -> list[Finding]:
-    """Processor time per saga of one coordinator, and of two together."""
+def two(one: Sequence[float], both: Sequence[float], together: int) -> list[Finding]:
+    """Processor time per saga of one coordinator, and of two, with so many sagas at a time."""
     found = ratio(both, one)
-    return [
-        Finding("two", "CPU per saga of two coordinators, to that of one", "<= 1.15", f"{found:.2f}", found <= 1.15)
-    ]
+    what = f"CPU per saga of two coordinators, to that of one; {together} sagas at a time"
+    return [Finding("two", what, "<= 1.15", f"{found:.2f}", found <= 1.15)]
 
 
 def watchers(alone: Sequence[float], watched: Sequence[float], mib: float, told: Mapping[str, Any]) -> list[Finding]:
