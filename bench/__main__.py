@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import subprocess
 
-from bench.contestants import Contestant, Dbos, Raw, Restate, Swit
+from bench.contestants import Contestant, Dbos, Pipe, Raw, Restate, Swit
 from bench.frame import run
 from bench.report import ratios, write
 
@@ -20,6 +20,7 @@ def everybody() -> list[Contestant]:
         Restate(local=True),
         Dbos(),
         Raw(),
+        Pipe(),
     ]
 
 

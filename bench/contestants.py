@@ -45,12 +45,14 @@ class Contestant(ABC):
         durability: What is durable when a saga counts as done.
         versions: Of what it runs on.
         workloads: Those it takes part in.
+        transitions: Commits of a four-step saga, where they are known.
     """
 
     name: str
     durability: str
     versions: dict[str, str]
     workloads: frozenset[str] = WORKLOADS
+    transitions: int = 0
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -130,6 +132,8 @@ class Contestant(ABC):
 class Swit(Contestant):
     """This project: coordinator, participant and client, a process each."""
 
+    transitions = 5
+
     def __init__(
         self,
         store: str,
@@ -191,6 +195,35 @@ class Swit(Contestant):
     @property
     def pids(self) -> list[int]:
         return [coordinator.pid for coordinator in self.coordinators]
+
+
+class Pipe(Contestant):
+    """The same driver and participant with nothing but messages and writes between them, see ``bench.pipe``."""
+
+    name = "limit: bare pipe, Redis everysec"
+    durability = "in Redis's memory; its disk within a second or two"
+    workloads = frozenset({"success4", "idle"})
+    transitions = 5
+
+    async def start(self) -> None:
+        self.versions = versions_of("grpcio", "protobuf", "redis")
+        self._redis = RedisServer(self._folder / "redis", "--appendonly", "yes", "--appendfsync", "everysec")
+        await asyncio.to_thread(self._redis.start)
+        self._participant = Process("participant", ["-m", "bench.participant"], self._folder)
+        await self._participant.start()
+        arguments = ["-m", "bench.pipe", str(self._participant.port), str(self._redis.port)]
+        self._pipe = Process("pipe", arguments, self._folder)
+        await self._pipe.start()
+        await self._drive("bench.drivers.swit", f"127.0.0.1:{self._pipe.port}")
+
+    async def end(self) -> None:
+        for process in (self._pipe, self._participant):
+            await process.kill()
+        self._redis.kill()
+
+    @property
+    def pids(self) -> list[int]:
+        return [self._pipe.pid]
 
 
 class Raw(Contestant):

@@ -21,6 +21,7 @@ class Result:
     Attributes:
         absent: Why it did not run; empty if it did.
         concurrency: With which it was best.
+        transitions: Commits of a four-step saga; 0 if not known.
         rounds: By workload: one dict of figures per round.
     """
 
@@ -29,6 +30,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     absent: str = ""
     concurrency: int = 0
+    transitions: int = 0
     rounds: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
     def median(self, figure: str, workload: str = "success4") -> float:
@@ -53,6 +55,8 @@ class Result:
             low, high = self.spread("sagas_per_s", workload)
             made[workload] = {f: round(self.median(f, workload), 2) for f in FIGURES}
             made[workload] |= {"least_per_s": round(low, 1), "most_per_s": round(high, 1)}
+        if self.transitions:
+            made["cpu_us_per_transition"] = round(self.median("cpu_us_per_saga") / self.transitions, 1)
         return made
 
 
@@ -63,7 +67,7 @@ async def run(
 
     A contestant that is absent or breaks is reported as that.
     """
-    results = [Result(c.name, c.durability) for c in contestants]
+    results = [Result(c.name, c.durability, transitions=c.transitions) for c in contestants]
     running: list[tuple[Contestant, Result]] = []
     try:
         for contestant, result in zip(contestants, results, strict=True):

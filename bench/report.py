@@ -78,6 +78,8 @@ def ratios(results: Sequence[Result]) -> str:
     for r in ran:
         others = (f"{r.median('sagas_per_s') / o.median('sagas_per_s'):.2f} x {o.name}" for o in ran if o is not r)
         lines.append(f"{r.name}: {'; '.join(others)}")
+        if r.transitions:
+            lines[-1] += f"; {r.median('cpu_us_per_saga') / r.transitions:.0f} us of CPU per transition"
     return "\n".join(lines)
 
 

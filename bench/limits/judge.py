@@ -57,10 +57,10 @@ def watchers(alone: Sequence[float], watched: Sequence[float], mib: float, told:
         mib: What the coordinator's memory grew by.
         told: ``Watching.finish``'s, with ``reading`` and ``idle``, how many there were of each.
     """
-    lost = 1 - ratio(watched, alone)
+    kept = ratio(watched, alone)
     name, reading, idle = "watchers", told["reading"], told["idle"]
     return [
-        Finding(name, f"throughput lost to {reading + idle:,}", "<= 15 %", f"{lost:.0%}", lost <= 0.15),
+        Finding(name, f"throughput lost to {reading + idle:,}", "<= 15 %", f"{1 - kept:.0%}", kept >= 0.85),
         Finding(name, "memory they cost the coordinator", "<= 256 MiB", f"{mib:.0f} MiB", mib <= 256),
         Finding(
             name,

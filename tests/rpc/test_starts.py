@@ -396,5 +396,27 @@ async def test_ending_frees_a_caller_that_waits_for_room(tmp_path, monkeypatch):
             assert await stream.answers() is None
 
 
+async def test_callers_hear_what_is_driven_here_at_first_and_when_it_changed(tmp_path):
+    async with streaming(tmp_path) as (s, _):
+        coordinator = s.server._coordinator
+        held = [(64, (1, 2)), (64, (1, 2)), (64, (2,))]
+        stream = StartsStream(coordinator._intake, Caller(), lambda: held.pop(0))
+        told = []
+        for n in range(3):
+            await stream.take(messages([start(n)]))
+            response = await stream.answers()
+            assert response is not None
+            told.append((response.partitions.total, list(response.partitions.held)))
+        assert told == [(64, [1, 2]), (0, []), (64, [2])]
+
+
+async def test_the_whole_truth_is_told(tmp_path):
+    async with streaming(tmp_path) as (s, _):
+        await s.client.start("waiting")
+        total, held = s.runtime.service.partitions()
+        assert len(held) == total
+        assert (s.client._ids._total, sorted(s.client._ids._held)) == (total, list(held))
+
+
 def test_an_unset_status_is_ok():
     assert error_pb2.ItemStatus().code == code_pb2.OK
