@@ -6,7 +6,6 @@ engine's and the machine's.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 
 from cachetools import LRUCache
 
@@ -26,7 +25,7 @@ from swit_saga_server.core.errors import (
 from swit_saga_server.core.events import EventType, SagaEvent, with_data
 from swit_saga_server.core.model import Saga, SagaState, Settings, TraceContext
 from swit_saga_server.core.payload import Payload
-from swit_saga_server.core.record import record
+from swit_saga_server.core.record import evolve, record
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.feed import Subscription
@@ -447,7 +446,7 @@ class SagaService:
             digest=found.digest,
             fingerprint=digest(request),
             defaults=self._defaults,
-            trace=replace(own_trace, span_id=around.hex(16)),
+            trace=evolve(own_trace, span_id=around.hex(16)),
             source=self._engine.options.owner,
             now=around.clock.now(),
         )

@@ -72,6 +72,13 @@ _OUTCOME = {
     StopCause.CANCEL: SagaState.CANCELLED,
     StopCause.DEADLINE: SagaState.TIMED_OUT,
 }
+_LAST_EVENT = {
+    SagaState.COMPLETED: EventType.SAGA_COMPLETED,
+    SagaState.COMPENSATED: EventType.COMPENSATION_COMPLETED,
+    SagaState.CANCELLED: EventType.SAGA_CANCELLED,
+    SagaState.TIMED_OUT: EventType.SAGA_TIMED_OUT,
+    SagaState.FAILED: EventType.SAGA_FAILED,
+}
 _UNDONE = frozenset({CompensationStatus.COMPLETED, CompensationStatus.SKIPPED})
 
 
@@ -146,19 +153,20 @@ def due_at(saga: Saga) -> Instant:
         return saga.stuck_until
     if saga.state is SagaState.PENDING:
         return saga.created_at
-    waits = _backward_wait(saga.steps) if saga.stop_cause else _forward_waits(saga)
+    if saga.stop_cause is None:
+        return _forward_wait(saga)
     # A saga with nothing to wait for would be a bug; due at once, it shows itself instead of sleeping for ever.
-    return min(waits, default=saga.updated_at)
+    return min(_backward_wait(saga.steps), default=saga.updated_at)
 
 
-def _forward_waits(saga: Saga) -> list[Instant]:
-    waits = [saga.deadline]
+def _forward_wait(saga: Saga) -> Instant:
+    wait = saga.deadline
     for step in saga.steps:
         if step.status is StepStatus.RUNNING:
-            waits.append(_call_wait(step.call))
+            wait = min(wait, _call_wait(step.call))
         elif step.status is StepStatus.PENDING and step.ready_at:
-            waits.append(step.ready_at)
-    return waits
+            wait = min(wait, step.ready_at)
+    return wait
 
 
 def _backward_wait(steps: Sequence[StepState]) -> list[Instant]:
@@ -218,15 +226,14 @@ class _Turn:
         self.chance = chance
         self.room = room
         self.steps = list(saga.steps)
+        self.changed = False
         self.header: dict[str, Any] = {}
         self.events: list[SagaEvent] = []
         self.state = saga.state
         self.stop_cause = saga.stop_cause
 
     def decision(self) -> Decision:
-        steps = tuple(self.steps)
-        changed = bool(self.header) or any(a is not b for a, b in zip(steps, self.before.steps, strict=True))
-        if not changed:
+        if not (self.header or self.changed):
             return Decision(self.before)
         if self.before.stuck:
             self.header |= {"stuck": 0, "stuck_until": 0}
@@ -235,7 +242,7 @@ class _Turn:
             version=self.before.version + 1,
             updated_at=self.now,
             last_sequence=self.before.last_sequence + len(self.events),
-            steps=steps,
+            steps=tuple(self.steps),
             **self.header,
         )
         return Decision(after, tuple(self.events))
@@ -562,25 +569,18 @@ class _Turn:
         """Record the outcome; the outcome's own event is the last (design §4)."""
         started = self.header.get("started_at") or self.before.started_at or self.before.created_at
         was_undoing = self.state is SagaState.COMPENSATING
-        last = {
-            SagaState.COMPLETED: EventType.SAGA_COMPLETED,
-            SagaState.COMPENSATED: EventType.COMPENSATION_COMPLETED,
-            SagaState.CANCELLED: EventType.SAGA_CANCELLED,
-            SagaState.TIMED_OUT: EventType.SAGA_TIMED_OUT,
-            SagaState.FAILED: EventType.SAGA_FAILED,
-        }[outcome]
         if was_undoing and outcome in (SagaState.CANCELLED, SagaState.TIMED_OUT):
             self._event(EventType.COMPENSATION_COMPLETED)
         if error is not None:
             self.header["error"] = error
         self.header["completed_at"] = self.now
         shown = None if outcome is SagaState.COMPLETED else self.header.get("error") or self.before.error
-        self._move(outcome, last, error=shown, duration=self.now - int(started))
+        self._move(outcome, _LAST_EVENT[outcome], error=shown, duration=self.now - int(started))
 
     def _move(self, state: SagaState, event: EventType, **more: Any) -> None:
         if state not in TRANSITIONS[self.state]:
             raise IllegalTransition(f"saga {self.before.id!r}: {self.state} -> {state}", saga_id=self.before.id)
-        self._event(event, previous_state=str(self.state), new_state=str(state), **more)
+        self._event(event, previous_state=self.state, new_state=state, **more)
         self.state = state
         self.header["state"] = state
 
@@ -592,11 +592,13 @@ class _Turn:
             where = f"saga {self.before.id!r} step {step.id!r}"
             raise IllegalTransition(f"{where}: {current.status} -> {status}", saga_id=self.before.id)
         self.steps[step.index] = after = evolve(current, **changes)
+        self.changed = True
         return after
 
     def _event(self, kind: EventType, *, service: str = COORDINATOR_SERVICE, **fields: Any) -> None:
         sequence = self.before.last_sequence + len(self.events) + 1
-        self.events.append(SagaEvent(sequence=sequence, type=kind.value, at=self.now, service=service, **fields))
+        # Members of the enums are the strings that are stored and shown.
+        self.events.append(SagaEvent(sequence=sequence, type=kind, at=self.now, service=service, **fields))
 
     def _step_event(self, kind: EventType, step: StepState, becomes: StepStatus, **more: Any) -> None:
         self._call_event(kind, step, step.call.attempts, step.max_attempts, becomes, **more)
@@ -609,14 +611,15 @@ class _Turn:
     def _call_event(
         self, kind: EventType, step: StepState, attempt: int, limit: int, becomes: StepStatus, **more: Any
     ) -> None:
-        moved = {"previous_state": str(step.status), "new_state": str(becomes)} if becomes is not step.status else {}
+        moves = becomes is not step.status
         self._event(
             kind,
             step_id=step.id,
             attempt=attempt,
             max_attempts=limit,
             service=self.definition.steps[step.index].participant,
-            **moved,
+            previous_state=step.status if moves else "",
+            new_state=becomes if moves else "",
             **more,
         )
 

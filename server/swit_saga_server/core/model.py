@@ -295,7 +295,10 @@ def compensation_key(saga_id: str, step_id: str) -> str:
 
 def is_in_flight(saga: Saga) -> bool:
     """Whether a command may be out: what a takeover must send again."""
-    return any(s.call.in_flight or (s.compensation is not None and s.compensation.call.in_flight) for s in saga.steps)
+    for step in saga.steps:
+        if step.call.in_flight or (step.compensation is not None and step.compensation.call.in_flight):
+            return True
+    return False
 
 
 def total_deadline(saga: Saga, definition: Definition, index: int) -> Instant:

@@ -355,7 +355,7 @@ class Engine:
 
     def _known(self, saga_id: str) -> Entry | None:
         if self.ownership.holds(partition_of(saga_id, self.store.partitions)):
-            return self.working_set.find(saga_id, self.around.clock.now())
+            return self.working_set.find(saga_id, self.around.clock.now)
         return None
 
     async def stored(self, saga_id: str) -> Saga:
@@ -476,7 +476,7 @@ class Engine:
         if not self.ownership.holds(partition):
             self._turn_away(item, NotHeld())
             return
-        entry = self.working_set.find(item.saga_id, self.around.clock.now())
+        entry = self.working_set.find(item.saga_id, self.around.clock.now)
         if entry is None:
             entry = Entry(item.saga_id, partition)
             if not isinstance(item.given, Begin):
@@ -564,7 +564,8 @@ class Engine:
         assert saga is not None
         self._resolve(item, saga, created=False)
         # A wake-up that found nothing to do must not spin.
-        self._arm(saga, not_before=self.around.clock.now() + SECOND if isinstance(item.given, Wake) else 0)
+        now = self.around.clock.now()
+        self._arm(saga, now, not_before=now + SECOND if isinstance(item.given, Wake) else 0)
 
     def _wait_for_apply(self, entry: Entry, item: Item, *, created: bool) -> None:
         entry.items.append(item)
@@ -677,15 +678,16 @@ class Engine:
         entry.phase = Phase.IDLE
         self.counters.observe(before, after, events)
         self._admission.note(after)
-        self._arm(after)
+        now = self.around.clock.now()
+        self._arm(after, now)
         if self.ownership.holds(entry.partition):
-            self._take_effect(before, after, definition, entry.partition)
+            self._take_effect(before, after, definition, entry.partition, now)
         for item in items:
             self._letters.done(item.entry_id)
         for call in notify:
             call(after)
         self.feed.publish(after, events)
-        self._release(entry)
+        self._release(entry, now)
 
     def _forget(self, entry: Entry, *, again: bool) -> None:
         """Memory and store disagree, or nobody knows: the store is the truth. Inputs are put to it again if asked."""
@@ -711,7 +713,7 @@ class Engine:
 
     def _look_up(self, item: Item) -> None:
         """Put a start to the saga as stored; if there is none after all, it is created."""
-        if self.working_set.find(item.saga_id, self.around.clock.now()) is not None:
+        if self.working_set.find(item.saga_id, self.around.clock.now) is not None:
             self._put(item)
             return
         entry = Entry(item.saga_id, partition_of(item.saga_id, self.store.partitions), phase=Phase.LOADING)
@@ -720,7 +722,7 @@ class Engine:
         self.working_set.pin(entry)
         self._turn.set()
 
-    def _release(self, entry: Entry) -> None:
+    def _release(self, entry: Entry, now: Instant) -> None:
         """The entry is idle: what waited for it is decided at once, while it is surely in memory."""
         waiting = list(entry.waiting)
         entry.waiting.clear()
@@ -733,13 +735,14 @@ class Engine:
         if not held:
             self.working_set.drop(entry)  # What memory says of another's saga grows old.
         elif entry.phase is Phase.IDLE:
-            self.working_set.rest(entry, self.around.clock.now())
+            self.working_set.rest(entry, now)
 
     # ---- effects -------------------------------------------------------------------------------------------------
 
-    def _take_effect(self, before: Saga | None, after: Saga, definition: Definition, partition: int) -> None:
+    def _take_effect(
+        self, before: Saga | None, after: Saga, definition: Definition, partition: int, now: Instant
+    ) -> None:
         epoch = self.ownership.leases[partition].epoch
-        now = self.around.clock.now()
         withdrawn = []
         awaited = self._leaving.get(partition)
         if awaited is not None:
@@ -795,7 +798,7 @@ class Engine:
                     self._unreadable(entry, saga)
                 else:
                     entry.applied, entry.phase = saga, Phase.IDLE
-                    self._release(entry)
+                    self._release(entry, self.around.clock.now())
         finally:
             self._loading = None
             self._turn.set()
@@ -885,13 +888,13 @@ class Engine:
 
     # ---- time ------------------------------------------------------------------------------------------------------
 
-    def _arm(self, saga: Saga, not_before: Instant = 0) -> None:
+    def _arm(self, saga: Saga, now: Instant, not_before: Instant = 0) -> None:
         if self._slots is not None and self._slots.is_waiting(saga.id):
             self._timers.arm(saga.id, saga.deadline)  # Overdue until there is room; its time runs on all the same.
             self._set_timer()
             return
         due = due_at(saga)
-        if not due or due > self.around.clock.now() + self.options.timer_horizon:
+        if not due or due > now + self.options.timer_horizon:
             self._timers.disarm(saga.id)
             return
         self._timers.arm(saga.id, max(due, not_before))

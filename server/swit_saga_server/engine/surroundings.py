@@ -39,7 +39,7 @@ class MonotonicClock:
 
         It does not stand still then, for timers and deadlines must go on however far the store's clock was set back.
         """
-        elapsed = self.elapsed()
+        elapsed = self._monotonic_ns() // 1000
         step = (elapsed - self._read_at) // 2
         self._read_at += 2 * step  # An odd microsecond is kept, or reading it often would stop the clock.
         self._last = max(self._last + step, elapsed + self._offset)
@@ -74,7 +74,7 @@ class Surroundings:
 
     def hex(self, digits: int) -> str:
         """Random lower-case hex digits, not all zero."""
-        return f"{self.rng.randrange(1, 16**digits):0{digits}x}"
+        return f"{self.rng.getrandbits(4 * digits) or 1:0{digits}x}"
 
     def time_ordered_id(self) -> str:
         """A unique id that sorts by time, so that a B-tree grows at its end: 11 digits of milliseconds, 21 random."""

@@ -87,12 +87,12 @@ class WorkingSet:
         """Whether something is being done with it."""
         return saga_id in self._busy
 
-    def find(self, saga_id: str, now: Instant) -> Entry | None:
-        """The entry, if it is in memory and, when idle, not past its ttl."""
+    def find(self, saga_id: str, now: Callable[[], Instant]) -> Entry | None:
+        """The entry, if it is in memory and, when idle, not past its ttl by the time ``now`` tells."""
         entry = self._busy.get(saga_id)
         if entry is None:
             entry = self._idle.get(saga_id)
-            if entry is not None and now - entry.idle_since > self._options.ttl:
+            if entry is not None and now() - entry.idle_since > self._options.ttl:
                 del self._idle[saga_id]
                 return None
         return entry

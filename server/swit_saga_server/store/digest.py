@@ -7,6 +7,7 @@ The encoding names its fields and leaves out empty ones, so that neither reorder
 import hashlib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from typing import Any
 
 import msgpack
@@ -29,7 +30,7 @@ def definition_digest(definition: Definition) -> str:
 
 def _canonical(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        named = sorted(fields(value), key=lambda f: f.name)
+        named = _named(type(value))
         return {f.name: _canonical(v) for f in named if not _is_left_out(v := getattr(value, f.name), f)}
     if isinstance(value, Mapping):
         return {str(k): _canonical(value[k]) for k in sorted(value)}
@@ -40,6 +41,11 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
         return int(value)
     return value
+
+
+@cache
+def _named(kind: Any) -> "list[Field[Any]]":
+    return sorted(fields(kind), key=lambda f: f.name)
 
 
 def _is_left_out(value: Any, field: "Field[Any]") -> bool:

@@ -1,5 +1,7 @@
 """Definitions and retry policies."""
 
+from functools import lru_cache
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from swit_saga.v1 import definition_pb2 as pb
@@ -16,8 +18,9 @@ from swit_saga_server.store.contract import StoredDefinition
 from swit_saga_server.wire.basic import duration, enum_member, enum_value, mapping, span, struct, timestamp
 
 
+@lru_cache
 def retry_policy(policy: RetryPolicy | None) -> pb.RetryPolicy | None:
-    """None for None."""
+    """None for None. Kept, for every saga shown has one of a few; not to be changed."""
     if policy is None:
         return None
     return pb.RetryPolicy(
