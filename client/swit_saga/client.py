@@ -26,7 +26,7 @@ from swit_saga.errors import (
 from swit_saga.handle import SagaHandle
 from swit_saga.ids import SagaIds
 from swit_saga.payload import Codecs
-from swit_saga.starts import STARTS, learn_from
+from swit_saga.starts import STARTS
 from swit_saga.streams import CanStream, Kind, Metadata, Shared, StreamCall
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import (
@@ -472,9 +472,13 @@ class AsyncSagaClient:
         alone = getattr(services.coordinator, rpc)
         if not (self._batched[kind] and isinstance(services, CanStream)):
             return alone
-        heard = {"heard": lambda message: learn_from(message, self._ids)} if kind is STARTS else {}
-        shared = self._shared[kind] = Shared(kind, services, alone, **heard)
+        shared = self._shared[kind] = Shared(kind, services, alone, self._heard)
         return shared
+
+    def _heard(self, message: Any) -> None:
+        """Every message of the shared streams."""
+        if isinstance(message, pb.StartSagasResponse) and message.HasField("partitions"):
+            self._ids.learn(message.partitions.total, message.partitions.held)
 
     async def _call(self, method: Any, request: Any, timeout_s: float | None = None) -> Any:
         async def attempt(request: Any, **how: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from swit_saga.ids import SagaIds
 from swit_saga.streams import Kind
 from swit_saga.v1 import coordinator_service_pb2 as pb
 
@@ -17,12 +16,6 @@ def _message(items: Sequence[pb.StartSagasRequest.Item], _: Sequence[int]) -> pb
 
 def _silence(start: pb.StartSagaRequest) -> str:
     return f"saga {start.saga_id!r}: no answer in time; whether it was started is unknown"
-
-
-def learn_from(message: pb.StartSagasResponse, ids: SagaIds) -> None:
-    """What the coordinator says of its partitions."""
-    if message.HasField("partitions"):
-        ids.learn(message.partitions.total, message.partitions.held)
 
 
 STARTS = Kind(rpc="StartSagas", item=_item, message=_message, can_give_up=False, most_open=None, silence=_silence)

@@ -230,7 +230,7 @@ async def test_what_is_given_up_unsent_is_not_sent():
         return asyncio.create_task(shared(pb.WaitSagaRequest(saga_id=saga_id)))
 
     call = Slow()
-    shared = Shared(WAITS, call, call.write)
+    shared = Shared(WAITS, call, call.write, lambda _: None)
     tasks = [ask(shared, "1")]
     await eventually(lambda: len(call.messages) == 1)
     tasks.append(ask(shared, "2"))
