@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 
 mpl.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402 - after the backend is chosen
+import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -22,7 +22,7 @@ def main() -> None:
     contestants = json.loads((ROOT / "bench" / "results" / "latest.json").read_text())["contestants"]
     ran = {name: found for name, found in contestants.items() if "absent" not in found}
     IMAGES.mkdir(parents=True, exist_ok=True)
-    _bars(ran, "success4", "sagas_per_s", "four-step sagas per second, median; least to most of the rounds", "throughput")
+    _bars(ran, "success4", "sagas_per_s", "four-step sagas per second: median, least to most", "throughput")
     _bars(ran, "idle", "p50_ms", "one saga alone, start to result: milliseconds, median", "latency")
 
 

@@ -87,9 +87,7 @@ class Kind:
 class Shared:
     """Looks like the stub of the unary RPC. All methods belong to one event loop."""
 
-    def __init__(
-        self, kind: Kind, stubs: CanStream, alone: Callable[..., Any], heard: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, kind: Kind, stubs: CanStream, alone: Callable[..., Any], heard: Callable[[Any], None]) -> None:
         """Share streams of ``stubs``; ``alone`` makes a call of its own; ``heard`` is given every message read."""
         self._kind = kind
         self._heard = heard
