@@ -569,7 +569,8 @@ class Engine:
 
     def _wait_for_apply(self, entry: Entry, item: Item, *, created: bool) -> None:
         entry.items.append(item)
-        entry.notify.append(lambda saga: self._resolve(item, saga, created=created))
+        if item.answer is not None:
+            entry.notify.append(lambda saga: self._resolve(item, saga, created=created))
         if item.entry_id:
             self._reply(entry, item, None)
 

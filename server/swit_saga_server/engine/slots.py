@@ -131,8 +131,10 @@ class Slots:
             self._open[saga_id] = participants
         if was != participants:
             self._total += len(participants) - len(was)
-            self._of.subtract(was)
-            self._of.update(participants)
+            for participant in was:
+                self._of[participant] -= 1
+            for participant in participants:
+                self._of[participant] += 1
 
     def _leave(self, saga_id: str) -> None:
         participant = self._queue_of.pop(saga_id, None)
@@ -142,8 +144,8 @@ class Slots:
 
 def _open(saga: Saga, definition: Definition) -> tuple[str, ...]:
     """The participants of the saga's open commands, one for each."""
-    return tuple(
-        definition.steps[step.index].participant
-        for step in saga.steps
-        if step.call.in_flight or (step.compensation is not None and step.compensation.call.in_flight)
-    )
+    found: tuple[str, ...] = ()
+    for step in saga.steps:
+        if step.call.in_flight or (step.compensation is not None and step.compensation.call.in_flight):
+            found += (definition.steps[step.index].participant,)
+    return found

@@ -197,9 +197,21 @@ def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _enum(hint)
     if isinstance(hint, type) and is_dataclass(hint):
-        # Looked up late, because a class may contain itself.
-        return (lambda value: _record(hint).flat(value)), (lambda items: _record(hint).read(items))
+        return _nested(hint), (lambda items: _record(hint).read(items))
     return None, None
+
+
+def _nested(kind: type) -> Convert:
+    """Looked up late, because a class may contain itself, and once."""
+    flat: Convert | None = None
+
+    def convert(value: Any) -> Any:
+        nonlocal flat
+        if flat is None:
+            flat = _record(kind).flat
+        return flat(value)
+
+    return convert
 
 
 def _unless_none(convert: Convert) -> Convert:

@@ -52,11 +52,12 @@ def _check(write: Write) -> None:
     every = range(len(saga.steps))
     if write.base_version == 0 and sorted(write.changed_steps) != list(every):
         raise _broken(write, f"creates the saga, but lists steps {write.changed_steps} of {len(every)}")
-    if any(i not in every for i in write.changed_steps):
-        raise _broken(write, f"lists steps {write.changed_steps}, but has {len(every)}")
-    first = saga.last_sequence - len(write.events) + 1
-    if any(event.sequence != first + k for k, event in enumerate(write.events)):
-        raise _broken(write, f"has events that do not end, without a gap, at {saga.last_sequence}")
+    for i in write.changed_steps:
+        if i not in every:
+            raise _broken(write, f"lists steps {write.changed_steps}, but has {len(every)}")
+    for sequence, event in enumerate(write.events, saga.last_sequence - len(write.events) + 1):
+        if event.sequence != sequence:
+            raise _broken(write, f"has events that do not end, without a gap, at {saga.last_sequence}")
 
 
 def _broken(write: Write, rule: str) -> ValueError:
