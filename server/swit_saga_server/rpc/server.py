@@ -16,7 +16,7 @@ from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.rpc.handlers import CoordinatorHandlers, DefinitionHandlers
-from swit_saga_server.rpc.serving import SERVICES, generic_handler
+from swit_saga_server.rpc.serving import SERVICES, serve
 from swit_saga_server.rpc.spans import Spans
 from swit_saga_server.runtime import Runtime
 
@@ -47,9 +47,8 @@ class Server:
             "DefinitionService": DefinitionHandlers(runtime.service),
         }
         slow_s = config.server.slow_watcher_timeout / SECOND
-        self._server.add_generic_rpc_handlers(
-            tuple(generic_handler(service, handlers.get(service.name), slow_s) for service in SERVICES)
-        )
+        for service in SERVICES:
+            serve(self._server, service, handlers.get(service.name), slow_s)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if config.server.reflection:
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
