@@ -32,9 +32,14 @@ class CommandSpan:
         self.span.end()
 
 
+def is_recorded() -> bool:
+    """Whether the host program has set up an SDK; until then no span would be anything but the caller's context."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 def open_span(command: ParticipantCommand, address: str) -> CommandSpan | None:
     """A span for a command that is sent now; None without an SDK or a trace to be part of."""
-    if not command.traceparent or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    if not (command.traceparent and is_recorded()):
         return None
     parent = parse_traceparent(command.traceparent, command.tracestate)
     if parent is None:

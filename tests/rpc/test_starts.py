@@ -14,7 +14,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 from grpc_status import rpc_status
 
-from swit_saga import AsyncSagaClient, OverloadedError, Payload, Saga, Step, UnavailableError
+from swit_saga import AsyncSagaClient, NotFoundError, OverloadedError, Payload, Saga, Step, UnavailableError
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, definition_pb2, error_pb2
 from swit_saga_server.core.errors import StoreUnavailable
@@ -270,6 +270,47 @@ async def test_what_only_waits_is_forgotten_with_its_caller(tmp_path, gate):
         gate.set()
         await eventually(lambda: engine.is_quiet and not intake)
         assert (await s.client.metrics()).total_sagas == 1000 - waiting
+
+
+async def test_a_call_of_its_own_that_only_waits_is_forgotten_with_its_caller(tmp_path, gate):
+    async with streaming(tmp_path) as (s, stream):
+        engine, intake = s.runtime.engine, s.server._coordinator._intake
+        gate.clear()
+        await stream.send(*(start(n) for n in range(1000)))
+        await eventually(lambda: is_full(s))
+        waiting = len(intake)
+        async with AsyncSagaClient(channel=s.channel, batch_starts=False) as client:
+            starting = asyncio.create_task(client.start("waiting", saga_id="alone"))
+            await eventually(lambda: len(intake) == waiting + 1)
+            starting.cancel()
+            await eventually(lambda: not intake._queue[-1].is_wanted)
+        gate.set()
+        assert len(await stream.answers(1000)) == 1000
+        await eventually(lambda: engine.is_quiet and not intake)
+        with pytest.raises(NotFoundError):
+            await s.client.get("alone")
+
+
+async def test_calls_of_their_own_share_the_reading_of_the_definition(tmp_path, monkeypatch):
+    from swit_saga_server.store.sqlite import SqliteStore
+
+    read: list[int] = []
+    let, original = asyncio.Event(), SqliteStore.definition
+
+    async def definition(self: SqliteStore, definition_id: str, version: int, digest: str) -> Any:
+        read.append(version)
+        await let.wait()
+        return await original(self, definition_id, version, digest)
+
+    async with serve(tmp_path, batch=False) as s:
+        await s.client.register(WAITING)
+        monkeypatch.setattr(SqliteStore, "definition", definition)
+        starting = [asyncio.create_task(s.client.start("waiting")) for _ in range(20)]
+        await eventually(lambda: len(s.server._coordinator._intake) == 20)
+        let.set()
+        handles = await asyncio.gather(*starting)
+        assert all(handle.created for handle in handles)
+    assert read.count(0) <= 2, "the latest: by the first, and by all that came meanwhile"
 
 
 async def test_a_load_that_lasts_is_refused(tmp_path, gate):

@@ -16,7 +16,7 @@ from swit_saga_server.core.errors import InvalidRequest, Violation
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.rpc import requests
-from swit_saga_server.rpc.callers import Caller, trace_of
+from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.intake import Intake
 from swit_saga_server.rpc.starts import StartsStream
 from swit_saga_server.rpc.views import view_of
@@ -43,10 +43,7 @@ class CoordinatorHandlers:
 
     async def start_saga(self, request: pb.StartSagaRequest, caller: Caller) -> pb.StartSagaResponse:
         """StartSaga."""
-        if (refused := self._intake.refusal(request.saga_id)) is not None:
-            raise refused
-        asked = requests.start_request(request)
-        saga, created = await _to_the_end(self._service.start(asked, trace_of(caller.traceparent, caller.tracestate)))
+        saga, created = await self._intake.start(request, caller)
         return pb.StartSagaResponse(saga=await self._view(saga, pb.SAGA_VIEW_FULL), created=created)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Starts that came by streams and have not been looked into yet.
+"""Starts that came and have not been looked into yet, by streams or by calls of their own.
 
 They wait here and not in the network: what waits can be counted, and what is too much refused while it has cost next to
 nothing. They are taken up, oldest first, as fast as the engine wants more.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable, SwitSagaError
 from swit_saga_server.core.units import Span
-from swit_saga_server.engine.starts import Told
+from swit_saga_server.engine.starts import Made, Told
 from swit_saga_server.rpc import requests
 from swit_saga_server.rpc.callers import Caller, trace_of
 from swit_saga_server.service import SagaService, Start
@@ -30,15 +30,16 @@ class Waiting:
     """One start.
 
     Attributes:
-        item: As it came.
-        caller: Whose trace it belongs to if it brings none.
-        told: Hears what becomes of it.
+        request: As it came.
+        traceparent, tracestate: The trace it belongs to; empty without one.
+        told: Hears once what becomes of it.
         put_at: When it came, in plain time.
         is_wanted: False once its caller has gone.
     """
 
-    item: pb.StartSagasRequest.Item
-    caller: Caller
+    request: pb.StartSagaRequest
+    traceparent: str
+    tracestate: str
     told: Told
     put_at: Span = 0
     is_wanted: bool = True
@@ -69,9 +70,31 @@ class Intake:
             return 0
         return max(self._service.elapsed() - self._queue[0].put_at, int(len(self._queue) * self._pace))
 
+    async def start(self, request: pb.StartSagaRequest, caller: Caller) -> Made:
+        """Take a start and return what becomes of it; see ``SagaService.start``.
+
+        One that nobody waits for any more may be forgotten, as long as it is not begun.
+        """
+        answered: asyncio.Future[Made] = asyncio.get_running_loop().create_future()
+
+        def told(outcome: Made | Exception) -> None:
+            if answered.done():
+                return  # Its caller is gone.
+            if isinstance(outcome, Exception):
+                answered.set_exception(outcome)
+            else:
+                answered.set_result(outcome)
+
+        waiting = Waiting(request, caller.traceparent, caller.tracestate, told)
+        self.put(waiting)
+        try:
+            return await answered
+        finally:
+            waiting.is_wanted = False
+
     def put(self, waiting: Waiting) -> None:
         """Take a start, or refuse it at once."""
-        refusal = self.refusal(waiting.item.start.saga_id)
+        refusal = self.refusal(waiting.request.saga_id)
         if refusal is not None:
             waiting.told(refusal)
             return
@@ -116,11 +139,9 @@ class Intake:
 
 
 def _read(waiting: Waiting) -> Start | None:
-    item, caller = waiting.item, waiting.caller
     try:
-        own = bool(item.traceparent)
-        trace = trace_of(*((item.traceparent, item.tracestate) if own else (caller.traceparent, caller.tracestate)))
-        return Start(requests.start_request(item.start), trace, waiting.told)
+        trace = trace_of(waiting.traceparent, waiting.tracestate)
+        return Start(requests.start_request(waiting.request), trace, waiting.told)
     except Exception as refused:
         waiting.told(refused)
         return None

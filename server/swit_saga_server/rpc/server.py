@@ -11,13 +11,13 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.rpc.handlers import CoordinatorHandlers, DefinitionHandlers
-from swit_saga_server.rpc.serving import SERVICES, generic_handler
+from swit_saga_server.rpc.serving import SERVICES, serve
+from swit_saga_server.rpc.spans import Spans
 from swit_saga_server.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -40,25 +40,15 @@ class Server:
         self._runtime = runtime
         self._health = health.aio.HealthServicer()
         self._names = [s.full_name for s in SERVICES]
-        # Not for streams: it takes only generators, and a generator cannot tell that its reader does not read. The
-        # health service's Watch is none either; and probes are not worth a span. Starts bring a trace each.
-        untraced = filters.any_of(
-            filters.method_name("WatchSaga"),
-            filters.method_name("StartSagas"),
-            filters.method_name("WaitSagas"),
-            filters.health_check(),
-        )
-        spans = aio_server_interceptor(filter_=filters.negate(untraced))
-        self._server = grpc.aio.server(interceptors=[spans], options=self._options())
+        self._server = grpc.aio.server(interceptors=[Spans()], options=self._options())
         self._coordinator = CoordinatorHandlers(runtime.service)
         handlers = {
             "CoordinatorService": self._coordinator,
             "DefinitionService": DefinitionHandlers(runtime.service),
         }
         slow_s = config.server.slow_watcher_timeout / SECOND
-        self._server.add_generic_rpc_handlers(
-            tuple(generic_handler(service, handlers.get(service.name), slow_s) for service in SERVICES)
-        )
+        for service in SERVICES:
+            serve(self._server, service, handlers.get(service.name), slow_s)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if config.server.reflection:
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)

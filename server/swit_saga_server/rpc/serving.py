@@ -44,18 +44,24 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 """What a coordinator serves; ParticipantService is what participants serve."""
 
 
+OWN_QUEUE = frozenset({"StartSaga", "WaitSaga"})
+"""Calls that may come by the hundred a second. grpc.aio takes calls one at a time, each over half a dozen turns of the
+event loop; but one at a time of each method that is registered by itself.
+"""
+
+
 def snake(name: str) -> str:
     """``start_saga`` for ``StartSaga``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def generic_handler(
-    service: ServiceDescriptor, handlers: object | None, slow_watcher_s: float
-) -> grpc.GenericRpcHandler:
-    """A service's RPCs: those of ``handlers``, by name in snake case, and refusals for the rest."""
-    return grpc.method_handlers_generic_handler(
-        service.full_name, {m.name: _method(m, handlers, slow_watcher_s) for m in service.methods}
-    )
+def serve(server: grpc.aio.Server, service: ServiceDescriptor, handlers: object | None, slow_watcher_s: float) -> None:
+    """Serve a service's RPCs: those of ``handlers``, by name in snake case, and refusals for the rest."""
+    methods = {m.name: _method(m, handlers, slow_watcher_s) for m in service.methods}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, methods),))
+    own = {name: method for name, method in methods.items() if name in OWN_QUEUE}
+    if own:
+        server.add_registered_method_handlers(service.full_name, own)
 
 
 def _method(method: MethodDescriptor, handlers: object | None, slow_watcher_s: float) -> Any:

@@ -48,7 +48,9 @@ class StartsStream:
         """Set the items on their way; returns when the caller may send more."""
         for item in request.items:
             number = self._taken = self._taken + 1
-            waiting = self._open[number] = Waiting(item, self._caller, self._told(number, item.item_id))
+            trace = item if item.traceparent else self._caller
+            told = self._told(number, item.item_id)
+            waiting = self._open[number] = Waiting(item.start, trace.traceparent, trace.tracestate, told)
             self._intake.put(waiting)
         while len(self._open) + len(self._answers) > MOST_OPEN and not self._ended:
             self._room.clear()
