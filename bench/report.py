@@ -97,8 +97,8 @@ def ratios(results: Sequence[Result]) -> str:
 def of_pipe(results: Sequence[Result]) -> tuple[float, float] | None:
     """The coordinator's sagas/s and CPU per saga as multiples of the bare pipe's; None if either did not run.
 
-    The second says more where there are few cores: they are full of client and participant before one process of the
-    pipe is.
+    The first is bound by Redis, which runs the script, before the pipe's process is busy; the second is about the processes
+    alone.
     """
     ran = {r.name: r for r in results if not r.absent and r.median("cpu_us_per_saga")}
     if COORDINATOR not in ran or PIPE not in ran:
