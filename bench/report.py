@@ -12,6 +12,9 @@ from bench.frame import Result
 ROOT = Path(__file__).parents[1]
 LATEST = ROOT / "bench" / "results" / "latest.json"
 DOCUMENT = ROOT / "docs" / "performance.md"
+COORDINATOR, PIPE = "swit-saga, Redis everysec", "limit: bare pipe, Redis everysec"
+WANTED = 0.5
+"""Of the pipe's sagas/s, the coordinator's."""
 
 
 def write(results: Sequence[Result], commit: str, *, latest: Path = LATEST, document: Path = DOCUMENT) -> str:
@@ -27,6 +30,8 @@ def write(results: Sequence[Result], commit: str, *, latest: Path = LATEST, docu
         "machine": {"cpus": _cpus(), "python": platform.python_version(), "system": platform.system()},
         "contestants": {r.name: r.as_json() for r in results},
     }
+    if (found := of_pipe(results)) is not None:
+        made["of_bare_pipe"] = {"sagas_per_s": round(found[0], 3), "cpu_us_per_saga": round(found[1], 2)}
     latest.write_text(json.dumps(made, indent=2) + "\n")
     shown = table(results)
     insert("bench", shown, document)
@@ -80,7 +85,27 @@ def ratios(results: Sequence[Result]) -> str:
         lines.append(f"{r.name}: {'; '.join(others)}")
         if r.transitions:
             lines[-1] += f"; {r.median('cpu_us_per_saga') / r.transitions:.0f} us of CPU per transition"
+    if (found := of_pipe(results)) is not None:
+        verdict = "yes" if found[0] >= WANTED else "no"
+        lines.append(
+            f"{COORDINATOR}, to the bare pipe: {found[0]:.0%} of its sagas/s (wanted: {WANTED:.0%}: {verdict}), "
+            f"{found[1]:.1f} times its CPU per saga"
+        )
     return "\n".join(lines)
+
+
+def of_pipe(results: Sequence[Result]) -> tuple[float, float] | None:
+    """The coordinator's sagas/s and CPU per saga as multiples of the bare pipe's; None if either did not run.
+
+    The first is bound by Redis, which runs the script, before the pipe's process is busy; the second is about the
+    processes alone.
+    """
+    ran = {r.name: r for r in results if not r.absent and r.median("cpu_us_per_saga")}
+    if COORDINATOR not in ran or PIPE not in ran:
+        return None
+    ours, pipe = ran[COORDINATOR], ran[PIPE]
+    rate, cost = (ours.median(figure) / pipe.median(figure) for figure in ("sagas_per_s", "cpu_us_per_saga"))
+    return rate, cost
 
 
 def _cpus() -> int:

@@ -3,7 +3,11 @@
 Per saga it reads one start and one wait, sends four commands and reads four answers on the participant's stream, and
 writes five rounds' worth of what the coordinator writes, with the coordinator's script as it was; one round at a time,
 what comes meanwhile goes into the next. It decides nothing, checks nothing, keeps no time and forgets a saga when it is
-done. What it costs is what gRPC, protobuf, asyncio and the store cost.
+done: payloads included, it sends and writes those of the templates. What it costs is what gRPC, protobuf, asyncio and
+the store cost.
+
+Nothing of the coordinator is imported: later changes there are measured against what it sent and wrote when the
+templates were made.
 """
 
 import asyncio
@@ -13,12 +17,15 @@ import sys
 import zlib
 from base64 import b64decode
 from collections import deque
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import (
@@ -28,11 +35,14 @@ from swit_saga.v1 import (
 )
 
 HERE = Path(__file__).parent
-PARTITIONS, ROUND, MESSAGE_ITEMS = 64, 256, 64
+PARTITIONS, ROUND = 64, 256
+MESSAGE_STARTS, MESSAGE_WAITS, MESSAGE_COMMANDS = 256, 64, 256
 SAGA_ID, COMMIT_ID, NONCE, EPOCH = b"I" * 32, b"C" * 16, "N" * 16, 1_790_000_000_000
+"""Those of the templates; ids of sagas must be as long."""
 PARTITION_AT = 3
 """Where the partition stands in a write: after the head of an array of 24."""
-PREFIX, KEEP_MS, FEED_LENGTH = "bench:", 60_000, 10_000
+PREFIX, KEEP_MS, FEED_LENGTH = "swit-saga:", 1_200_000, 10_000
+"""As the coordinator has them, so that every key and command is as long as its."""
 
 
 @dataclass(slots=True)
@@ -63,7 +73,7 @@ class Pipe:
             [b64decode(one) for one in templates[name]] for name in ("writes", "commands", "started", "result")
         )
         self._redis = redis
-        self._script = redis.register_script((HERE / "round.lua").read_text())
+        self._script: AsyncScript
         self._runs: dict[str, Run] = {}
         self._ready: deque[Run] = deque()
         self._some = asyncio.Event()
@@ -94,7 +104,9 @@ class Pipe:
         )
 
     async def prepare(self) -> None:
-        """Leases that the script finds in order."""
+        """The script as this Redis takes it, and leases that it finds in order."""
+        header = "#!lua\n" if not str((await self._redis.info("server"))["redis_version"]).startswith("6.") else ""
+        self._script = self._redis.register_script(header + (HERE / "round.lua").read_text())
         for partition in range(PARTITIONS):
             await self._redis.hset(f"{PREFIX}{{{partition}}}:lease", mapping={"epoch": EPOCH, "nonce": NONCE})
 
@@ -107,32 +119,30 @@ class Pipe:
 
     async def _starts(self, requests: Any, context: Any) -> None:
         answers: asyncio.Queue[Any] = asyncio.Queue()
-        writing = asyncio.create_task(self._answer(answers, context, pb.StartSagasResponse))
-        async for request in requests:
-            for item in request.items:
-                saga_id = item.start.saga_id
-                partition = zlib.crc32(saga_id.encode()) % PARTITIONS
-                run = self._runs[saga_id] = Run(saga_id.encode(), partition, item.item_id, answers)
-                self._ready.append(run)
-            self._some.set()
-        writing.cancel()
+        async with _beside(self._answer(answers, context, pb.StartSagasResponse, MESSAGE_STARTS)):
+            async for request in requests:
+                for item in request.items:
+                    saga_id = item.start.saga_id
+                    partition = zlib.crc32(saga_id.encode()) % PARTITIONS
+                    run = self._runs[saga_id] = Run(saga_id.encode(), partition, item.item_id, answers)
+                    self._ready.append(run)
+                self._some.set()
 
     async def _waits(self, requests: Any, context: Any) -> None:
         answers: asyncio.Queue[Any] = asyncio.Queue()
-        writing = asyncio.create_task(self._answer(answers, context, pb.WaitSagasResponse))
-        async for request in requests:
-            for item in request.items:
-                run = self._runs[item.wait.saga_id]
-                if run.done:
-                    self._tell(run, answers, item.item_id)
-                else:
-                    run.waits.append((answers, item.item_id))
-        writing.cancel()
+        async with _beside(self._answer(answers, context, pb.WaitSagasResponse, MESSAGE_WAITS)):
+            async for request in requests:
+                for item in request.items:
+                    run = self._runs[item.wait.saga_id]
+                    if run.done:
+                        self._tell(run, answers, item.item_id)
+                    else:
+                        run.waits.append((answers, item.item_id))
 
-    async def _answer(self, answers: "asyncio.Queue[Any]", context: Any, response: Any) -> None:
+    async def _answer(self, answers: "asyncio.Queue[Any]", context: Any, response: Any, most: int) -> None:
         while True:
             items = [await answers.get()]
-            while len(items) < MESSAGE_ITEMS and not answers.empty():
+            while len(items) < most and not answers.empty():
                 items.append(answers.get_nowait())
             await context.write(response(items=items))
 
@@ -185,25 +195,26 @@ class Pipe:
         """One stream, for ever."""
         stub = participant_stream_service_pb2_grpc.ParticipantStreamServiceStub(self._channel)
         call: Any = stub.Stream()
-        writing: asyncio.Task[None] | None = None
-        while (response := await call.read()) is not grpc.aio.EOF:
-            if writing is None:
-                writing = asyncio.create_task(self._send(call))
-            for said in response.answers:
-                run = self._out.pop(said.command_id)
-                if not said.execute.HasField("completed"):
-                    raise RuntimeError(f"the participant said {said}")
-                run.step += 1
-                self._ready.append(run)
-            self._credits = response.credits
-            self._some.set()
-            self._more.set()
+        async with _beside(self._send(call)):
+            while (response := await call.read()) is not grpc.aio.EOF:
+                self._hear(response)
         raise RuntimeError(f"the stream ended: {await call.code()}")
+
+    def _hear(self, response: Any) -> None:
+        for said in response.answers:
+            run = self._out.pop(said.command_id)
+            if not said.execute.HasField("completed"):
+                raise RuntimeError(f"the participant said {said}")
+            run.step += 1
+            self._ready.append(run)
+        self._credits = response.credits
+        self._some.set()
+        self._more.set()
 
     async def _send(self, call: Any) -> None:
         while True:
             request = participant_stream_service_pb2.StreamRequest()
-            while self._unsent and self._credits > 0:
+            while self._unsent and self._credits > 0 and len(request.commands) < MESSAGE_COMMANDS:
                 run = self._unsent.popleft()
                 self._number += 1
                 self._credits -= 1
@@ -215,6 +226,15 @@ class Pipe:
             else:
                 self._more.clear()
                 await self._more.wait()
+
+
+@asynccontextmanager
+async def _beside(body: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """``body`` runs while the context lasts; its failure is the context's, too."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(body)
+        yield
+        task.cancel()
 
 
 async def main(participant: str, redis_port: int) -> None:

@@ -26,8 +26,10 @@ from swit_saga_server.wire.basic import read_payload
 
 SAGA_ID, COMMIT_ID, NONCE, EPOCH = "I" * 32, "C" * 16, "N" * 16, 1_790_000_000_000
 """Of the lengths of real ones; the first two are replaced when a template is used."""
-NOW = 4_000_000_000_000_000
-"""In 2096: the participant refuses what comes after its time."""
+NOW, STEP_TAKES, SENT_AFTER = 4_000_000_000_780_020, 8_139, 1_317
+"""Microseconds, all with as many digits as real ones, which every number on the wire takes room by. It is 2096, for the
+participant refuses what comes after its time.
+"""
 TEMPLATES = Path(__file__).with_name("templates.json")
 
 
@@ -55,7 +57,8 @@ def record() -> dict[str, list[str]]:
     before = None
     inputs: list[Input] = [Wake(), *(Answered(Kind.EXECUTE, n, 1, Completed(data)) for n in range(4))]
     for number, given in enumerate(inputs):
-        found = decide(now, definition, given, NOW + 10_000 * number, 0.5)
+        at = NOW + 153 + STEP_TAKES * number
+        found = decide(now, definition, given, at, 0.5)
         old = before.steps if before is not None else ()
         after = found.saga
         write = Write(
@@ -70,7 +73,7 @@ def record() -> dict[str, list[str]]:
         made["writes"].append(encode_write(write, 0, Lease(0, EPOCH, NONCE, 0)))
         for effect in effects(before, after):
             if isinstance(effect, Command):
-                sent: ExecuteRequest = command.execute_request(fill(after, definition, effect, EPOCH, NOW))
+                sent: ExecuteRequest = command.execute_request(fill(after, definition, effect, EPOCH, at + SENT_AFTER))
                 made["commands"].append(sent.SerializeToString())
         if before is None:
             made["started"] = [saga.saga(after, None).SerializeToString()]

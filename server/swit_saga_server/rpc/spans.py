@@ -24,7 +24,7 @@ class Spans(grpc.aio.ServerInterceptor):
             filters.method_name("WaitSagas"),
             filters.health_check(),
         )
-        self._spans = aio_server_interceptor(filter_=filters.negate(untraced))
+        self._spans: Any = aio_server_interceptor(filter_=filters.negate(untraced))  # type: ignore[no-untyped-call]
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], handler_call_details: Any

@@ -1,11 +1,14 @@
 """The bare pipe's templates are a saga of the benchmark, as it was when they were made."""
 
 import json
+import subprocess
+import sys
 from base64 import b64decode
 
 import msgpack
 
 from bench.drivers.loop import PAYLOAD, STEPS
+from bench.pipe import __main__ as pipe
 from bench.pipe import record
 from swit_saga.payload import Codecs
 from swit_saga.v1 import participant_service_pb2, saga_pb2
@@ -41,3 +44,14 @@ def test_the_answers():
 def test_they_can_be_made_again():
     made = record.record()
     assert {name: len(those) for name, those in made.items()} == {n: len(those) for n, those in TEMPLATES.items()}
+
+
+def test_it_replaces_what_was_recorded():
+    recorded = (record.SAGA_ID.encode(), record.COMMIT_ID.encode(), record.NONCE, record.EPOCH)
+    assert recorded == (pipe.SAGA_ID, pipe.COMMIT_ID, pipe.NONCE, pipe.EPOCH)
+
+
+def test_nothing_of_the_server_is_loaded():
+    look = "import sys, bench.pipe.__main__; print([m for m in sys.modules if m.startswith('swit_saga_server')])"
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

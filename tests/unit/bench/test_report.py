@@ -3,9 +3,10 @@
 import asyncio
 import json
 
+from bench.contestants import Pipe, Swit
 from bench.drivers.loop import one_paced_round, one_round, orders
 from bench.frame import Result
-from bench.report import ratios, table, write
+from bench.report import COORDINATOR, PIPE, of_pipe, ratios, table, write
 
 FIGURES = ("sagas_per_s", "p50_ms", "p99_ms", "cpu_us_per_saga", "memory_mib")
 
@@ -28,6 +29,23 @@ def test_the_absent_are_said_to_be():
     shown = table([ran("a", 10), Result("b", absent="not installed")])
     assert "| b | | absent: not installed |" in shown
     assert ratios([ran("a", 20), ran("c", 10), Result("b", absent="x")]).splitlines()[0] == "a: 2.00 x c"
+
+
+def test_the_coordinator_beside_the_bare_pipe(tmp_path):
+    assert (Swit("everysec", "").name, Pipe.name) == (COORDINATOR, PIPE)
+    ours, pipe = ran(COORDINATOR, 40), ran(PIPE, 100)
+    pipe.transitions = 5
+    assert of_pipe([ours, pipe]) == (0.4, 0.4)
+    assert of_pipe([ours]) is of_pipe([ours, Result(PIPE, absent="x")]) is None
+    *_, of_it, last = ratios([ours, pipe]).splitlines()
+    assert of_it.endswith("; 20 us of CPU per transition")
+    assert "40% of its sagas/s (wanted: 50%: no), 0.4 times its CPU" in last
+    document, latest = tmp_path / "performance.md", tmp_path / "latest.json"
+    document.write_text("")
+    write([ours, pipe], "abc", latest=latest, document=document)
+    found = json.loads(latest.read_text())
+    assert found["of_bare_pipe"] == {"sagas_per_s": 0.4, "cpu_us_per_saga": 0.4}
+    assert found["contestants"][PIPE]["cpu_us_per_transition"] == 20
 
 
 def test_what_is_written(tmp_path):
