@@ -134,6 +134,7 @@ async def run_overload(seconds: float, times: float) -> list[Finding]:
         await swit.round(CONCURRENCY, 3.0)
         peak = max([(await swit.round(n, 5.0))["sagas_per_s"] for n in (200, 500, 1_000)])
         told = await swit.ask({"do": "flood", "rate": peak * times, "seconds": seconds}, seconds + ASK_S)
-        return overload(peak, told)
+        after = max([(await swit.round(n, 5.0))["sagas_per_s"] for n in (200, 500, 1_000)])
+        return overload(peak, {**told, "peak_after_per_s": after})
     finally:
         await swit.stop()

@@ -11,6 +11,7 @@ written at once, because the coordinator read no more or this program was busy, 
 import asyncio
 import sys
 import time
+from itertools import pairwise
 from typing import Any
 
 import grpc.aio
@@ -25,6 +26,7 @@ from swit_saga.v1 import coordinator_service_pb2 as pb
 TICK_S = 0.02
 RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 END_S = 120.0
+SAMPLE_S = 5.0
 TOGETHER = 1_000
 """Outcomes asked for at a time."""
 
@@ -60,7 +62,7 @@ async def flood(target: str, client: AsyncSagaClient, rate: float, seconds: floa
         ``offered``, ``admitted``, ``rejected`` (with RESOURCE_EXHAUSTED), ``bare`` of these (without RetryInfo),
         ``other`` answers and ``unanswered`` starts; ``rejected_p50_ms``, ``rejected_p99_ms`` and ``admitted_p99_ms``
         from when the message was due to the answer read; ``behind_ms``, by which the latest message was written after
-        it was due; ``completed_per_s`` while it lasted, ``completed`` of those admitted in the end, and this process's
+        it was due; ``completed_per_s`` while it lasted, and in each five seconds of it; ``completed`` of those admitted in the end, and this process's
         ``cpu_share`` of one core.
     """
     start = pb.StartSagaRequest(definition_id="four", initial_data=Codecs().encode(PAYLOAD)).SerializeToString()
@@ -85,6 +87,12 @@ async def flood(target: str, client: AsyncSagaClient, rate: float, seconds: floa
                 else:
                     other += 1
 
+    async def count() -> None:
+        while True:
+            seen.append((time.perf_counter(), (await client.metrics()).completed_sagas))
+            await asyncio.sleep(SAMPLE_S)
+
+    seen: list[tuple[float, int]] = []
     completed_before = (await client.metrics()).completed_sagas
     cpu = time.process_time()
     begun = time.perf_counter()
@@ -94,7 +102,7 @@ async def flood(target: str, client: AsyncSagaClient, rate: float, seconds: floa
             request_serializer=lambda made: made,
             response_deserializer=pb.StartSagasResponse.FromString,
         )()
-        reading = asyncio.create_task(read(call))
+        reading, counting = asyncio.create_task(read(call)), asyncio.create_task(count())
         while (elapsed := time.perf_counter() - begun) < seconds:
             due_at.append(begun + len(due_at) * TICK_S)
             await asyncio.sleep(max(due_at[-1] - time.perf_counter(), 0))
@@ -105,6 +113,7 @@ async def flood(target: str, client: AsyncSagaClient, rate: float, seconds: floa
         elapsed = time.perf_counter() - begun
         cpu = time.process_time() - cpu
         completed = (await client.metrics()).completed_sagas - completed_before
+        counting.cancel()
         await call.done_writing()
         async with asyncio.timeout(END_S):
             await reading
@@ -121,6 +130,7 @@ async def flood(target: str, client: AsyncSagaClient, rate: float, seconds: floa
         "admitted_p99_ms": _percentile(admitted_late, 99) * 1e3,
         "behind_ms": behind * 1e3,
         "completed_per_s": completed / elapsed,
+        "completed_per_s_each_5_s": [round((b - a) / (t - s)) for (s, a), (t, b) in pairwise(seen)],
         "cpu_share": cpu / elapsed,
         "completed": await _completed(client, admitted),
     }
