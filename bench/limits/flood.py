@@ -62,8 +62,8 @@ async def flood(target: str, client: AsyncSagaClient, rate: float, seconds: floa
         ``offered``, ``admitted``, ``rejected`` (with RESOURCE_EXHAUSTED), ``bare`` of these (without RetryInfo),
         ``other`` answers and ``unanswered`` starts; ``rejected_p50_ms``, ``rejected_p99_ms`` and ``admitted_p99_ms``
         from when the message was due to the answer read; ``behind_ms``, by which the latest message was written after
-        it was due; ``completed_per_s`` while it lasted, and in each five seconds of it; ``completed`` of those admitted in the end, and this process's
-        ``cpu_share`` of one core.
+        it was due; ``completed_per_s`` while it lasted, and in each five seconds of it; ``completed`` of those
+        admitted in the end, and this process's ``cpu_share`` of one core.
     """
     start = pb.StartSagaRequest(definition_id="four", initial_data=Codecs().encode(PAYLOAD)).SerializeToString()
     due_at: list[float] = []
