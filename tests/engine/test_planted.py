@@ -15,11 +15,12 @@ Story = Callable[[Path], Awaitable[None]]
 
 PLANTED: dict[str, tuple[str, str, Story]] = {
     "effect before commit (6)": (
-        "        writes = [self._write(entry) for entry in entries]\n",
-        "        writes = [self._write(entry) for entry in entries]\n"
-        "        for e in entries:\n"
-        "            self._take_effect(e.applied, e.pending, e.definition, e.partition)\n"
-        "        self._send()\n",
+        "            writes = [self._write(entry) for entry in entries]\n",
+        "            writes = [self._write(entry) for entry in entries]\n"
+        "            for e in entries:\n"
+        "                now = self.around.clock.now()\n"
+        "                self._take_effect(e.applied, e.pending, e.definition, e.partition, now)\n"
+        "            self._send()\n",
         test_loop.test_an_n_step_saga_costs_n_plus_1_writes,
     ),
     "acknowledged before it is durable (1)": (

@@ -146,6 +146,7 @@ class Slot:
                 ),
                 lease_term=planned.lease_term,
                 round_size=planned.round_size,
+                rounds=planned.rounds,
                 timer_horizon=3 * SECOND,
                 timer_poll=SECOND,
                 inbox_poll=SECOND,

@@ -59,6 +59,7 @@ class PlannedCoordinator:
     policy: CachePolicy
     lease_term: Span
     round_size: int
+    rounds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,7 @@ def _coordinator(rng: random.Random) -> PlannedCoordinator:
         policy=rng.choice(tuple(CachePolicy)),
         lease_term=rng.choice((1, 2, 3)) * SECOND,
         round_size=rng.choice((1, 2, 256)),
+        rounds=rng.choice((1, 1, 3)),
     )
 
 

@@ -118,12 +118,13 @@ BUGS = (
     ),
     Bug(
         name="intent after send", invariants="6", module=loop,
-        right="        writes = [self._write(entry) for entry in entries]\n",
-        wrong="        writes = [self._write(entry) for entry in entries]\n"
-        "        for e in entries:\n"
-        "            if self.ownership.holds(e.partition) and e.pending is not None and e.definition is not None:\n"
-        "                self._take_effect(e.applied, e.pending, e.definition, e.partition)\n"
-        "        self._send()\n",
+        right="            writes = [self._write(entry) for entry in entries]\n",
+        wrong="            writes = [self._write(entry) for entry in entries]\n"
+        "            for e in entries:\n"
+        "                if self.ownership.holds(e.partition) and e.pending is not None and e.definition is not None:\n"
+        "                    now = self.around.clock.now()\n"
+        "                    self._take_effect(e.applied, e.pending, e.definition, e.partition, now)\n"
+        "            self._send()\n",
         why="sending while the store is busy saves a round trip",
     ),
     Bug(

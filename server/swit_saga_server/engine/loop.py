@@ -1,8 +1,8 @@
 """The one loop: inbox -> decide -> commit -> effects.
 
 Inputs of all sagas wait in one inbox. A turn of the loop takes them all, lets the pure machine decide each, and folds
-what follows for one saga into one write. The writes of many sagas form a *round*, committed in one go; while one round
-commits, the next one is decided (of other sagas: inputs of a saga whose write is under way wait). Only when a write is
+what follows for one saga into one write. The writes of many sagas form a *round*, committed in one go; while rounds
+commit, the next one is decided (of other sagas: inputs of a saga whose write is under way wait). Only when a write is
 applied do its effects happen: commands, answers to callers, events to watchers, timers. So nothing is sent without its
 durable intent (invariant 6), and nobody hears of what is not durable.
 
@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 import structlog
@@ -162,7 +163,7 @@ class Engine:
         self._due_again = asyncio.Event()
         self._stop_listening: Callable[[], None] = lambda: None
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._committing: asyncio.Task[None] | None = None
+        self._rounds: set[asyncio.Task[None]] = set()
         self._loading: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: Instant = 0
@@ -218,10 +219,10 @@ class Engine:
         tasks = [*self._tasks, *([self._loading] if self._loading else [])]
         self._tasks.clear()
         await end(tasks)
-        if (committing := self._committing) is not None:
+        if rounds := list(self._rounds):
             # What is on its way to the store is let through, so that its callers learn the truth.
-            await asyncio.wait([committing], timeout=self.options.lease_term / 1e6)
-            await end([committing])
+            await asyncio.wait(rounds, timeout=self.options.lease_term / 1e6)
+            await end(rounds)
         for item in self._unanswered_items():
             self._turn_away(item, CoordinatorStopping())
         self._starts.close()
@@ -234,7 +235,7 @@ class Engine:
     def is_quiet(self) -> bool:
         """Nothing to decide, to commit or to wait for from participants, now."""
         return not (
-            self._inbox or self._new or self._ready or self._committing or self._loading or self.transport.in_flight
+            self._inbox or self._new or self._ready or self._rounds or self._loading or self.transport.in_flight
         )
 
     @property
@@ -465,9 +466,9 @@ class Engine:
             if self._to_load and self._loading is None:
                 self._loading = asyncio.create_task(self._load())
                 self._loading.add_done_callback(self._ended)
-            if self._ready and self._committing is None:
-                self._committing = asyncio.create_task(self._commit())
-                self._committing.add_done_callback(self._ended)
+            self._begin_rounds()
+            if self._new and len(self._ready) < self.options.round_size:
+                self._turn.set()  # The rounds just begun made room.
 
     def _take(self, item: Item) -> None:
         if item.answer is not None and item.answer.done():
@@ -601,9 +602,17 @@ class Engine:
 
     # ---- commit --------------------------------------------------------------------------------------------------
 
-    async def _commit(self) -> None:
-        entries = [self._ready.pop(i) for i in list(self._ready)[: self.options.round_size]]
-        writes = [self._write(entry) for entry in entries]
+    def _begin_rounds(self) -> None:
+        """Commit what is ready: a round of any size if none is under way, full ones beside those that are."""
+        size, most = self.options.round_size, self.options.rounds
+        while self._ready and (not self._rounds or (len(self._ready) >= size and len(self._rounds) < most)):
+            entries = [self._ready.pop(i) for i in list(islice(self._ready, size))]
+            writes = [self._write(entry) for entry in entries]
+            begun = asyncio.create_task(self._commit(entries, writes))
+            self._rounds.add(begun)
+            begun.add_done_callback(self._ended)
+
+    async def _commit(self, entries: Sequence[Entry], writes: Sequence[Write]) -> None:
         try:
             for n, (entry, verdict) in enumerate(zip(entries, await self._verdicts(writes), strict=True), 1):
                 if n % BREATH == 0:
@@ -622,7 +631,7 @@ class Engine:
                         self._forget(entry, again=False)
             self._send()
         finally:
-            self._committing = None
+            self._rounds -= {asyncio.current_task()}
             self._turn.set()
 
     def _write(self, entry: Entry) -> Write:

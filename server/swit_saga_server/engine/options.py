@@ -43,6 +43,7 @@ class EngineOptions:
         cache: The working set.
         lease_term: A partition's lease; renewed every third of it, given up by two thirds without renewal.
         round_size: Sagas in one commit at most.
+        rounds: Commits under way at a time; beside another, only full ones are begun.
         timer_horizon: Timers due within this are kept in memory; later ones stay in the store's index.
         timer_poll: How often the store's index is asked. Less than ``timer_horizon``.
         inbox_poll: How often the inboxes of the partitions held are looked into, hints apart.
@@ -65,6 +66,7 @@ class EngineOptions:
     cache: CacheOptions = field(default_factory=CacheOptions)
     lease_term: Span = 10 * SECOND
     round_size: int = 256
+    rounds: int = 1
     timer_horizon: Span = 30 * SECOND
     timer_poll: Span = 5 * SECOND
     inbox_poll: Span = 1 * SECOND

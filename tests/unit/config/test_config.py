@@ -81,6 +81,12 @@ def test_defaults_are_the_cores(load, text):
     assert load(text).engine_options().cache == CacheOptions()
 
 
+@pytest.mark.parametrize(("storage", "rounds"), [("sqlite", (256, 1)), ("redis", (64, 4))])
+def test_rounds_are_as_suits_the_store(load, storage, rounds):
+    options = load(f"storage: {{type: {storage}}}").engine_options()
+    assert (options.round_size, options.rounds) == rounds
+
+
 def test_the_environment_goes_before_the_file_and_the_command_line_before_both(load, monkeypatch):
     monkeypatch.setenv("SWIT_SAGA_COORDINATOR__STEP_TIMEOUT", "7s")
     monkeypatch.setenv("SWIT_SAGA_SERVER__LISTEN", "here:1")
