@@ -11,7 +11,7 @@ CACHE = Path(__file__).parents[1] / ".cache" / "bench"
 _VERSIONS = """
 import json, sys
 from importlib.metadata import version
-print(json.dumps({name: version(name) for name in sys.argv[1:]}))
+print(json.dumps({name: version(name) for name in sys.argv[1:]} | {"python": sys.version.split()[0]}))
 """
 _TICKS = os.sysconf("SC_CLK_TCK")
 

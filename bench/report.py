@@ -27,7 +27,7 @@ def write(results: Sequence[Result], commit: str, *, latest: Path = LATEST, docu
     made = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit,
-        "machine": {"cpus": _cpus(), "python": platform.python_version(), "system": platform.system()},
+        "machine": {"cpus": _cpus(), "python": python(), "system": platform.system()},
         "contestants": {r.name: r.as_json() for r in results},
     }
     if (found := of_pipe(results)) is not None:
@@ -106,6 +106,11 @@ def of_pipe(results: Sequence[Result]) -> tuple[float, float] | None:
     ours, pipe = ran[COORDINATOR], ran[PIPE]
     rate, cost = (ours.median(figure) / pipe.median(figure) for figure in ("sagas_per_s", "cpu_us_per_saga"))
     return rate, cost
+
+
+def python() -> str:
+    """Its version, and which build of it that is: builds differ by a fifth and more."""
+    return f"{platform.python_version()} ({', '.join(platform.python_build())}; {platform.python_compiler()})"
 
 
 def _cpus() -> int:
