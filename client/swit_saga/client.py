@@ -239,6 +239,7 @@ class AsyncSagaClient:
             labels=labels or {},
             correlation_id=correlation_id,
             service=self._service,
+            view=pb.SAGA_VIEW_HEAD,
         )
         if isinstance(definition, str):
             request.definition_id = definition

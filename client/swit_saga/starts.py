@@ -19,4 +19,4 @@ def _silence(start: pb.StartSagaRequest) -> str:
 
 
 STARTS = Kind(rpc="StartSagas", item=_item, message=_message, can_give_up=False, most_open=None, silence=_silence)
-"""StartSaga's. The saga in an answer has neither payloads nor steps."""
+"""StartSaga's. The saga in an answer is the basic view at most."""

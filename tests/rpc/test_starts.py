@@ -107,6 +107,31 @@ async def test_many_at_once_are_all_started_and_run(tmp_path):
         assert {x.id async for x in s.client.list(page_size=1000)} == ids
 
 
+async def test_an_answer_shows_what_was_asked_for(tmp_path):
+    """And asking for more or less of it starts nothing else."""
+    async with streaming(tmp_path) as (s, stream):
+        views = [
+            pb.SAGA_VIEW_UNSPECIFIED,
+            pb.SAGA_VIEW_BASIC,
+            pb.SAGA_VIEW_FULL,
+            pb.SAGA_VIEW_RESULT,
+            pb.SAGA_VIEW_HEAD,
+        ]
+        await stream.send(*(start(1, view=view) for view in views))
+        answers = await stream.answers(len(views))
+        assert sum(a.created for a in answers.values()) == 1
+        *basic, head = (answers[n].saga for n in range(1, len(views) + 1))
+        assert all(saga.HasField("created_at") and not saga.step_states for saga in basic)
+        stub: Any = coordinator_service_pb2_grpc.CoordinatorServiceStub(s.channel)
+        for view, shown in ((pb.SAGA_VIEW_FULL, 1), (pb.SAGA_VIEW_BASIC, 0)):
+            assert len((await stub.StartSaga(start(1, view=view))).saga.step_states) == shown
+        for response in ((await stub.StartSaga(start(1, view=pb.SAGA_VIEW_HEAD))).saga, head):
+            said = {field.name for field, _ in response.ListFields()}
+            assert said == {"id", "definition_id", "definition_version", "state", "version"}
+            assert (response.id, response.definition_id) == (basic[0].id, "waiting")
+        await stream.end()
+
+
 async def test_the_same_twice_is_one_saga_and_another_one_is_refused(tmp_path):
     """Invariant 13, within one message and over messages."""
     async with streaming(tmp_path) as (_, stream):

@@ -44,6 +44,8 @@ class _SagaViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SagaView.Val
     """What whoever waits for a result needs: of a completed saga its ids, name, state, version, times and result_data; of
     any other saga everything, for then it matters what went wrong and where.
     """
+    SAGA_VIEW_HEAD: _SagaView.ValueType  # 4
+    """Its ids, state and version, and no more."""
 
 class SagaView(_SagaView, metaclass=_SagaViewEnumTypeWrapper):
     """How much of a saga to return."""
@@ -58,6 +60,8 @@ SAGA_VIEW_RESULT: SagaView.ValueType  # 3
 """What whoever waits for a result needs: of a completed saga its ids, name, state, version, times and result_data; of
 any other saga everything, for then it matters what went wrong and where.
 """
+SAGA_VIEW_HEAD: SagaView.ValueType  # 4
+"""Its ids, state and version, and no more."""
 Global___SagaView: _TypeAlias = SagaView  # noqa: Y015
 
 @_typing.final
@@ -95,6 +99,7 @@ class StartSagaRequest(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     RETRY_POLICY_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     saga_id: _builtins.str
     """Makes the start idempotent; 1 to 200 printable characters without '/'. Default: chosen by the server."""
     definition_id: _builtins.str
@@ -107,6 +112,8 @@ class StartSagaRequest(_message.Message):
     """Default: the definition's, then the coordinator's."""
     service: _builtins.str
     """The calling service, for the record. May be empty."""
+    view: Global___SagaView.ValueType
+    """Of the answer. Default: full by StartSaga; StartSagas gives the basic view at most. Not part of what is started."""
     @_builtins.property
     def definition(self) -> _definition_pb2.SagaDefinition:
         """An inline definition."""
@@ -146,10 +153,11 @@ class StartSagaRequest(_message.Message):
         mode: _definition_pb2.CoordinatorMode.ValueType = ...,
         retry_policy: _definition_pb2.RetryPolicy | None = ...,
         service: _builtins.str = ...,
+        view: Global___SagaView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "initial_data", b"initial_data", "metadata", b"metadata", "retry_policy", b"retry_policy", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "definition", b"definition", "definition_id", b"definition_id", "definition_version", b"definition_version", "initial_data", b"initial_data", "labels", b"labels", "metadata", b"metadata", "mode", b"mode", "retry_policy", b"retry_policy", "saga_id", b"saga_id", "service", b"service", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "definition", b"definition", "definition_id", b"definition_id", "definition_version", b"definition_version", "initial_data", b"initial_data", "labels", b"labels", "metadata", b"metadata", "mode", b"mode", "retry_policy", b"retry_policy", "saga_id", b"saga_id", "service", b"service", "timeout", b"timeout", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___StartSagaRequest: _TypeAlias = StartSagaRequest  # noqa: Y015
@@ -261,7 +269,7 @@ class StartSagasResponse(_message.Message):
 
         @_builtins.property
         def saga(self) -> _saga_pb2.Saga:
-            """The saga, basic view; unset on error."""
+            """The saga, basic view or head; unset on error."""
 
         def __init__(
             self,

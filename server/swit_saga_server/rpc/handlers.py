@@ -44,7 +44,8 @@ class CoordinatorHandlers:
     async def start_saga(self, request: pb.StartSagaRequest, caller: Caller) -> pb.StartSagaResponse:
         """StartSaga."""
         saga, created = await self._intake.start(request, caller)
-        return pb.StartSagaResponse(saga=await self._view(saga, pb.SAGA_VIEW_FULL), created=created)
+        view = request.view or pb.SAGA_VIEW_FULL
+        return pb.StartSagaResponse(saga=await self._view(saga, view), created=created)
 
     @contextmanager
     def start_sagas(self, caller: Caller) -> Iterator[StartsStream]:

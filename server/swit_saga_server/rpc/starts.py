@@ -39,7 +39,8 @@ class StartsStream:
         self._caller = caller
         self._open: dict[int, Waiting] = {}
         self._taken = 0
-        self._answers: deque[tuple[int, Made | Exception]] = deque()
+        self._answers: deque[tuple[int, Made | Exception, bool]] = deque()
+        """Of an item: its outcome, and whether no more than the head of the saga is wanted."""
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._ended = False
@@ -49,7 +50,7 @@ class StartsStream:
         for item in request.items:
             number = self._taken = self._taken + 1
             trace = item if item.traceparent else self._caller
-            told = self._told(number, item.item_id)
+            told = self._told(number, item.item_id, item.start.view == pb.SAGA_VIEW_HEAD)
             waiting = self._open[number] = Waiting(item.start, trace.traceparent, trace.tracestate, told)
             self._intake.put(waiting)
         while len(self._open) + len(self._answers) > MOST_OPEN and not self._ended:
@@ -81,19 +82,20 @@ class StartsStream:
             response.partitions.total, held = partitions
             response.partitions.held.extend(held)
         while self._answers and len(response.items) < MESSAGE_ITEMS:
-            item_id, outcome = self._answers.popleft()
+            item_id, outcome, head_only = self._answers.popleft()
             if isinstance(outcome, Exception):
                 response.items.add(item_id=item_id, status=item_status(outcome))
             else:
                 saga, created = outcome
-                response.items.add(item_id=item_id, saga=wire.saga(saga, None), created=created)
+                shown = wire.head(saga) if head_only else wire.saga(saga, None)
+                response.items.add(item_id=item_id, saga=shown, created=created)
         self._room.set()
         return response
 
-    def _told(self, number: int, item_id: int) -> Callable[[Made | Exception], None]:
+    def _told(self, number: int, item_id: int, head_only: bool) -> Callable[[Made | Exception], None]:
         def told(outcome: Made | Exception) -> None:
             del self._open[number]
-            self._answers.append((item_id, outcome))
+            self._answers.append((item_id, outcome, head_only))
             self._changed.set()
 
         return told

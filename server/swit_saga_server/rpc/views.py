@@ -13,6 +13,8 @@ async def view_of(service: SagaService, saga: Saga, view: "pb.SagaView.ValueType
     Raises:
         DefinitionNotFound, StoreUnavailable.
     """
+    if view == pb.SAGA_VIEW_HEAD:
+        return wire.head(saga)
     if view == pb.SAGA_VIEW_BASIC:
         return wire.saga(saga, None)
     if view == pb.SAGA_VIEW_RESULT and saga.state is SagaState.COMPLETED:

@@ -113,6 +113,17 @@ def result(s: Saga) -> pb.Saga:
     )
 
 
+def head(s: Saga) -> pb.Saga:
+    """A saga for those who started it and want to know no more than that."""
+    return pb.Saga(
+        id=s.id,
+        definition_id=s.definition_id,
+        definition_version=s.definition_version,
+        state=state(s.state),
+        version=s.version,
+    )
+
+
 def event(e: SagaEvent, s: Saga) -> event_pb2.SagaEvent:
     """An event as others see it: what it says itself, and what its saga's header says for all its events."""
     return event_pb2.SagaEvent(
