@@ -28,6 +28,7 @@ soak: setup ## MINUTES=5 of three coordinators on one Redis, every link and proc
 bench: setup ## Measure beside Restate and DBOS, in one run (QUICK=1: under 5 minutes)
 	@scripts/bench
 	@.venv/bin/python -m bench $(if $(QUICK),--quick)
+	@.cache/bench/venv/bin/python -m bench.plot
 
 lint: setup ## Lint, types and import rules
 	.venv/bin/ruff check .

@@ -6,7 +6,7 @@ import subprocess
 
 from bench.contestants import Contestant, Dbos, Pipe, Raw, Restate, Swit
 from bench.frame import run
-from bench.report import ratios, write
+from bench.report import ratios, table, write
 
 
 def everybody() -> list[Contestant]:
@@ -27,15 +27,18 @@ def everybody() -> list[Contestant]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="three short rounds instead of five")
-    parser.add_argument("--only", help="those whose name contains this")
+    parser.add_argument("--only", help="those whose name contains this; nothing is written down")
     given = parser.parse_args()
     contestants = [c for c in everybody() if not given.only or given.only.lower() in c.name.lower()]
     rounds, seconds = (3, 2.5) if given.quick else (5, 3.0)
     workloads = ("success4", "idle") if given.quick else ("success4", "idle", "half", "rejected", "steps10")
     results = asyncio.run(run(contestants, workloads, rounds=rounds, seconds=seconds))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    print(write(results, commit.stdout.strip()))
+    print(table(results))
     print(ratios(results))
+    if given.only:
+        return
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    write(results, commit.stdout.strip())
 
 
 if __name__ == "__main__":

@@ -17,12 +17,8 @@ WANTED = 0.5
 """Of the pipe's sagas/s, the coordinator's."""
 
 
-def write(results: Sequence[Result], commit: str, *, latest: Path = LATEST, document: Path = DOCUMENT) -> str:
-    """Write both.
-
-    Returns:
-        The table.
-    """
+def write(results: Sequence[Result], commit: str, *, latest: Path = LATEST, document: Path = DOCUMENT) -> None:
+    """Write both."""
     latest.parent.mkdir(parents=True, exist_ok=True)
     made = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -33,9 +29,7 @@ def write(results: Sequence[Result], commit: str, *, latest: Path = LATEST, docu
     if (found := of_pipe(results)) is not None:
         made["of_bare_pipe"] = {"sagas_per_s": round(found[0], 3), "cpu_us_per_saga": round(found[1], 2)}
     latest.write_text(json.dumps(made, indent=2) + "\n")
-    shown = table(results)
-    insert("bench", shown, document)
-    return shown
+    insert("bench", table(results), document)
 
 
 def insert(name: str, shown: str, document: Path) -> None:
