@@ -2,9 +2,7 @@
 that answers it, so none is lost, whatever crashes.
 """
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 
@@ -12,6 +10,7 @@ from swit_saga_server.core.errors import StoreUnavailable, SwitSagaError
 from swit_saga_server.engine.letters import Letter, UnreadableLetter, read_letter
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.engine.rota import Rota
 from swit_saga_server.store.contract import InboxEntry, StateStorage
 
 log = structlog.get_logger(__name__)
@@ -20,7 +19,11 @@ PAGE = 256
 
 
 class Inbox:
-    """Reads entries and hands each on once, until it is done with."""
+    """Reads entries and hands each on once, until it is done with.
+
+    Attributes:
+        rota: Is told where something may have come in.
+    """
 
     def __init__(
         self,
@@ -36,11 +39,7 @@ class Inbox:
         self._take = take
         self._refuse = refuse
         self._at_work: set[str] = set()
-        self._again = asyncio.Event()
-
-    def look(self) -> None:
-        """Something may have come in."""
-        self._again.set()
+        self.rota = Rota()
 
     def done(self, entry_id: str) -> None:
         """The entry was answered, or cannot be here; if it is still there, it is taken again."""
@@ -49,15 +48,12 @@ class Inbox:
     async def keep(self) -> None:
         """Look for ever, on hints and every now and then. Ends by cancellation."""
         while True:
-            self._again.clear()
-            for partition in self._ownership:
+            partitions, _ = await self.rota.next(self._ownership, self._options.inbox_poll / 1e6)
+            for partition in partitions:
                 try:
                     await self._read(partition)
                 except StoreUnavailable as unavailable:
                     log.warning("inbox_not_read", partition=partition, error=str(unavailable))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._options.inbox_poll / 1e6):
-                    await self._again.wait()
 
     async def _read(self, partition: int) -> None:
         # Those at work stand first: with a page of them nothing new would ever be seen.

@@ -61,6 +61,7 @@ from swit_saga_server.engine.letters import Letter, pack_reply
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
 from swit_saga_server.engine.retention import Retention
+from swit_saga_server.engine.rota import Rota
 from swit_saga_server.engine.slots import Slots
 from swit_saga_server.engine.starts import Answer, Made, NotHeld, Starts, Told
 from swit_saga_server.engine.surroundings import Surroundings
@@ -160,7 +161,7 @@ class Engine:
         self._ahead: dict[str, int] = {}
         self._leaving: dict[int, set[str]] = {}
         self._turn = asyncio.Event()
-        self._due_again = asyncio.Event()
+        self._due = Rota()
         self._stop_listening: Callable[[], None] = lambda: None
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._rounds: set[asyncio.Task[None]] = set()
@@ -439,9 +440,9 @@ class Engine:
         """Something may be new in the store by another's hand."""
         match hint.kind:
             case "inbox":
-                self._letters.look()
+                self._letters.rota.name(hint.partition)
             case "due":
-                self._due_again.set()
+                self._due.name(hint.partition)
             case "lease":
                 self.ownership.look()
 
@@ -929,9 +930,15 @@ class Engine:
 
     async def _poll_due(self) -> None:
         """Bring near timers from the store's due index into memory, for evicted sagas and as a net under ``_arm``."""
+        more = False
         while True:
-            more = False
-            for partition in self.ownership:
+            partitions, all_of_them = await self._due.next(
+                self.ownership, self.options.timer_poll / (10e6 if more else 1e6)
+            )
+            if all_of_them:
+                more = False
+                self.working_set.sweep(self.around.clock.now())
+            for partition in partitions:
                 try:
                     until = self.around.clock.now() + self.options.timer_horizon
                     # Those that wait for room are overdue: a page of them must not hide the others.
@@ -946,11 +953,6 @@ class Engine:
                 except StoreUnavailable as unavailable:
                     log.warning("due_poll_failed", error=str(unavailable))
             self._set_timer()
-            self.working_set.sweep(self.around.clock.now())
-            self._due_again.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.options.timer_poll / (10e6 if more else 1e6)):
-                    await self._due_again.wait()
 
     # ---- partitions --------------------------------------------------------------------------------------------------
 
@@ -971,8 +973,8 @@ class Engine:
                 self._put(Item(saga_id, TakenOver()))
             # What the former holder did last, watchers may not have seen; what it left waiting is due or in the inbox.
             self.feed.poke_all()
-            self._due_again.set()
-            self._letters.look()
+            self._due.name_all()
+            self._letters.rota.name_all()
 
         return resume
 

@@ -1,0 +1,79 @@
+"""What is looked into next: what was named, at once; everything, every now and then, however much is named."""
+
+import asyncio
+
+import pytest
+
+from swit_saga_server.engine.rota import Rota
+
+HELD = [0, 1, 2]
+FAR_S = 60.0
+
+
+async def begun() -> Rota:
+    rota = Rota()
+    assert await rota.next(HELD, FAR_S) == (HELD, True), "at first, all of them"
+    return rota
+
+
+async def nothing(rota: Rota) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await rota.next(HELD, FAR_S)
+
+
+async def test_after_all_it_waits_for_a_name():
+    rota = await begun()
+    await nothing(rota)
+    waiting = asyncio.create_task(rota.next(HELD, FAR_S))
+    await asyncio.sleep(0)
+    rota.name(1)
+    assert await waiting == ([1], False)
+    await nothing(rota)
+
+
+async def test_what_was_named_meanwhile_is_next_and_each_once():
+    rota = await begun()
+    for partition in (2, 0, 2):
+        rota.name(partition)
+    assert await rota.next(HELD, FAR_S) == ([2, 0], False)
+    await nothing(rota)
+
+
+async def test_what_others_hold_is_theirs_to_look_into():
+    rota = await begun()
+    rota.name(7)
+    await nothing(rota)
+    rota.name(7)
+    rota.name(1)
+    assert await rota.next(HELD, FAR_S) == ([1], False)
+
+
+async def test_all_goes_before_names():
+    rota = await begun()
+    rota.name(1)
+    rota.name_all()
+    assert await rota.next(HELD, FAR_S) == (HELD, True)
+    await nothing(rota)
+
+
+async def test_all_are_due_in_time_however_much_is_named():
+    rota = await begun()
+    every_s, found = 0.05, []
+    async with asyncio.timeout(5):
+        while not found or not found[-1][1]:
+            rota.name(1)
+            found.append(await rota.next(HELD, every_s))
+            await asyncio.sleep(0.001)
+    assert len(found) > 1
+    assert found[-1] == (HELD, True)
+    assert await rota.next(HELD, every_s) == (HELD, True), "and without any name, too"
+
+
+async def test_a_name_is_not_lost_with_who_waited_for_it():
+    rota = await begun()
+    waiting = asyncio.create_task(rota.next(HELD, FAR_S))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    rota.name(2)
+    assert await rota.next(HELD, FAR_S) == ([2], False)
