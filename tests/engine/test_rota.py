@@ -59,7 +59,8 @@ async def test_all_goes_before_names():
 
 async def test_all_are_due_in_time_however_much_is_named():
     rota = await begun()
-    every_s, found = 0.05, []
+    every_s = 0.05
+    found: list[tuple[list[int], bool]] = []
     async with asyncio.timeout(5):
         while not found or not found[-1][1]:
             rota.name(1)

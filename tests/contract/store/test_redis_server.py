@@ -11,7 +11,7 @@ from redis import Redis
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import applied, change, start
-from swit_saga_server.store.contract import Verdict
+from swit_saga_server.store.contract import Hint, Verdict
 from swit_saga_server.store.redis.checks import Durability
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
@@ -131,6 +131,49 @@ async def test_away_and_back(tmp_path):
 
         assert await eventually(told) is heard
         await store.close()
+
+
+async def test_hints_go_on_whatever_else_is_published(server, admin):
+    """As by another coordinator that starts: it tries whether it may publish."""
+    store, other = store_on(server.url), store_on(server.url)
+    await store.open()
+    heard: list[str] = []
+    store.listen(lambda hint: heard.append(hint.kind))
+
+    async def told(by: RedisStore) -> bool:
+        await by.create(start())
+        return bool(heard)
+
+    assert await eventually(lambda: told(store))
+    await other.open()
+    (channel,) = admin.pubsub_channels()
+    for nonsense in ("", "due", "due:", "due:x", ":", b"\xff:\xfe", "due:-1", "due:\u0661"):
+        admin.publish(channel, nonsense)
+    heard.clear()
+    assert await eventually(lambda: told(other))
+    await store.close()
+    await other.close()
+
+
+async def test_a_listener_that_fails_does_not_end_the_hints(server, admin, monkeypatch):
+    monkeypatch.setattr("swit_saga_server.store.redis.store.LISTEN_AGAIN_S", 0.01)
+    store = store_on(server.url)
+    await store.open()
+    heard: list[str] = []
+
+    def listener(hint: Hint) -> None:
+        heard.append(hint.kind)
+        if len(heard) == 1:
+            raise RuntimeError("a bug")
+
+    store.listen(listener)
+
+    async def told() -> bool:
+        await store.create(start())
+        return len(heard) > 1
+
+    assert await eventually(told)
+    await store.close()
 
 
 async def test_fsync_needs_a_log_that_is_synced(server, admin, tmp_path):

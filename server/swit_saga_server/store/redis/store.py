@@ -461,11 +461,17 @@ class RedisStore:
             try:
                 async with self._redis.messages(self._keys.hints) as messages:
                     async for message in messages:
-                        kind, _, partition = message.decode().partition(":")
-                        for heard in list(self._listeners):
-                            heard(Hint(kind, int(partition)))
+                        kind, _, partition = message.decode(errors="replace").partition(":")
+                        if (
+                            partition.isdecimal()
+                        ):  # Others publish, too: a coordinator that starts tries whether it may.
+                            for heard in list(self._listeners):
+                                heard(Hint(kind, int(partition)))
             except StoreUnavailable as lost:
                 log.info("hints_lost", error=str(lost))
+            except Exception:
+                # Without hints all goes on, only later; nobody would see why.
+                log.exception("hints_lost")
             await asyncio.sleep(LISTEN_AGAIN_S)
 
     # ---- within --------------------------------------------------------------------------------------------------
