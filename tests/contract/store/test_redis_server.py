@@ -38,10 +38,12 @@ def store_on(url: str, timeout_s: float = 1.0, **options: object) -> RedisStore:
     return RedisStore(RedisOptions(url=url, timeout_s=timeout_s), partitions=2, **options)  # type: ignore[arg-type]
 
 
-def is_linked(replica: RedisServer) -> bool:
-    """Whether it has all that its master had, and follows."""
-    with Redis(port=replica.port) as r:
-        return bool(r.info("replication")["master_link_status"] == "up")
+def is_linked(replica: RedisServer, master: RedisServer) -> bool:
+    """Whether it has all that its master had, and follows, to both: the replica says so first."""
+    with Redis(port=replica.port) as r, Redis(port=master.port) as m:
+        followers = [said for said in m.info("replication").values() if isinstance(said, dict)]
+        online = any(f.get("port") == replica.port and f["state"] == "online" for f in followers)
+        return online and bool(r.info("replication")["master_link_status"] == "up")
 
 
 async def test_unreachable():
@@ -201,8 +203,9 @@ async def test_replicated_waits_for_the_replica(server, admin, tmp_path: Path):
     """Without it in time the outcome is unknown; the same write again, once it is back, has been applied already."""
     replica = RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(server.port))
     with running(replica):
-        await eventually(lambda: is_linked(replica), within_s=30)
-        store = store_on(server.url, durability=Durability.REPLICATED)
+        await eventually(lambda: is_linked(replica, server), within_s=30)
+        # Whatever the machine does meanwhile: with a second it once was too late.
+        store = store_on(server.url, timeout_s=5.0, durability=Durability.REPLICATED)
         await store.open()
         leases = await hold_all(store, "me")
         (saga,) = await applied(store, leases, start())
@@ -214,7 +217,7 @@ async def test_replicated_waits_for_the_replica(server, admin, tmp_path: Path):
         with pytest.raises(StoreUnavailable, match="confirmed 0 times of 1"):
             await store.commit([write], leases)
         replica.start()
-        await eventually(lambda: is_linked(replica), within_s=30)
+        await eventually(lambda: is_linked(replica, server), within_s=30)
         assert await store.commit([write], leases) == [Verdict.ALREADY_APPLIED]
         await store.close()
 
@@ -236,7 +239,7 @@ async def test_sentinels_lead_to_the_new_master(tmp_path):
                     return False
                 return True
 
-            await eventually(lambda: is_linked(replica), within_s=30)
+            await eventually(lambda: is_linked(replica, master), within_s=30)
             await eventually(opened, within_s=20)
             leases = await hold_all(store, "me")
             (saga,) = await applied(store, leases, start())
