@@ -40,7 +40,7 @@ MESSAGE_STARTS, MESSAGE_WAITS, MESSAGE_COMMANDS = 256, 64, 256
 SAGA_ID, COMMIT_ID, NONCE, EPOCH = b"I" * 32, b"C" * 16, "N" * 16, 1_790_000_000_000
 """Those of the templates; ids of sagas must be as long."""
 PARTITION_AT = 3
-"""Where the partition stands in a write: after the head of an array of 24."""
+"""Where the partition stands in a write: after the head of an array of 20."""
 PREFIX, KEEP_MS, FEED_LENGTH = "swit-saga:", 1_200_000, 10_000
 """As the coordinator has them, so that every key and command is as long as its."""
 
@@ -174,7 +174,7 @@ class Pipe:
     def _write(self, run: Run) -> bytes:
         made = bytearray(self._writes[run.step].replace(SAGA_ID, run.id))
         made[PARTITION_AT] = run.partition
-        return bytes(made).replace(COMMIT_ID, secrets.token_hex(8).encode(), 1)
+        return bytes(made).replace(COMMIT_ID, secrets.token_hex(8).encode())
 
     def _apply(self, run: Run) -> None:
         if run.step == 0:

@@ -16,7 +16,7 @@ from swit_saga_server.core.definition import Definition, StepDefinition
 from swit_saga_server.core.effects import Command, effects
 from swit_saga_server.core.inputs import Answered, Completed, Input, Kind, Wake
 from swit_saga_server.core.machine import decide, due_at
-from swit_saga_server.core.model import Settings, TraceContext, is_in_flight
+from swit_saga_server.core.model import Settings, TraceContext, is_in_flight, same_origin
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.engine.commands import fill
 from swit_saga_server.store.contract import Lease, Write
@@ -69,6 +69,7 @@ def record() -> dict[str, list[str]]:
             events=found.events,
             due_at=due_at(after),
             in_flight=is_in_flight(after),
+            changed_origin=before is None or not same_origin(before, after),
         )
         made["writes"].append(encode_write(write, 0, Lease(0, EPOCH, NONCE, 0)))
         for effect in effects(before, after):

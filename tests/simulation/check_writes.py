@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import Call, CompensationStatus, Effect, Saga, SagaState, StepState
+from swit_saga_server.core.model import Call, CompensationStatus, Effect, Saga, SagaState, StepState, same_origin
 from swit_saga_server.core.retry import Backoff, RetryPolicy
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.contract import Write
@@ -161,6 +161,8 @@ def _check_parts(before: Saga | None, write: Write) -> Found:
         for index, (old, new) in enumerate(zip(before.steps, after.steps, strict=False)):
             if old is not new and index not in write.changed_steps and old != new:
                 yield 4, f"step {index} changed, and is not among the changed steps"
+        if not write.changed_origin and not same_origin(before, after):
+            yield 4, "its origin changed, and is said not to have"
     out = any(_is_out(step) for step in after.steps)
     if out is not write.in_flight:
         yield 14, f"in_flight is {write.in_flight}, a command is {'out' if out else 'not out'}"

@@ -5,8 +5,9 @@ that they can never disagree with them.
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 from swit_saga_server.core.definition import CompensationStrategy, CoordinatorMode, Definition
@@ -281,6 +282,20 @@ class Saga:
     def input_of(self, index: int) -> Payload | None:
         """What step ``index`` is given: the previous step's output, or the initial data for the first."""
         return self.steps[index - 1].output if index else self.initial_data
+
+
+PROGRESS = (
+    "version", "state", "last_sequence", "updated_at", "started_at", "completed_at", "timed_out_at", "error",
+    "stop_cause", "stop_reason", "stuck", "stuck_until",
+)  # fmt: skip
+"""What transitions change in a saga, its steps apart. Stored in this order: names are only ever appended."""
+
+_origin = attrgetter(*(f.name for f in fields(Saga) if f.name not in (*PROGRESS, "steps")))
+
+
+def same_origin(one: Saga, other: Saga) -> bool:
+    """Whether all but progress and steps is the same: what a saga was started with, most of it and seldom changed."""
+    return bool(_origin(one) == _origin(other))
 
 
 def idempotency_key(saga_id: str, step_id: str) -> str:

@@ -47,7 +47,7 @@ from swit_saga_server.core.errors import (
 )
 from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Unknown, Wake
 from swit_saga_server.core.machine import Decision, decide, due_at, park
-from swit_saga_server.core.model import Saga, is_in_flight
+from swit_saga_server.core.model import Saga, is_in_flight, same_origin
 from swit_saga_server.core.record import record
 from swit_saga_server.core.units import SECOND, Instant, Span
 from swit_saga_server.engine.admission import Admission
@@ -649,6 +649,7 @@ class Engine:
             events=tuple(entry.events),
             due_at=due_at(after),
             in_flight=is_in_flight(after),
+            changed_origin=before is None or not same_origin(before, after),
             definition=entry.definition if before is None and not after.definition_version else None,
             answers=tuple(entry.answers),
         )

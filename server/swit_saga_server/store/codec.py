@@ -23,7 +23,7 @@ import msgpack
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import SagaError
 from swit_saga_server.core.events import EventType, SagaEvent
-from swit_saga_server.core.model import Saga, StepState
+from swit_saga_server.core.model import PROGRESS, Saga, StepState
 
 FORMAT = 1
 T = TypeVar("T")
@@ -48,13 +48,21 @@ def pack_header(saga: Saga) -> bytes:
     return _pack(saga)
 
 
-def unpack_saga(header: bytes, steps: tuple[StepState, ...]) -> Saga:
-    """A saga from its header and its steps in order.
+def pack_progress(saga: Saga) -> bytes:
+    """What transitions change of a header: far less than all of it."""
+    return pack((FORMAT, _progress().flat(saga)))
+
+
+def unpack_saga(header: bytes, progress: bytes, steps: tuple[StepState, ...]) -> Saga:
+    """A saga from its header as once written, its latest progress, which goes before it, and its steps in order.
 
     Raises:
         UnknownFormat: Written by a newer version; of all ``unpack`` functions.
     """
-    return Saga(steps=steps, **_record(Saga).fields_of(_items(header)))
+    made = _record(Saga).fields_of(_items(header))
+    # What a record does not have is empty: also if it was not, once.
+    made |= _progress().defaults | _progress().fields_of(_items(progress))
+    return Saga(steps=steps, **made)
 
 
 def pack_step(step: StepState) -> bytes:
@@ -117,12 +125,17 @@ class _Record:
 
     Attributes:
         flat: Makes the array of a value.
+        defaults: Of the fields that have one.
     """
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any, names: Sequence[str] = ()) -> None:
+        """Of the fields of these names, in this order; of all of them unless it is said."""
         self.kind = kind
         hints = get_type_hints(kind)
         kept = [f for f in fields(kind) if (kind, f.name) not in _APART]
+        if names:
+            kept = [f for name in names for f in kept if f.name == name]
+        self.defaults = {f.name: f.default for f in kept if f.default is not MISSING}
         self.names = [f.name for f in kept]
         # Left out only if it is the default, and that is empty; a required field is never left out.
         empty = [{} if f.default_factory is not MISSING else _or_never(f.default) for f in kept]
@@ -178,6 +191,11 @@ def _or_never(default: Any) -> Any:
 @cache
 def _record(kind: type) -> _Record:
     return _Record(kind)
+
+
+@cache
+def _progress() -> _Record:
+    return _Record(Saga, PROGRESS)
 
 
 def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:

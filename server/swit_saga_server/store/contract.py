@@ -72,8 +72,10 @@ class Write:
     Attributes:
         saga: The saga after. ``saga.id`` says which partition.
         base_version: The stored version this builds on; 0 creates the saga.
-        commit_id: Unique to this write; a resubmission carries the same one.
+        commit_id: Unique to this write, without blanks; a resubmission carries the same one.
         changed_steps: Indexes of the steps that differ from the stored ones; a create lists all.
+        changed_origin: Whether anything beside steps and progress (``core.model.PROGRESS``) may differ from what is
+            stored, as it does for a create. It is most of a saga's bytes, and hardly ever changes.
         events: To append; their sequences continue the stored ones without a gap.
         due_at: When the saga needs attention if nothing happens; 0 for never.
         in_flight: Whether a command may be out; what a takeover must look at.
@@ -91,6 +93,7 @@ class Write:
     events: tuple[SagaEvent, ...]
     due_at: Instant
     in_flight: bool
+    changed_origin: bool = True
     definition: Definition | None = None
     answers: tuple[InboxAnswer, ...] = ()
 

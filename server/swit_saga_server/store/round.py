@@ -39,8 +39,8 @@ def check_create(write: Write) -> None:
 
 def _check(write: Write) -> None:
     saga = write.saga
-    if not saga.id or not write.commit_id:
-        raise _broken(write, "has no saga id or no commit id")
+    if not saga.id or not write.commit_id or " " in write.commit_id:
+        raise _broken(write, "has no saga id, or no commit id without blanks")
     if saga.version < write.base_version or write.base_version < 0:
         raise _broken(write, f"goes from version {write.base_version} back to {saga.version}")
     if saga.version == write.base_version:
@@ -52,6 +52,8 @@ def _check(write: Write) -> None:
     every = range(len(saga.steps))
     if write.base_version == 0 and sorted(write.changed_steps) != list(every):
         raise _broken(write, f"creates the saga, but lists steps {write.changed_steps} of {len(every)}")
+    if write.base_version == 0 and not write.changed_origin:
+        raise _broken(write, "creates the saga without its origin")
     for i in write.changed_steps:
         if i not in every:
             raise _broken(write, f"lists steps {write.changed_steps}, but has {len(every)}")

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import apsw
 
@@ -199,7 +199,7 @@ class SqliteStore:
     async def load(self, saga_ids: Sequence[str]) -> Sequence[Saga | None]:
         """See the contract."""
 
-        def load(db: apsw.Connection) -> list[tuple[bytes, list[bytes]] | None]:
+        def load(db: apsw.Connection) -> list[Row | None]:
             return [_read_saga(db, "id = ?", saga_id) for saga_id in saga_ids]
 
         return [_decode(row) if row else None for row in await self._file.read(load)]
@@ -251,7 +251,7 @@ class SqliteStore:
         after = read_token(listing, page_token, int, str)
         sql, parameters = sqlite_query.listing(wanted, order, after, page_size + 1)
 
-        def read(db: apsw.Connection) -> list[tuple[int, str, tuple[bytes, list[bytes]] | None]]:
+        def read(db: apsw.Connection) -> list[tuple[int, str, Row | None]]:
             found: list[Any] = db.execute(sql, parameters).fetchall()
             return [(key, i, _read_saga(db, "n = ?", n)) for n, i, key in found]
 
@@ -364,17 +364,21 @@ class SqliteStore:
 
 
 _DEFINITION = "version, digest, registered, disabled, data"
+Row: TypeAlias = tuple[bytes, bytes, list[bytes]]
+"""A saga's header, progress and steps."""
 
 
-def _read_saga(db: apsw.Connection, where: str, key: Any) -> tuple[bytes, list[bytes]] | None:
-    row = db.execute(f"select n, header from saga where {where}", (key,)).fetchone()
+def _read_saga(db: apsw.Connection, where: str, key: Any) -> Row | None:
+    row = db.execute(f"select n, header, progress from saga where {where}", (key,)).fetchone()
     if row is None:
         return None
-    return row[1], [data for (data,) in db.execute("select data from step where saga = ? order by i", (row[0],))]
+    steps = [data for (data,) in db.execute("select data from step where saga = ? order by i", (row[0],))]
+    return row[1], row[2], steps
 
 
-def _decode(row: tuple[bytes, list[bytes]]) -> Saga:
-    return codec.unpack_saga(row[0], tuple(codec.unpack_step(data) for data in row[1]))
+def _decode(row: Row) -> Saga:
+    header, progress, steps = row
+    return codec.unpack_saga(header, progress, tuple(codec.unpack_step(data) for data in steps))
 
 
 def _stored(row: tuple[Any, ...]) -> StoredDefinition:

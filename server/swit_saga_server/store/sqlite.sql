@@ -20,6 +20,7 @@ create table saga (
     stuck      integer not null,
     labels     text,                         -- JSON objects, for filters; null if empty
     metadata   text,
+    progress   blob not null,                -- what transitions change of the header
     header     blob not null                 -- last: what does not fit the page comes after all that is searched
 ) strict;
 create index saga_due on saga (part, due) where due > 0;

@@ -15,7 +15,7 @@ import apsw
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53414741
 """``SAGA`` in ASCII, in the file's header: tells our files from other SQLite files."""
 

@@ -17,29 +17,30 @@ ANSWERS_KEPT: Span = 20 * MINUTE
 
 Row: TypeAlias = tuple[Any, ...]
 
-_ALWAYS = ("version", "commit_id", "last_seq", "updated", "header")
-_IF_CHANGED = ("state", "definition", "created", "expires", "due", "in_flight", "stuck", "labels", "metadata")
+_ALWAYS = ("version", "commit_id", "last_seq", "updated", "progress")
+_IF_CHANGED = ("state", "expires", "due", "in_flight", "stuck")
 """Written only when they differ: an index is touched for every column named, not for every column changed."""
+_ORIGIN = ("definition", "created", "labels", "metadata", "header")
+"""Written only when the origin is said to have changed."""
 
 _FIND = f"select n, version, commit_id, last_seq, {', '.join(_IF_CHANGED)} from saga where id = ?"
 _INSERT = (
-    f"insert into saga (id, part, {', '.join(_ALWAYS + _IF_CHANGED)})"
-    f" values (?, ?{', ?' * len(_ALWAYS + _IF_CHANGED)}) returning n"
+    f"insert into saga (id, part, {', '.join(_ALWAYS + _IF_CHANGED + _ORIGIN)})"
+    f" values (?, ?{', ?' * len(_ALWAYS + _IF_CHANGED + _ORIGIN)}) returning n"
 )
 INSERT_DEFINITION = "insert or ignore into definition (id, version, digest, registered, data) values (?, ?, ?, ?, ?)"
-_LABELS = _IF_CHANGED.index("labels")
 
 
 @cache
-def _update_sql(changed: tuple[int, ...]) -> str:
-    names = [*_ALWAYS, *(_IF_CHANGED[i] for i in changed)]
+def _update_sql(changed: tuple[int, ...], origin: bool) -> str:
+    names = [*_ALWAYS, *(_IF_CHANGED[i] for i in changed), *(_ORIGIN if origin else ())]
     return f"update saga set {', '.join(f'{name} = ?' for name in names)} where n = ?"
 
 
 class EncodedWrite:
     """A write as columns and blobs; made on the caller's thread, since the writer's is busy with the round before."""
 
-    __slots__ = ("always", "data", "definition", "if_changed", "steps", "write")
+    __slots__ = ("always", "data", "definition", "if_changed", "origin", "steps", "write")
 
     def __init__(self, write: Write) -> None:
         saga = write.saga
@@ -47,19 +48,21 @@ class EncodedWrite:
         self.steps = [(i, codec.pack_step(saga.steps[i])) for i in write.changed_steps]
         self.data = codec.pack_events(write.events)
         self.definition = codec.pack_definition(write.definition) if write.definition is not None else None
-        header = codec.pack_header(saga)
-        self.always: Row = (saga.version, write.commit_id, saga.last_sequence, saga.updated_at, header)
+        progress = codec.pack_progress(saga)
+        self.always: Row = (saga.version, write.commit_id, saga.last_sequence, saga.updated_at, progress)
         self.if_changed: Row = (
             saga.state.value,
-            saga.definition_id,
-            saga.created_at,
             _expires(saga),
             write.due_at,
             int(write.in_flight),
             int(saga.stuck > 0),
-            _json(saga.labels),
-            _json(saga.metadata),
         )
+        self.origin = _origin(saga) if write.changed_origin else ()
+
+
+def _origin(saga: Saga) -> Row:
+    labels, metadata = _json(saga.labels), _json(saga.metadata)
+    return saga.definition_id, saga.created_at, labels, metadata, codec.pack_header(saga)
 
 
 def _expires(saga: Saga) -> Instant:
@@ -103,8 +106,7 @@ class RoundWriter:
 
     def delete(self, db: apsw.Connection, n: int) -> None:
         """Remove a saga with all that belongs to it."""
-        row: Any = db.execute("select labels from saga where n = ?", (n,)).fetchone()
-        _unlabel(db, n, row[0])
+        _unlabel(db, n)
         for table, column in (("event", "saga"), ("step", "saga"), ("saga", "n")):
             db.execute(f"delete from {table} where {column} = ?", (n,))
         # The feed's latest position may have gone with the saga; it must not be used again after a restart.
@@ -147,7 +149,9 @@ class RoundWriter:
 
     def _insert(self, db: apsw.Connection, part: int, encoded: EncodedWrite) -> int:
         saga = encoded.write.saga
-        found: Any = db.execute(_INSERT, (saga.id, part, *encoded.always, *encoded.if_changed)).fetchone()
+        found: Any = db.execute(
+            _INSERT, (saga.id, part, *encoded.always, *encoded.if_changed, *encoded.origin)
+        ).fetchone()
         n = int(found[0])
         _label(db, n, saga.labels)
         if encoded.definition is not None:
@@ -158,10 +162,11 @@ class RoundWriter:
     def _update(self, db: apsw.Connection, n: int, before: Row, encoded: EncodedWrite) -> None:
         changed = [i for i, (old, new) in enumerate(zip(before, encoded.if_changed, strict=True)) if old != new]
         values = [encoded.if_changed[i] for i in changed]
-        db.execute(_update_sql(tuple(changed)), (*encoded.always, *values, n))
-        if _LABELS in changed:
-            _unlabel(db, n, before[_LABELS])
+        if encoded.origin:
+            _unlabel(db, n)
             _label(db, n, encoded.write.saga.labels)
+        sql = _update_sql(tuple(changed), bool(encoded.origin))
+        db.execute(sql, (*encoded.always, *values, *encoded.origin, n))
 
     def _answer(self, db: apsw.Connection, write: Write, now: Instant) -> None:
         db.executemany(
@@ -176,7 +181,8 @@ def _label(db: apsw.Connection, n: int, labels: Mapping[str, str]) -> None:
         db.executemany("insert into label (key, value, saga) values (?, ?, ?)", [(k, v, n) for k, v in labels.items()])
 
 
-def _unlabel(db: apsw.Connection, n: int, labels: str | None) -> None:
-    if labels is not None:
-        rows = [(k, v, n) for k, v in json.loads(labels).items()]
+def _unlabel(db: apsw.Connection, n: int) -> None:
+    row: Any = db.execute("select labels from saga where n = ?", (n,)).fetchone()
+    if row[0] is not None:
+        rows = [(k, v, n) for k, v in json.loads(row[0]).items()]
         db.executemany("delete from label where key = ? and value = ? and saga = ?", rows)

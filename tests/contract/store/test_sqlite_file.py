@@ -144,7 +144,7 @@ def content(path: Path) -> bytes | None:
 @pytest.mark.parametrize(
     ("spoil", "exists", "why"),
     [
-        (another_schema, True, "has schema version 99; this server reads 1"),
+        (another_schema, True, "has schema version 99; this server reads 2"),
         (another_program, False, "is a database of another program"),
         (no_database, False, "cannot be used: .*not a database"),
         (a_folder, False, "cannot be used"),

@@ -24,7 +24,7 @@ def test_one_write_per_transition():
     assert [w[13] for w in writes][-1] == b"completed"
     for one in TEMPLATES["writes"]:
         assert one[3] == 0, "the partition"
-        assert one.count(record.COMMIT_ID.encode()) == 1
+        assert one.count(record.COMMIT_ID.encode()) == 2, "as it is compared, and as it is kept"
         assert record.SAGA_ID.encode() in one
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.events import EventType, SagaEvent
-from swit_saga_server.core.model import Saga, StepState, StepStatus
+from swit_saga_server.core.model import PROGRESS, Saga, SagaState, StepState, StepStatus, same_origin
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.store import codec
 from tests.unit.store.values import any_of
@@ -19,8 +19,12 @@ from tests.unit.store.values import any_of
 SAGA = Saga(id="s", definition_id="d", steps=(), created_at=5, updated_at=6, initial_data=Payload("t", b"x"))
 
 
+PROGRESSED = replace(
+    SAGA, version=3, state=SagaState.FAILED, error=SagaError(code="C", message="m", type=ErrorType.DATA)
+)
+
 READERS: dict[type, tuple[Any, Any]] = {
-    Saga: (codec.pack_header, lambda header: codec.unpack_saga(header, ())),
+    Saga: (codec.pack_header, lambda header: Saga(steps=(), **codec._record(Saga).fields_of(codec._items(header)))),
     StepState: (codec.pack_step, codec.unpack_step),
     SagaEvent: (codec.pack_event, codec.unpack_event),
     SagaError: (codec.pack_error, codec.unpack_error),
@@ -32,7 +36,24 @@ READERS: dict[type, tuple[Any, Any]] = {
 @settings(max_examples=200, deadline=None)
 def test_a_saga_comes_back(saga):
     steps = tuple(codec.unpack_step(codec.pack_step(s)) for s in saga.steps)
-    assert codec.unpack_saga(codec.pack_header(saga), steps) == saga
+    assert codec.unpack_saga(codec.pack_header(saga), codec.pack_progress(saga), steps) == saga
+
+
+@given(any_of(Saga), any_of(Saga))
+@settings(max_examples=200, deadline=None)
+def test_progress_goes_before_the_header(then, now):
+    """Whatever it was, and is: the header is as of long ago."""
+    progress = {name: getattr(now, name) for name in PROGRESS}
+    found = codec.unpack_saga(codec.pack_header(then), codec.pack_progress(now), then.steps)
+    assert found == replace(then, **progress)
+    assert same_origin(found, then)
+
+
+@pytest.mark.parametrize("name", sorted({f.name for f in fields(Saga)} - {"steps"}))
+def test_every_field_is_origin_or_progress(name):
+    other: Any = object()
+    changed = replace(SAGA, **{name: other})
+    assert same_origin(SAGA, changed) is (name in PROGRESS)
 
 
 @given(any_of(SagaEvent), any_of(SagaEvent))
@@ -85,7 +106,9 @@ def test_records_of_format_1_are_read_for_ever():
     )
     assert codec.pack_event(event).hex() == EVENT
     assert codec.unpack_event(bytes.fromhex(EVENT)) == event
-    assert codec.unpack_saga(bytes.fromhex(HEADER), ()) == SAGA
+    assert codec.unpack_saga(bytes.fromhex(HEADER), codec.pack_progress(SAGA), ()) == SAGA
+    assert codec.pack_progress(PROGRESSED).hex() == PROGRESS_RECORD
+    assert codec.unpack_saga(bytes.fromhex(HEADER), bytes.fromhex(PROGRESS_RECORD), ()) == PROGRESSED
 
 
 STEP = "92019aa161020200900000000092a174a178"
@@ -94,6 +117,7 @@ HEADER = (
     "019603ce000f4240ce03938700cb40000000000000001401050600000092a174c40178c0c0a000a000008080a0a0a094a0a0"
     "a001"
 )
+PROGRESS_RECORD = "9201980306000600000093a143a16d04"
 EVENT = "92019801ad6f726465722e7368697070656402a0c0a0a093a143a16d04"
 
 

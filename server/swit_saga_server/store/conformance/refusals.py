@@ -81,6 +81,7 @@ BROKEN: dict[str, Callable[[Saga], Write]] = {
     "events out of order": lambda s: replace(w := change(s, events=2), events=w.events[::-1]),
     "events missing": lambda s: replace(change(s, events=2), events=()),
     "a create that lacks a step": _create_without_all_steps,
+    "a create that lacks its origin": lambda s: replace(start(), changed_origin=False),
     "a step that is not there": lambda s: replace(change(s), changed_steps=(7,)),
     "a version going back": lambda s: replace(change(s), saga=replace(s, version=s.version - 1)),
     "the same version with an event": lambda s: replace(
@@ -88,6 +89,7 @@ BROKEN: dict[str, Callable[[Saga], Write]] = {
     ),
     "the same version without answers": lambda s: only_answers(s),
     "no commit id": lambda s: replace(change(s), commit_id=""),
+    "a commit id with a blank": lambda s: replace(change(s), commit_id="a b"),
     "no saga id": lambda s: start(id=""),
 }
 

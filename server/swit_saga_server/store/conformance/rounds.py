@@ -2,6 +2,7 @@
 
 import asyncio
 
+from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.store.conformance.backend import TERM, Backend, WithStore, hold_all, reopen
@@ -17,7 +18,7 @@ from swit_saga_server.store.conformance.samples import (
     step,
     undone_step,
 )
-from swit_saga_server.store.contract import Lease, StateStorage, Verdict
+from swit_saga_server.store.contract import Lease, SagaFilter, SagaOrder, StateStorage, Verdict
 
 
 class RoundTests(WithStore):
@@ -50,6 +51,20 @@ class RoundTests(WithStore):
         )
         await applied(store, leases, changed)
         assert await store.load([write.saga.id]) == [changed.saga]
+
+    async def test_origin_and_progress(self, store: StateStorage, leases: dict[int, Lease]) -> None:
+        """An origin that changes is written, and stays as later writes of progress alone pass over it."""
+        error = SagaError(code="E", message="m", type=ErrorType.NETWORK)
+        (saga,) = await applied(store, leases, start(error=error, labels={"tenant": "a"}))
+        new = change(saga, labels={"tenant": "b"}, metadata={"k": 1}, correlation_id="c", stop_reason="why")
+        assert new.changed_origin
+        assert await applied(store, leases, new) == await store.load([saga.id])
+        later = change(new.saga, error=None, stop_reason="", started_at=T0 + 3)
+        assert not later.changed_origin
+        assert await applied(store, leases, later) == await store.load([saga.id])
+        for tenant, found in (("a", 0), ("b", 1)):
+            wanted = SagaFilter(labels={"tenant": tenant})
+            assert len((await store.list_sagas(wanted, SagaOrder.CREATED_ASC, 9, "")).sagas) == found
 
     async def test_acknowledged_survives_a_restart(
         self, backend: Backend, store: StateStorage, leases: dict[int, Lease]

@@ -18,6 +18,7 @@ from swit_saga_server.core.model import (
     StepState,
     StepStatus,
     TraceContext,
+    same_origin,
 )
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.units import Instant
@@ -90,7 +91,8 @@ def change(
     after = replace(after, **fields)
     if after.state.is_terminal:
         due_at, in_flight = 0, False
-    return _write(after, before.version, tuple(changed), events, commit_id, due_at, in_flight, answers)
+    write = _write(after, before.version, tuple(changed), events, commit_id, due_at, in_flight, answers)
+    return replace(write, changed_origin=not same_origin(before, after))
 
 
 def finish(before: Saga, state: SagaState = SagaState.COMPLETED, *, at: Instant = T0 + 9, **fields: Any) -> Write:

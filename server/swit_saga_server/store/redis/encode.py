@@ -1,11 +1,11 @@
 """A write as the round script takes it (see ``round.lua``)."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgpack
 
 from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.units import Instant
 from swit_saga_server.store import codec
 from swit_saga_server.store.contract import Lease, Write
 
@@ -35,31 +35,42 @@ def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
             write.commit_id,
             saga.last_sequence,
             [codec.pack_event(event) for event in write.events],
-            codec.pack_header(saga),
+            _mutable(write),
             steps,
             str(write.due_at),
             int(write.in_flight),
             saga.state.value,
             str(saga.created_at),
             str(saga.updated_at),
-            saga.definition_id,
-            _labels(saga.labels) if saga.labels else _NO_LABELS,
             str(saga.completed_at) if ended else "0",
             int(saga.stuck > 0),
             answers,
-            len(saga.steps),
-            _definition(write),
-            saga.definition_digest,
+            _origin(write) if write.changed_origin else (),
         )
     )
     return packed
 
 
-def _labels(labels: Mapping[str, str]) -> bytes:
-    return bytes(_packer.pack([label(k, v) for k, v in labels.items()]))
+def _mutable(write: Write) -> bytes:
+    """The field that every transition writes: what the scripts compare, in words, and the progress. See ``keys``."""
+    saga = write.saga
+    words = (
+        f"{saga.version} {write.commit_id} {saga.last_sequence} {saga.state.value} {write.due_at}"
+        f" {write.in_flight:d} {saga.stuck > 0:d} {len(saga.steps)} "
+    )
+    return words.encode() + codec.pack_progress(saga)
 
 
-_NO_LABELS = _labels({})
+def read_mutable(field: bytes) -> tuple[bytes, Instant, int]:
+    """The progress, when the saga is due, and how many steps it has."""
+    words = field.split(b" ", 8)
+    return words[8], int(words[4]), int(words[7])
+
+
+def _origin(write: Write) -> tuple[bytes | str, ...]:
+    saga = write.saga
+    labels: bytes = _packer.pack([label(k, v) for k, v in saga.labels.items()])
+    return codec.pack_header(saga), labels, saga.definition_id, _definition(write), saga.definition_digest
 
 
 def _definition(write: Write) -> bytes:

@@ -4,7 +4,11 @@
 key                       type      holds
 ========================  ========  ==================================================================================
 ``P{n}:lease``            hash      epoch, nonce, owner, expires; never expires itself, so that no epoch is used twice
-``P{n}:saga:<id>``        hash      what the scripts compare, the header, and a field per step
+``P{n}:saga:<id>``        hash      ``m``: version, commit id, last sequence, state, due time, whether in flight,
+                                    whether stuck, number of steps, each followed by a blank, and the progress;
+                                    ``h``: the header as of when its origin last changed; ``de``: the definition's id;
+                                    ``lb``: the labels' indexes; ``s<i>``: a step. A transition writes ``m`` and the
+                                    steps it changed
 ``P{n}:ev:<id>``          list      the saga's events; index + 1 is the sequence
 ``P{n}:due``              zset      ids by due time
 ``P{n}:fly``              zset      ids with a command out, all scored 0: in id order

@@ -35,14 +35,14 @@ from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.redis import listing
 from swit_saga_server.store.redis.checks import Confirmation, Durability, check
 from swit_saga_server.store.redis.connection import RedisConnection, RedisOptions, Script
-from swit_saga_server.store.redis.encode import encode_write
+from swit_saga_server.store.redis.encode import encode_write, read_mutable
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.round import check_create, check_round
 from swit_saga_server.tasks import end
 
 log = structlog.get_logger(__name__)
 
-SCHEMA = "1"
+SCHEMA = "2"
 ANSWERS_KEPT: Span = 20 * MINUTE
 FEED_LENGTH = 10_000
 ROUND_WRITES, ROUND_BYTES = 256, 1 << 20
@@ -487,8 +487,9 @@ def _read_saga(row: Any) -> tuple[Saga | None, Instant]:
     fields: Mapping[bytes, bytes] = row if isinstance(row, dict) else dict(zip(row[::2], row[1::2], strict=True))
     if not fields:
         return None, 0
-    steps = tuple(codec.unpack_step(fields[b"s%d" % i]) for i in range(int(fields[b"n"])))
-    return codec.unpack_saga(fields[b"h"], steps), int(fields[b"du"])
+    progress, due_at, number = read_mutable(fields[b"m"])
+    steps = tuple(codec.unpack_step(fields[b"s%d" % i]) for i in range(number))
+    return codec.unpack_saga(fields[b"h"], progress, steps), due_at
 
 
 def _read_definition(version: int, record: bytes, disabled: bytes | None) -> StoredDefinition:
