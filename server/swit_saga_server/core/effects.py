@@ -4,7 +4,7 @@ Because commands are a *difference of states*, a command superseded within one r
 (``before=None``) yields exactly the commands that are out.
 """
 
-from collections.abc import Iterator
+from typing import TypeAlias
 
 from swit_saga_server.core.inputs import Kind
 from swit_saga_server.core.model import Call, Saga
@@ -33,29 +33,35 @@ class Withdraw:
     attempt: int
 
 
-def effects(before: Saga | None, after: Saga) -> Iterator[Command | Withdraw]:
+Effect: TypeAlias = Command | Withdraw
+
+
+def effects(before: Saga | None, after: Saga) -> list[Effect]:
     """The commands to send and to withdraw once ``after`` is durable and ``before`` was.
 
     Args:
         before: The state last applied by this process; None if it applied none.
         after: The state just applied.
     """
+    found: list[Effect] = []
     for i, step in enumerate(after.steps):
         old = before.steps[i] if before is not None else None
         if old is step:
             continue
-        yield from _call_effects(Kind.EXECUTE, i, old.call if old else None, step.call)
-        was = old.compensation.call if old and old.compensation else None
+        _add_effects(found, Kind.EXECUTE, i, old.call if old else None, step.call)
         if step.compensation is not None:
-            yield from _call_effects(Kind.COMPENSATE, i, was, step.compensation.call)
+            was = old.compensation.call if old and old.compensation else None
+            _add_effects(found, Kind.COMPENSATE, i, was, step.compensation.call)
+    return found
 
 
-def _call_effects(kind: Kind, index: int, old: Call | None, new: Call) -> Iterator[Command | Withdraw]:
-    sent = old is not None and old.in_flight
-    same = old is not None and (old.attempts, old.resends) == (new.attempts, new.resends)
-    if sent and old is not None and old.attempts != new.attempts:
-        yield Withdraw(kind, index, old.attempts)
-    elif sent and not new.in_flight:
-        yield Withdraw(kind, index, new.attempts)
-    if new.in_flight and not (sent and same):
-        yield Command(kind, index, new.attempts, new.resends)
+def _add_effects(found: list[Effect], kind: Kind, index: int, old: Call | None, new: Call) -> None:
+    if old is not None and old.in_flight:
+        if old.attempts != new.attempts:
+            found.append(Withdraw(kind, index, old.attempts))
+        elif not new.in_flight:
+            found.append(Withdraw(kind, index, new.attempts))
+        elif old.resends == new.resends:
+            return  # It is out already.
+    if new.in_flight:
+        found.append(Command(kind, index, new.attempts, new.resends))

@@ -32,7 +32,7 @@ import structlog
 from cachetools import LRUCache
 
 from swit_saga_server.core.definition import Definition
-from swit_saga_server.core.effects import Command, effects
+from swit_saga_server.core.effects import Command, Withdraw, effects
 from swit_saga_server.core.errors import (
     CoordinatorStopping,
     CoordinatorUnavailable,
@@ -525,10 +525,8 @@ class Engine:
         decision = decide(before, definition, given, now, chance)
         if (slots := self._slots) is None:
             return decision
-        lacking = slots.lacks(before, decision.saga, definition)
-        if lacking is None:
-            slots.note(decision.saga, definition)
-        else:
+        lacking = slots.take(before, decision.saga, definition)
+        if lacking is not None:
             decision = decide(before, definition, given, now, chance, room=False)
             slots.wait(decision.saga, definition, lacking)
         return decision
@@ -567,7 +565,7 @@ class Engine:
         self._resolve(item, saga, created=False)
         # A wake-up that found nothing to do must not spin.
         now = self.around.clock.now()
-        self._arm(saga, now, not_before=now + SECOND if isinstance(item.given, Wake) else 0)
+        self._arm(saga, due_at(saga), now, not_before=now + SECOND if isinstance(item.given, Wake) else 0)
 
     def _wait_for_apply(self, entry: Entry, item: Item, *, created: bool) -> None:
         entry.items.append(item)
@@ -640,14 +638,15 @@ class Engine:
         assert after is not None
         entry.phase = Phase.COMMITTING
         entry.commit_id = self.around.hex(16)
+        entry.due_at = due_at(after)
         old = before.steps if before is not None else ()
         return Write(
             saga=after,
             base_version=before.version if before is not None else 0,
             commit_id=entry.commit_id,
-            changed_steps=tuple(i for i, s in enumerate(after.steps) if i >= len(old) or old[i] is not s),
+            changed_steps=tuple([i for i, s in enumerate(after.steps) if i >= len(old) or old[i] is not s]),
             events=tuple(entry.events),
-            due_at=due_at(after),
+            due_at=entry.due_at,
             in_flight=is_in_flight(after),
             changed_origin=before is None or not same_origin(before, after),
             definition=entry.definition if before is None and not after.definition_version else None,
@@ -691,9 +690,9 @@ class Engine:
         self.counters.observe(before, after, events)
         self._admission.note(after)
         now = self.around.clock.now()
-        self._arm(after, now)
+        self._arm(after, entry.due_at, now)
         if self.ownership.holds(entry.partition):
-            self._take_effect(before, after, definition, entry.partition, now)
+            self._take_effect(before, after, definition, entry.partition, now, items)
         for item in items:
             self._letters.done(item.entry_id)
         for call in notify:
@@ -752,7 +751,13 @@ class Engine:
     # ---- effects -------------------------------------------------------------------------------------------------
 
     def _take_effect(
-        self, before: Saga | None, after: Saga, definition: Definition, partition: int, now: Instant
+        self,
+        before: Saga | None,
+        after: Saga,
+        definition: Definition,
+        partition: int,
+        now: Instant,
+        items: Sequence[Item],
     ) -> None:
         epoch = self.ownership.leases[partition].epoch
         withdrawn = []
@@ -761,7 +766,8 @@ class Engine:
             awaited.discard(after.id)
         for effect in effects(before, after):
             if not isinstance(effect, Command):
-                withdrawn.append(withdrawn_id(after, effect))
+                if not any(_answers(item.given, effect) for item in items):
+                    withdrawn.append(withdrawn_id(after, effect))
             elif awaited is None:  # Else whoever takes the partition finds it in flight, and sends it.
                 self._outbox.append(fill(after, definition, effect, epoch, now))
         if withdrawn:
@@ -900,12 +906,11 @@ class Engine:
 
     # ---- time ------------------------------------------------------------------------------------------------------
 
-    def _arm(self, saga: Saga, now: Instant, not_before: Instant = 0) -> None:
+    def _arm(self, saga: Saga, due: Instant, now: Instant, not_before: Instant = 0) -> None:
         if self._slots is not None and self._slots.is_waiting(saga.id):
             self._timers.arm(saga.id, saga.deadline)  # Overdue until there is room; its time runs on all the same.
             self._set_timer()
             return
-        due = due_at(saga)
         if not due or due > now + self.options.timer_horizon:
             self._timers.disarm(saga.id)
             return
@@ -1027,3 +1032,13 @@ class Engine:
             for other in self._tasks:
                 other.cancel()
             self.failed.set()
+
+
+def _answers(given: Input | Begin, to: Withdraw) -> bool:
+    """Whether it is the answer to what would be withdrawn: its transport has no use for hearing so."""
+    return (
+        isinstance(given, Answered)
+        and given.step_index == to.step_index
+        and given.attempt == to.attempt
+        and given.kind is to.kind
+    )

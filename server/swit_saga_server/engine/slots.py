@@ -45,23 +45,26 @@ class Slots:
         """Whether it waits for room."""
         return saga_id in self._queue_of
 
-    def lacks(self, before: Saga, after: Saga, definition: Definition) -> str | None:
-        """The participant for which there is no room if ``before`` becomes ``after``; None if there is enough."""
-        own, then = self._open.get(after.id, ()), _open(after, definition)
-        for i, step in enumerate(after.steps):
-            was = before.steps[i].call
-            if not step.call.in_flight or (was.in_flight and was.attempts == step.call.attempts):
-                continue
-            participant = definition.steps[i].participant
-            if self._is_behind(after.id, participant, own) or self._is_full(participant, own, then):
-                return participant
-        return None
+    def take(self, before: Saga, after: Saga, definition: Definition) -> str | None:
+        """Note what is open when ``before`` has become ``after``, which waits no more then.
 
-    def note(self, saga: Saga, definition: Definition) -> None:
-        """What is open for ``saga`` now; it waits no more."""
-        self._set(saga.id, _open(saga, definition))
-        self._leave(saga.id)
-        self._called.pop(saga.id, None)
+        Returns:
+            None; or the participant for which there is no room, and then nothing is noted.
+        """
+        saga_id = after.id
+        own, then = self._open.get(saga_id, ()), _open(after, definition)
+        if then != own:  # Else it goes on in the room it had.
+            for i, step in enumerate(after.steps):
+                was = before.steps[i].call
+                if not step.call.in_flight or (was.in_flight and was.attempts == step.call.attempts):
+                    continue
+                participant = definition.steps[i].participant
+                if self._is_behind(saga_id, participant, own) or self._is_full(participant, own, then):
+                    return participant
+            self._set(saga_id, then)
+        self._leave(saga_id)
+        self._called.pop(saga_id, None)
+        return None
 
     def wait(self, saga: Saga, definition: Definition, participant: str) -> None:
         """It waits for room from now on; one that was called and came too late stands where it stood."""
@@ -82,7 +85,7 @@ class Slots:
     def call(self) -> str | None:
         """Whose turn it is: the one that has waited longest of those for whom there is room; None if there is none.
 
-        The room is kept for it until ``note``, ``wait`` or ``forget`` says what became of it.
+        The room is kept for it until ``take``, ``wait`` or ``forget`` says what became of it.
         """
         if not self._queue_of or (self._most is not None and self._total >= self._most):
             return None

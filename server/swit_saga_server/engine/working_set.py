@@ -35,11 +35,13 @@ class Entry:
         applied: The saga as the store has it; None before its creation is durable. All that readers see.
         pending: What the round in the making makes of it; None if nothing is in the making.
         definition: Its definition; None only while loading.
-        base_events: Events of the transitions folded into ``pending``.
+        due_at: Of ``pending`` as it is being written: when the saga needs attention next; 0 is never.
+        events: Of the transitions folded into ``pending``.
         items: The inputs folded into ``pending``; put back in the inbox if the write is refused.
         waiting: Inputs that came while the saga was loading or committing.
         notify: Calls to make, in order, once ``pending`` is durable.
         answers: To inbox entries, to be written with ``pending``.
+        idle_since: When it came to rest; 0 while something is being done with it.
     """
 
     saga_id: str
@@ -49,6 +51,7 @@ class Entry:
     pending: Saga | None = None
     definition: Definition | None = None
     commit_id: str = ""
+    due_at: Instant = 0
     events: list[SagaEvent] = field(default_factory=list)
     items: list[Any] = field(default_factory=list)
     waiting: deque[Any] = field(default_factory=deque)
@@ -100,7 +103,9 @@ class WorkingSet:
     def pin(self, entry: Entry) -> None:
         """Something is being done with it: it must not leave."""
         self._busy[entry.saga_id] = entry
-        self._idle.pop(entry.saga_id, None)
+        if entry.idle_since:
+            entry.idle_since = 0
+            self._idle.pop(entry.saga_id, None)
 
     def rest(self, entry: Entry, now: Instant) -> None:
         """Nothing more is being done with it. Terminal sagas, and all when the cache is off, leave at once."""

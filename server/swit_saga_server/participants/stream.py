@@ -26,7 +26,7 @@ from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.participants.deadlines import Deadlines
 from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.tasks import end
-from swit_saga_server.telemetry import CommandSpan, open_span
+from swit_saga_server.telemetry import CommandSpan, is_recorded, open_span
 from swit_saga_server.wire import command as wire
 
 log = structlog.get_logger(__name__)
@@ -93,11 +93,12 @@ class StreamTransport:
         if self._not_served is not None:
             self._unary.send(commands)
             return
-        now = asyncio.get_running_loop().time()
+        now, with_span = asyncio.get_running_loop().time(), is_recorded()
         for command in commands:
             self._numbers += 1
             number, command_id, until = self._numbers, command.command_id, now + command.timeout / 1e6
-            self._open[number] = _Open(command, command_id, until, open_span(command, self._address))
+            span = open_span(command, self._address) if with_span else None
+            self._open[number] = _Open(command, command_id, until, span)
             self._by_id[command_id] = number
             self._unsent.append(number)
             self._deadlines.add(until, number)

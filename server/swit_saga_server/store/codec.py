@@ -255,12 +255,13 @@ def _open_enum(kind: type[StrEnum]) -> tuple[Convert, Convert]:
 
 def _pack(value: Any) -> bytes:
     record = _record(type(value))  # type: ignore[arg-type] # classes are hashable
-    return pack((FORMAT, record.flat(value)))
+    packed: bytes = _local.pack((FORMAT, record.flat(value)))
+    return packed
 
 
 def pack(value: Any) -> bytes:
     """Plain values as bytes."""
-    packed: bytes = _local.packer.pack(value)
+    packed: bytes = _local.pack(value)
     return packed
 
 
@@ -268,7 +269,7 @@ class _Local(threading.local):
     """A packer for each thread, kept: making one costs as much as packing a step."""
 
     def __init__(self) -> None:
-        self.packer = msgpack.Packer(default=_plain)
+        self.pack: Callable[[Any], bytes] = msgpack.Packer(default=_plain).pack
 
 
 def _plain(value: Any) -> Any:

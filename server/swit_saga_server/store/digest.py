@@ -29,9 +29,12 @@ def definition_digest(definition: Definition) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        named = _named(type(value))
-        return {f.name: _canonical(v) for f in named if not _is_left_out(v := getattr(value, f.name), f)}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if (named := _named(kind)) is not None:  # type: ignore[arg-type] # classes are hashable
+        found = [(f.name, f, getattr(value, f.name)) for f in named]
+        return {name: _canonical(v) for name, f, v in found if v or not _is_left_out(v, f)}
     if isinstance(value, Mapping):
         return {str(k): _canonical(value[k]) for k in sorted(value)}
     if isinstance(value, set | frozenset):
@@ -43,9 +46,13 @@ def _canonical(value: Any) -> Any:
     return value
 
 
+_PLAIN = frozenset({str, bytes, int, bool, type(None)})
+
+
 @cache
-def _named(kind: Any) -> "list[Field[Any]]":
-    return sorted(fields(kind), key=lambda f: f.name)
+def _named(kind: Any) -> "list[Field[Any]] | None":
+    """The fields of a dataclass by name; None if it is none."""
+    return sorted(fields(kind), key=lambda f: f.name) if is_dataclass(kind) else None
 
 
 def _is_left_out(value: Any, field: "Field[Any]") -> bool:

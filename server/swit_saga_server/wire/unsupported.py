@@ -4,6 +4,7 @@ A test walks every field of the messages below and fails on one that is neither 
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor
@@ -76,6 +77,7 @@ def refuse_unsupported(message: Message, path: str = "") -> None:
         raise UnsupportedField(found)
 
 
+@cache
 def _is_ours(kind: Descriptor | None) -> bool:
     """Whether a field holds a message of this project, which may have fields to refuse."""
     return kind is not None and kind.full_name.startswith("swit_saga.") and not kind.GetOptions().map_entry

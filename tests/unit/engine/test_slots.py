@@ -37,10 +37,8 @@ class Room:
         self.now += 2_000_000  # So that retries are due.
         before, definition = self.sagas[saga_id], self.definitions[saga_id]
         after = decide(before, definition, given, self.now, 0.5).saga
-        lacking = self.slots.lacks(before, after, definition)
-        if lacking is None:
-            self.slots.note(after, definition)
-        else:
+        lacking = self.slots.take(before, after, definition)
+        if lacking is not None:
             after = decide(before, definition, given, self.now, 0.5, room=False).saga
             self.slots.wait(after, definition, lacking)
         self.sagas[saga_id] = after
