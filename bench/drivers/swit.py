@@ -12,7 +12,7 @@ TEN = Saga("ten", [Step(name, "shop") for name in STEPS])
 
 
 async def main(target: str, unary: bool) -> None:
-    async with AsyncSagaClient(target, batch_starts=not unary, batch_waits=not unary) as client:
+    async with AsyncSagaClient(target, batch_starts=not unary, batch_waits=True) as client:
         await client.register(FOUR)
         await client.register(TEN)
 

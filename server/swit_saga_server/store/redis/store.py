@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import msgpack
 import structlog
+from cachetools import LRUCache
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CursorOutOfRange, StoreRefused, StoreUnavailable
@@ -48,6 +50,7 @@ FEED_LENGTH = 10_000
 ROUND_WRITES, ROUND_BYTES = 256, 1 << 20
 """A script runs alone: longer rounds are split, so that nobody else waits long."""
 LISTEN_AGAIN_S = 1.0
+DEFINITIONS_KEPT = 1_000
 
 _VERDICTS = {b"A": Verdict.APPLIED, b"S": Verdict.ALREADY_APPLIED, b"F": Verdict.FENCED, b"C": Verdict.CONFLICT}
 
@@ -86,6 +89,8 @@ class RedisStore:
         self._round, self._lease, self._post = Script("round"), Script("lease"), Script("post")
         self._delete, self._register = Script("delete"), Script("register")
         self._scripts = (self._round, self._lease, self._post, self._delete, self._register)
+        self._newest: LRUCache[str, int] = LRUCache(DEFINITIONS_KEPT)
+        """Versions that were the newest of their ids; only guesses of what to read."""
         self._listeners: list[Callable[[Hint], None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -373,7 +378,15 @@ class RedisStore:
             return await self._inline(digest)
         if version:
             return await self._version(key, version)
-        newest = int(await self._redis.do(lambda c: c.hget(key, "max")) or 0)
+        # Every start that names no version asks: one round trip, if the newest is the one it was.
+        guess = self._newest.get(definition_id, 1)
+        fields = ("max", f"v{guess}", f"x{guess}")
+        number, record, disabled = await self._redis.do(lambda c: c.hmget(key, *fields))
+        newest = self._newest[definition_id] = int(number or 0)
+        if newest == guess and record:
+            guessed = _read_definition(guess, record, disabled)
+            if not guessed.disabled:
+                return guessed
         for candidate in range(newest, 0, -1):
             found = await self._version(key, candidate)
             if found is not None and not found.disabled:
@@ -493,11 +506,13 @@ def _read_saga(row: Any) -> tuple[Saga | None, Instant]:
 
 
 def _read_definition(version: int, record: bytes, disabled: bytes | None) -> StoredDefinition:
-    digest, at, data = msgpack.unpackb(record)
+    digest, at, definition = _unpack_definition(record)
     return StoredDefinition(
-        definition=codec.unpack_definition(data),
-        version=version,
-        digest=digest,
-        registered_at=at,
-        disabled=disabled == b"1",
+        definition=definition, version=version, digest=digest, registered_at=at, disabled=disabled == b"1"
     )
+
+
+@lru_cache(DEFINITIONS_KEPT)
+def _unpack_definition(record: bytes) -> tuple[str, Instant, Definition]:
+    digest, at, data = msgpack.unpackb(record)
+    return digest, at, codec.unpack_definition(data)
