@@ -155,7 +155,7 @@ class Slot:
                 load_batch=2,
                 watch_buffer=4,
             ),
-            Surroundings(clock, rng),
+            Surroundings(clock, rng, worked=lambda: 0),
         )
         deliver.append(engine.deliver)
         return Life(process, engine, SagaService(engine, SETTINGS, Limits()))

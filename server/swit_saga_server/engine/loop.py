@@ -56,6 +56,7 @@ from swit_saga_server.engine.counters import Counters
 from swit_saga_server.engine.failpoints import Point, reach
 from swit_saga_server.engine.feed import Feed
 from swit_saga_server.engine.foreign import Foreign
+from swit_saga_server.engine.gathering import WAIT, Gathering
 from swit_saga_server.engine.inbox import Inbox
 from swit_saga_server.engine.letters import Letter, pack_reply
 from swit_saga_server.engine.options import EngineOptions
@@ -161,6 +162,7 @@ class Engine:
         self._ahead: dict[str, int] = {}
         self._leaving: dict[int, set[str]] = {}
         self._turn = asyncio.Event()
+        self._gathering = Gathering(self.around.worked, self.around.clock.elapsed)
         self._due = Rota()
         self._stop_listening: Callable[[], None] = lambda: None
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -449,6 +451,7 @@ class Engine:
     async def _run(self) -> None:
         while True:
             await self._turn.wait()
+            await self._gather()
             self._turn.clear()
             taken = 0
             while self._inbox:
@@ -470,6 +473,13 @@ class Engine:
             self._begin_rounds()
             if self._new and len(self._ready) < self.options.round_size:
                 self._turn.set()  # The rounds just begun made room.
+
+    async def _gather(self) -> None:
+        """Wait for more inputs, if there is room for them in a round and it costs nothing."""
+        at_hand = len(self._inbox) + len(self._new) + len(self._ready)
+        if at_hand < self.options.round_size and self._gathering.begin(self.transport.in_flight):
+            await asyncio.sleep(WAIT / 1e6)
+            self._gathering.end()
 
     def _take(self, item: Item) -> None:
         if item.answer is not None and item.answer.done():

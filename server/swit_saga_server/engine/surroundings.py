@@ -1,4 +1,4 @@
-"""What the engine must not reach for by itself: time, chance and ids. Real ones here; a simulation brings its own."""
+"""What the engine must not reach for by itself: time, chance, ids, how busy it is. A simulation brings its own."""
 
 import random
 import time
@@ -57,16 +57,18 @@ class MonotonicClock:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Time, chance and ids, handed in.
+    """Time, chance, ids and work, handed in.
 
     Attributes:
         clock: The time by the store's clock.
         rng: For jitter, ids and nonces. Seeded in a simulation.
+        worked: How long the calling thread has worked so far; always the same in a simulation.
     """
 
     clock: Clock = field(default_factory=MonotonicClock)
     # Seeded by the system, once: asking it for every id and every chance cost a fifteenth of a transition.
     rng: random.Random = field(default_factory=random.Random)
+    worked: Callable[[], Span] = lambda: time.thread_time_ns() // 1000
 
     def chance(self) -> float:
         """Uniform in [0, 1)."""
