@@ -72,6 +72,7 @@ class ByHand:
         self.sent: list[ParticipantCommand] = []
         self._arrived = asyncio.Event()
         self.open: set[str] = set()
+        self.withdrawn: list[str] = []
 
     @property
     def in_flight(self) -> int:
@@ -94,6 +95,7 @@ class ByHand:
 
     def withdraw(self, command_ids: Sequence[str]) -> None:
         self.open -= set(command_ids)
+        self.withdrawn += command_ids
 
     async def close(self) -> None:
         self.open.clear()

@@ -91,6 +91,19 @@ async def test_a_commit_without_a_verdict_is_made_again_unchanged(tmp_path, lost
         await b.check("s")
 
 
+async def test_only_what_was_not_answered_is_withdrawn(tmp_path):
+    """Its transport has forgotten what it answered; another attempt that is out and matters no more is called off."""
+    async with bench(tmp_path) as b:
+        await b.begin("s")
+        b.answer(await b.transport.next(0), lost())
+        again = await b.transport.next(1)
+        assert (again.attempt, b.transport.withdrawn) == (2, [])
+        b.answer(await b.transport.next(0), done())  # The first attempt's, late.
+        b.answer(await b.command("b"), done())
+        await b.until("s", over)
+        assert b.transport.withdrawn == [again.command_id]
+
+
 async def test_nothing_is_acknowledged_before_it_is_durable(tmp_path):
     """Invariant 1."""
     async with bench(tmp_path) as b:

@@ -10,7 +10,7 @@ from redis import Redis
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 from swit_saga_server.store.conformance.backend import hold_all
-from swit_saga_server.store.conformance.samples import applied, change, start
+from swit_saga_server.store.conformance.samples import applied, change, definition, start
 from swit_saga_server.store.contract import Hint, Verdict
 from swit_saga_server.store.redis.checks import Durability
 from swit_saga_server.store.redis.connection import RedisOptions
@@ -90,6 +90,25 @@ async def test_scripts_that_redis_forgot_are_sent_again(server, admin):
     admin.script_flush()
     await applied(store, leases, change(saga))
     await store.close()
+
+
+async def test_a_version_that_redis_forgot_and_gave_to_another_content(server, admin):
+    """The newest version is guessed from what it was; what it says is read each time."""
+    store, other = store_on(server.url), store_on(server.url)
+    await store.open()
+    await other.open()
+    first, second = definition(), definition(description="changed")
+    for d in (first, second):
+        await store.register(d, d.description, 1)
+        assert (await store.definition("order", 0, "")).definition == d
+    admin.delete("swit-saga:{d}:def:order")
+    assert await store.definition("order", 0, "") is None
+    for version, d in enumerate((second, first), 1):
+        await other.register(d, d.description, 2)
+        found = await store.definition("order", 0, "")
+        assert (found.version, found.definition) == (version, d)
+    await store.close()
+    await other.close()
 
 
 async def test_full_memory_takes_no_half_round(server, admin):
