@@ -149,7 +149,7 @@ class Swit(Contestant):
         Args:
             store: ``everysec`` or ``always``, Redis's appendfsync; or ``sqlite``.
             durability: In words.
-            unary: A call for each start, step and wait.
+            unary: A call for each start and step. Waits share their stream, as by default.
             coordinators: How many share the store.
             limits: The ``coordinator`` and ``server`` sections of the configuration.
             programs: The participant's and the driver's modules; the driver is given the coordinators' addresses.

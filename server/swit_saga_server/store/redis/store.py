@@ -475,9 +475,8 @@ class RedisStore:
                 async with self._redis.messages(self._keys.hints) as messages:
                     async for message in messages:
                         kind, _, partition = message.decode(errors="replace").partition(":")
-                        if (
-                            partition.isdecimal()
-                        ):  # Others publish, too: a coordinator that starts tries whether it may.
+                        # Others publish, too: a coordinator that starts tries whether it may.
+                        if partition.isdecimal():
                             for heard in list(self._listeners):
                                 heard(Hint(kind, int(partition)))
             except StoreUnavailable as lost:
