@@ -4,8 +4,6 @@ Because commands are a *difference of states*, a command superseded within one r
 (``before=None``) yields exactly the commands that are out.
 """
 
-from typing import TypeAlias
-
 from swit_saga_server.core.inputs import Kind
 from swit_saga_server.core.model import Call, Saga
 from swit_saga_server.core.record import record
@@ -33,17 +31,14 @@ class Withdraw:
     attempt: int
 
 
-Effect: TypeAlias = Command | Withdraw
-
-
-def effects(before: Saga | None, after: Saga) -> list[Effect]:
+def effects(before: Saga | None, after: Saga) -> list[Command | Withdraw]:
     """The commands to send and to withdraw once ``after`` is durable and ``before`` was.
 
     Args:
         before: The state last applied by this process; None if it applied none.
         after: The state just applied.
     """
-    found: list[Effect] = []
+    found: list[Command | Withdraw] = []
     for i, step in enumerate(after.steps):
         old = before.steps[i] if before is not None else None
         if old is step:
@@ -55,7 +50,7 @@ def effects(before: Saga | None, after: Saga) -> list[Effect]:
     return found
 
 
-def _add_effects(found: list[Effect], kind: Kind, index: int, old: Call | None, new: Call) -> None:
+def _add_effects(found: list[Command | Withdraw], kind: Kind, index: int, old: Call | None, new: Call) -> None:
     if old is not None and old.in_flight:
         if old.attempts != new.attempts:
             found.append(Withdraw(kind, index, old.attempts))
