@@ -32,12 +32,16 @@ def _bars(ran: dict[str, Any], workload: str, figure: str, title: str, name: str
     ours = {True: OURS, False: OTHERS}
     colours = [LIMITS if n.startswith("limit") else ours[n.startswith("swit")] for n in names]
     figures, axes = plt.subplots(figsize=(9, 0.45 * len(names) + 1))
-    bars = axes.barh(names, values, color=colours)
+    axes.barh(names, values, color=colours)
+    ends = values
     if figure == "sagas_per_s":
         low = [v - ran[n][workload]["least_per_s"] for n, v in zip(names, values, strict=True)]
-        high = [ran[n][workload]["most_per_s"] - v for n, v in zip(names, values, strict=True)]
+        ends = [ran[n][workload]["most_per_s"] for n in names]
+        high = [end - v for end, v in zip(ends, values, strict=True)]
         axes.errorbar(values, names, xerr=[low, high], fmt="none", ecolor="#444444", capsize=2, linewidth=1)
-    axes.bar_label(bars, [f" {v:.0f}" if v >= 100 else f" {v:.1f}" for v in values], label_type="edge", padding=14)
+    for place, end, v in zip(names, ends, values, strict=True):
+        text = f"{v:.0f}" if v >= 100 else f"{v:.1f}"
+        axes.annotate(text, (end, place), xytext=(6, 0), textcoords="offset points", va="center")
     axes.set_title(title, loc="left", fontsize=10)
     axes.margins(x=0.12)
     for side in ("top", "right"):
