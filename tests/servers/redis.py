@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from redis import Redis
+
 START_S = 20
 
 
@@ -78,6 +80,14 @@ def _ask(port: int, command: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
         s.sendall(command)
         return s.recv(4096)
+
+
+def is_linked(replica: RedisServer, master: RedisServer) -> bool:
+    """Whether the replica has all that its master had, and follows. Both say so: the replica does first."""
+    with Redis(port=replica.port) as r, Redis(port=master.port) as m:
+        followers = [said for said in m.info("replication").values() if isinstance(said, dict)]
+        online = any(f.get("port") == replica.port and f["state"] == "online" for f in followers)
+        return online and bool(r.info("replication")["master_link_status"] == "up")
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from swit_saga_server.logs import set_up_logs
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.network.link import Link, linked
-from tests.servers.redis import RedisServer, running
+from tests.servers.redis import RedisServer, is_linked, running
 from tests.waiting import eventually
 
 CUSTOMERS, LOAD_S, LAG_S = 50, 2.5, 1.0
@@ -206,14 +206,9 @@ async def _place(folder: Path, way: Way) -> AsyncIterator[Place]:
         # Starting one blocks this loop, which carries the link it follows by.
         await asyncio.to_thread(replica.start)
         stack.callback(replica.kill)
-        await eventually(lambda: asyncio.to_thread(_is_linked, replica), within_s=30)
+        await eventually(lambda: asyncio.to_thread(is_linked, replica, master), within_s=30)
         link = await stack.enter_async_context(linked(Link(master.port)))
         yield Place(master, replica, link, replication)
-
-
-def _is_linked(replica: RedisServer) -> bool:
-    with Redis(port=replica.port) as r:
-        return bool(r.info("replication")["master_link_status"] == "up")
 
 
 async def main(rounds: int) -> None:

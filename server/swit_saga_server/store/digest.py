@@ -33,8 +33,7 @@ def _canonical(value: Any) -> Any:
     if kind in _PLAIN:
         return value
     if (named := _named(kind)) is not None:  # type: ignore[arg-type] # classes are hashable
-        found = [(f.name, f, getattr(value, f.name)) for f in named]
-        return {name: _canonical(v) for name, f, v in found if v or not _is_left_out(v, f)}
+        return {f.name: _canonical(v) for f in named if (v := getattr(value, f.name)) or not _is_left_out(v, f)}
     if isinstance(value, Mapping):
         return {str(k): _canonical(value[k]) for k in sorted(value)}
     if isinstance(value, set | frozenset):

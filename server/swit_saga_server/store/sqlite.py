@@ -199,7 +199,7 @@ class SqliteStore:
     async def load(self, saga_ids: Sequence[str]) -> Sequence[Saga | None]:
         """See the contract."""
 
-        def load(db: apsw.Connection) -> list[Row | None]:
+        def load(db: apsw.Connection) -> list[_SagaRow | None]:
             return [_read_saga(db, "id = ?", saga_id) for saga_id in saga_ids]
 
         return [_decode(row) if row else None for row in await self._file.read(load)]
@@ -251,7 +251,7 @@ class SqliteStore:
         after = read_token(listing, page_token, int, str)
         sql, parameters = sqlite_query.listing(wanted, order, after, page_size + 1)
 
-        def read(db: apsw.Connection) -> list[tuple[int, str, Row | None]]:
+        def read(db: apsw.Connection) -> list[tuple[int, str, _SagaRow | None]]:
             found: list[Any] = db.execute(sql, parameters).fetchall()
             return [(key, i, _read_saga(db, "n = ?", n)) for n, i, key in found]
 
@@ -364,11 +364,11 @@ class SqliteStore:
 
 
 _DEFINITION = "version, digest, registered, disabled, data"
-Row: TypeAlias = tuple[bytes, bytes, list[bytes]]
+_SagaRow: TypeAlias = tuple[bytes, bytes, list[bytes]]
 """A saga's header, progress and steps."""
 
 
-def _read_saga(db: apsw.Connection, where: str, key: Any) -> Row | None:
+def _read_saga(db: apsw.Connection, where: str, key: Any) -> _SagaRow | None:
     row = db.execute(f"select n, header, progress from saga where {where}", (key,)).fetchone()
     if row is None:
         return None
@@ -376,7 +376,7 @@ def _read_saga(db: apsw.Connection, where: str, key: Any) -> Row | None:
     return row[1], row[2], steps
 
 
-def _decode(row: Row) -> Saga:
+def _decode(row: _SagaRow) -> Saga:
     header, progress, steps = row
     return codec.unpack_saga(header, progress, tuple(codec.unpack_step(data) for data in steps))
 

@@ -15,7 +15,7 @@ from swit_saga_server.store.contract import Hint, Verdict
 from swit_saga_server.store.redis.checks import Durability
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
-from tests.servers.redis import RedisServer, free_port, running, sentinels
+from tests.servers.redis import RedisServer, free_port, is_linked, running, sentinels
 from tests.waiting import eventually
 
 
@@ -36,14 +36,6 @@ def admin(server: RedisServer) -> Iterator[Redis]:
 
 def store_on(url: str, timeout_s: float = 1.0, **options: object) -> RedisStore:
     return RedisStore(RedisOptions(url=url, timeout_s=timeout_s), partitions=2, **options)  # type: ignore[arg-type]
-
-
-def is_linked(replica: RedisServer, master: RedisServer) -> bool:
-    """Whether it has all that its master had, and follows, to both: the replica says so first."""
-    with Redis(port=replica.port) as r, Redis(port=master.port) as m:
-        followers = [said for said in m.info("replication").values() if isinstance(said, dict)]
-        online = any(f.get("port") == replica.port and f["state"] == "online" for f in followers)
-        return online and bool(r.info("replication")["master_link_status"] == "up")
 
 
 async def test_unreachable():
