@@ -16,14 +16,14 @@ test: setup ## Run every test (installs redis-server with apt if there is none)
 	@.venv/bin/python -m pytest
 
 simulate: setup ## Run SEEDS=1000 simulated worlds, or SEED=... one again
-	@.venv/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
+	@.venv/bin/python -m tests.support.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 planted: setup ## Hunt every planted bug with the simulator; writes the table in docs/reliability.md
-	@.venv/bin/python -m tests.simulation.planted --table
+	@.venv/bin/python -m tests.support.simulation.planted --table
 
 soak: setup ## MINUTES=5 of three coordinators on one Redis, every link and process failing (SEED=1)
 	@scripts/servers
-	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
+	@.venv/bin/python -m tests.support.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
 
 bench: setup ## Measure beside Restate and DBOS, in one run (QUICK=1: under 5 minutes)
 	@scripts/bench

@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 from bench.machine import CACHE, cpu_us, memory_kib, versions_of
 from examples.order_saga.processes import Process
-from tests.servers.redis import RedisServer, free_port
+from tests.support.redis_server import RedisServer, free_port
 
 ROOT = Path(__file__).parents[1]
 START_S = 60.0

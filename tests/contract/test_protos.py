@@ -25,7 +25,7 @@ from swit_saga.v1 import (
 )
 from swit_saga_server.rpc.serving import SERVICES
 from swit_saga_server.wire.unsupported import RPCS
-from tests.rpc.serve import serve
+from tests.support.rpc.serve import serve
 
 Fields = dict[str, tuple[Descriptor, str]]
 

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bench.contestants import Contestant, Pipe, Swit
-from tests.servers.redis import RedisServer
+from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.e2e
 SOURCE = "host-1234"

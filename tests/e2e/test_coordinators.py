@@ -9,8 +9,8 @@ from redis import Redis
 
 from examples.order_saga.processes import Process
 from swit_saga import AlreadyExistsError, AsyncSagaClient, Participant, Saga, Step, StepContext, fixed
-from tests.servers.redis import RedisServer, running
-from tests.waiting import eventually
+from tests.support.redis_server import RedisServer, running
+from tests.support.waiting import eventually
 
 PARTITIONS = 16
 RETRY = fixed("50ms", max_attempts=60)

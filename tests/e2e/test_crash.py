@@ -13,8 +13,8 @@ from swit_saga import AlreadyFinishedError, AsyncSagaClient, Participant, Reject
 from swit_saga_server.core.model import CompensationStatus, SagaState, is_in_flight
 from swit_saga_server.core.model import Saga as SagaRecord
 from swit_saga_server.store.sqlite import SqliteStore
-from tests.invariants.checker import check_history, require
-from tests.waiting import eventually
+from tests.support.invariants import check_history, require
+from tests.support.waiting import eventually
 
 SAGAS, KILLS, IN_MID_STEP = 200, 10, 20
 STEPS = ("order", "stock", "pay", "ship")

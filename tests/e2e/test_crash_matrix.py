@@ -22,9 +22,9 @@ from swit_saga_server.core.model import SagaState
 from swit_saga_server.engine.failpoints import Point
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
-from tests.invariants.checker import check_history, require
-from tests.servers.redis import RedisServer, running
-from tests.waiting import eventually
+from tests.support.invariants import check_history, require
+from tests.support.redis_server import RedisServer, running
+from tests.support.waiting import eventually
 
 PARTITIONS, SAGAS = 12, 8
 STEPS = ("a", "b", "c")

@@ -20,9 +20,9 @@ from swit_saga_server.cli import run
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.inputs import Wake
 from swit_saga_server.engine.loop import Engine, Item
-from tests.contract.store.rights import set_user
-from tests.servers.redis import RedisServer, running
-from tests.waiting import eventually
+from tests.support.redis_server import RedisServer, running
+from tests.support.store.rights import set_user
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 RETRY = fixed("50ms", max_attempts=3)

@@ -14,8 +14,8 @@ from swit_saga import AsyncSagaClient, Participant, Saga, Step, StepContext, fix
 from swit_saga_server.core.model import SagaState
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
-from tests.invariants.checker import check_history, require
-from tests.servers.redis import RedisServer, running
+from tests.support.invariants import check_history, require
+from tests.support.redis_server import RedisServer, running
 
 STOPS = int(os.environ.get("ZOMBIE_STOPS", "8"))
 LEASE_S = 1.0

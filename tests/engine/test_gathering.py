@@ -4,8 +4,8 @@ import asyncio
 
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine import gathering, loop
-from tests.engine.bench import Bench, bench
-from tests.unit.core.drive import done
+from tests.support.core.drive import done
+from tests.support.engine.harness import Bench, bench
 
 SAGAS = gathering.COMMANDS_OUT + 2
 

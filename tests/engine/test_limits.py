@@ -11,9 +11,9 @@ from swit_saga_server.core.inputs import Kind
 from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.engine.options import CacheOptions
-from tests.engine.bench import Bench, bench, over
-from tests.unit.core.drive import chain, done, no
-from tests.waiting import eventually
+from tests.support.core.drive import chain, done, no
+from tests.support.engine.harness import Bench, bench, over
+from tests.support.waiting import eventually
 
 
 def offer(b: Bench, saga_id: str) -> list[Any]:

@@ -14,8 +14,8 @@ from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine import loop
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
 from swit_saga_server.store.contract import Write
-from tests.engine.bench import bench, over
-from tests.unit.core.drive import chain, done, lost, no
+from tests.support.core.drive import chain, done, lost, no
+from tests.support.engine.harness import bench, over
 
 
 async def test_an_n_step_saga_costs_n_plus_1_writes(tmp_path):

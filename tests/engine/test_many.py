@@ -13,9 +13,9 @@ from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine.letters import UnreadableLetter, open_reply, pack_letter, pack_reply, read_letter
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import InboxEntry, partition_of
-from tests.engine.bench import SETTINGS, Bench, FaultyStore, bench, over
-from tests.unit.core.drive import done, lost, no
-from tests.waiting import eventually
+from tests.support.core.drive import done, lost, no
+from tests.support.engine.harness import SETTINGS, Bench, FaultyStore, bench, over
+from tests.support.waiting import eventually
 
 PARTITIONS = 4
 OPTIONS = {"lease_term": SECOND, "inbox_poll": SECOND // 5, "timer_poll": SECOND // 2, "watch_poll": SECOND // 50}

@@ -9,7 +9,8 @@ from types import ModuleType
 import pytest
 
 from swit_saga_server.engine import loop
-from tests.engine import bench, test_loop
+from tests.engine import test_loop
+from tests.support.engine import harness as bench
 
 Story = Callable[[Path], Awaitable[None]]
 

@@ -2,9 +2,9 @@
 
 from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.units import SECOND
-from tests.engine.bench import Bench, bench, over
-from tests.unit.core.drive import done, no
-from tests.waiting import eventually
+from tests.support.core.drive import done, no
+from tests.support.engine.harness import Bench, bench, over
+from tests.support.waiting import eventually
 
 
 async def run(b: Bench, saga_id: str, *answers: object) -> SagaState:

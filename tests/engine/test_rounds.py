@@ -7,9 +7,9 @@ import pytest
 
 from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable
 from swit_saga_server.core.model import SagaState
-from tests.engine.bench import Bench, bench, over
-from tests.unit.core.drive import done
-from tests.waiting import eventually
+from tests.support.core.drive import done
+from tests.support.engine.harness import Bench, bench, over
+from tests.support.waiting import eventually
 
 
 def begin(b: Bench, *saga_ids: str) -> list[asyncio.Task[Any]]:

@@ -7,9 +7,9 @@ import pytest
 
 from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable, SagaAlreadyExists
 from swit_saga_server.core.units import SECOND
-from tests.engine.bench import Bench, bench, over
-from tests.unit.core.drive import done
-from tests.waiting import eventually
+from tests.support.core.drive import done
+from tests.support.engine.harness import Bench, bench, over
+from tests.support.waiting import eventually
 
 
 def offer(b: Bench, saga_id: str, fingerprint: str = "f") -> list[Any]:

@@ -9,10 +9,10 @@ from swit_saga_server.core.errors import CoordinatorStopping, SagaNotFound, Stor
 from swit_saga_server.core.model import Saga, SagaState
 from swit_saga_server.engine import waits
 from swit_saga_server.engine.waits import Wait
-from tests.engine.bench import Bench, bench
 from tests.engine.test_many import saga_of, two
-from tests.unit.core.drive import done, no
-from tests.waiting import eventually
+from tests.support.core.drive import done, no
+from tests.support.engine.harness import Bench, bench
+from tests.support.waiting import eventually
 
 LONG_S = 60.0
 

@@ -14,7 +14,7 @@ from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 WORK = Saga("work", [Step("one", "worker"), Step("two", "worker")])
 both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])

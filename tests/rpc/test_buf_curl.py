@@ -6,7 +6,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from tests.rpc.serve import ORDER, serve
+from tests.support.rpc.serve import ORDER, serve
 
 BUF = Path(sysconfig.get_path("scripts"), "buf")
 

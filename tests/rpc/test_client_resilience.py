@@ -28,9 +28,9 @@ from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import event_pb2
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime
-from tests.rpc.fake import BUSY, GOT, Fake, faking, refusal
-from tests.rpc.serve import ORDER, Shop, config, serve
-from tests.waiting import eventually
+from tests.support.rpc.fake import BUSY, GOT, Fake, faking, refusal
+from tests.support.rpc.serve import ORDER, Shop, config, serve
+from tests.support.waiting import eventually
 
 both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
 SLOW = Saga("slow", [Step("reserve", "shop"), Step("pay", "shop", delay="1h")])

@@ -16,8 +16,8 @@ from swit_saga.starts import STARTS
 from swit_saga.streams import MESSAGE_BYTES, MESSAGE_ITEMS
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2, saga_pb2
-from tests.rpc.fake import BUSY, STARTED, Answer, Cut, Fake, faking, refusal
-from tests.waiting import eventually
+from tests.support.rpc.fake import BUSY, STARTED, Answer, Cut, Fake, faking, refusal
+from tests.support.waiting import eventually
 
 both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
 

@@ -28,9 +28,9 @@ from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2, saga_pb2
 from swit_saga.waits import WAITS
 from swit_saga_server.rpc import waits as waits_of_server
-from tests.rpc.fake import BUSY, Cut, Fake, Waited, faking, refusal
-from tests.rpc.serve import ORDER, serve
-from tests.waiting import eventually
+from tests.support.rpc.fake import BUSY, Cut, Fake, Waited, faking, refusal
+from tests.support.rpc.serve import ORDER, serve
+from tests.support.waiting import eventually
 
 both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
 

@@ -34,8 +34,8 @@ from swit_saga.v1 import (
     operator_service_pb2_grpc,
 )
 from swit_saga_server.rpc.serving import SERVICES
-from tests.rpc.serve import ORDER, serve
-from tests.waiting import eventually
+from tests.support.rpc.serve import ORDER, serve
+from tests.support.waiting import eventually
 
 both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
 

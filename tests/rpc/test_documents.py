@@ -10,7 +10,7 @@ import pytest
 from swit_saga import Participant, Reject, Saga, Step
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
-from tests.rpc.serve import serve
+from tests.support.rpc.serve import serve
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -27,8 +27,8 @@ from swit_saga import (
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.core.errors import StoreRefused
-from tests.rpc.serve import ORDER, Shop, serve
-from tests.waiting import eventually
+from tests.support.rpc.serve import ORDER, Shop, serve
+from tests.support.waiting import eventually
 
 SLOW = Saga("slow", [Step("reserve", "shop"), Step("pay", "shop", delay="1h")])
 

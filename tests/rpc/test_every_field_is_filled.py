@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 
 from swit_saga import AsyncSagaClient, Participant, Saga, SagaHandle, Step, StepContext, fixed
 from swit_saga.v1 import error_pb2, event_pb2, saga_pb2
-from tests.rpc.serve import ORDER, RETRY, serve
-from tests.waiting import eventually
+from tests.support.rpc.serve import ORDER, RETRY, serve
+from tests.support.waiting import eventually
 
 MESSAGES: tuple[Descriptor, ...] = (
     saga_pb2.Saga.DESCRIPTOR,

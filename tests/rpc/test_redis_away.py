@@ -12,9 +12,9 @@ from swit_saga import AsyncSagaClient, UnavailableError
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime
-from tests.rpc.serve import ORDER, Shop
-from tests.servers.redis import RedisServer, running
-from tests.waiting import eventually
+from tests.support.redis_server import RedisServer, running
+from tests.support.rpc.serve import ORDER, Shop
+from tests.support.waiting import eventually
 
 
 @pytest.mark.timeout(90)

@@ -10,8 +10,8 @@ import pytest
 from swit_saga import Participant, Reject, Saga, SagaView, Step, StepContext, UnavailableError, fixed
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
-from tests.network.link import Filter, Link, linked
-from tests.servers.redis import RedisServer, running
+from tests.support.link import Filter, Link, linked
+from tests.support.redis_server import RedisServer, running
 
 STEPS = ("a", "b", "c")
 ORDER = Saga("order", retry=fixed("50ms", max_attempts=5), steps=[Step(name, "shop", timeout="20s") for name in STEPS])

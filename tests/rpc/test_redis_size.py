@@ -7,7 +7,7 @@ from redis import Redis
 from swit_saga import Participant, Saga, Step
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
-from tests.servers.redis import RedisServer, running
+from tests.support.redis_server import RedisServer, running
 
 SAGAS, LIMIT = 2_000, 4_096
 

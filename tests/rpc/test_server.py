@@ -15,7 +15,7 @@ from swit_saga.v1 import coordinator_service_pb2_grpc, payload_pb2
 from swit_saga_server.rpc.server import Server
 from swit_saga_server.rpc.serving import SERVICES
 from swit_saga_server.runtime import open_runtime
-from tests.rpc.serve import ORDER, config, serve
+from tests.support.rpc.serve import ORDER, config, serve
 
 MIB = 1 << 20
 

@@ -9,8 +9,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from swit_saga import AsyncSagaClient
-from tests.rpc.serve import ORDER, serve
-from tests.waiting import eventually
+from tests.support.rpc.serve import ORDER, serve
+from tests.support.waiting import eventually
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SENT = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}

@@ -22,8 +22,8 @@ from swit_saga_server.core.units import SECOND
 from swit_saga_server.rpc import starts
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.starts import StartsStream
-from tests.rpc.serve import ORDER, Served, serve
-from tests.waiting import eventually
+from tests.support.rpc.serve import ORDER, Served, serve
+from tests.support.waiting import eventually
 
 WAITING = Saga("waiting", [Step("reserve", "shop", delay="1h")])
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

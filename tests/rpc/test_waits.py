@@ -19,8 +19,8 @@ from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.rpc import waits
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.waits import WaitsStream
-from tests.rpc.serve import ORDER, Served, serve
-from tests.waiting import eventually
+from tests.support.rpc.serve import ORDER, Served, serve
+from tests.support.waiting import eventually
 
 SLOW = Saga("slow", [Step("reserve", "shop"), Step("pay", "shop", delay="1h")])
 

@@ -1,1 +1,0 @@
-"""The real engine and core on virtual time: network, store, participants and clients simulated, all from one seed."""

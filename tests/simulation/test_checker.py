@@ -11,8 +11,8 @@ from swit_saga_server.core.inputs import Kind
 from swit_saga_server.core.model import CompensationState, CompensationStatus, Effect, SagaState, StepStatus, StopCause
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.contract import Verdict
-from tests.simulation.checker import check
-from tests.simulation.tale import DEFINITION, ERROR, WITHOUT_UNDO, Tale
+from tests.support.simulation.checker import check
+from tests.support.simulation.history_builder import DEFINITION, ERROR, WITHOUT_UNDO, Tale
 
 Told = Callable[[Tale], None]
 FINE: list[tuple[int, Told]] = []

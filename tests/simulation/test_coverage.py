@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from tests.simulation.coverage import SITUATIONS, WANTED, counted, missing
-from tests.simulation.observed import Fault
-from tests.simulation.tale import Tale
+from tests.support.simulation.coverage import SITUATIONS, WANTED, counted, missing
+from tests.support.simulation.history_builder import Tale
+from tests.support.simulation.observed import Fault
 
 
 def test_a_history_is_counted():

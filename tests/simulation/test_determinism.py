@@ -4,11 +4,11 @@ import os
 import subprocess
 import sys
 
-from tests.simulation.world import plan, run
+from tests.support.simulation.world import plan, run
 
 SEEDS = range(40, 60)
 SCRIPT = f"""
-from tests.simulation.world import plan, run
+from tests.support.simulation.world import plan, run
 print(*(run(plan(seed)).trace_hash for seed in {SEEDS!r}))
 """
 

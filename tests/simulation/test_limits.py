@@ -4,8 +4,8 @@ import pytest
 
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.slots import Slots
-from tests.simulation import coordinators
-from tests.simulation.sweep import sweep
+from tests.support.simulation import coordinators
+from tests.support.simulation.sweep import sweep
 
 
 @pytest.mark.parametrize(

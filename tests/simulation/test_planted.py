@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.simulation.judge import wrong
-from tests.simulation.planted import BUGS, hunt, table
-from tests.simulation.world import plan, run
+from tests.support.simulation.oracle import wrong
+from tests.support.simulation.planted import BUGS, hunt, table
+from tests.support.simulation.world import plan, run
 
 SLOW = {"watch does not look back when it is poked": 2_000}
 """Bugs that need many seeds, and how many they are given."""

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import pytest
 
 from swit_saga_server.core import machine
-from tests.simulation.judge import kinds, wrong
-from tests.simulation.report import sizes, smallest, told
-from tests.simulation.world import Outcome, plan, run
+from tests.support.simulation.oracle import kinds, wrong
+from tests.support.simulation.report import sizes, smallest, told
+from tests.support.simulation.world import Outcome, plan, run
 
 
 class Impatient:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.simulation.shrink import shrink
+from tests.support.simulation.shrink import shrink
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from swit_saga_server.core.units import Span
 from swit_saga_server.store.conformance import StateStorageConformance
 from swit_saga_server.store.conformance.samples import T0
 from swit_saga_server.store.contract import StateStorage
-from tests.simulation.store import SimStore
+from tests.support.simulation.store import SimStore
 
 
 class SimBackend:

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from tests.simulation.checker import check
-from tests.simulation.observed import Asked, Fault
-from tests.simulation.tale import Tale
-from tests.simulation.timeline import timeline
+from tests.support.simulation.checker import check
+from tests.support.simulation.history_builder import Tale
+from tests.support.simulation.observed import Asked, Fault
+from tests.support.simulation.timeline import timeline
 
 
 def told() -> Tale:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.simulation.virtual_loop import Deadlock, Process, VirtualLoop, virtual_loop
+from tests.support.simulation.virtual_loop import Deadlock, Process, VirtualLoop, virtual_loop
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.__main__ import run_all
-from tests.simulation.coverage import missing
-from tests.simulation.judge import wrong
-from tests.simulation.observed import Fault, Observation, Remains, Said
-from tests.simulation.scene import BEGINNING, CALM
-from tests.simulation.sweep import Sweep
-from tests.simulation.world import Outcome, plan, run
+from tests.support.simulation.__main__ import run_all
+from tests.support.simulation.coverage import missing
+from tests.support.simulation.observed import Fault, Observation, Remains, Said
+from tests.support.simulation.oracle import wrong
+from tests.support.simulation.scene import BEGINNING, CALM
+from tests.support.simulation.sweep import Sweep
+from tests.support.simulation.world import Outcome, plan, run
 
 SEEDS = range(2_000)
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from swit_saga_server.core.model import Effect, SagaState
-from tests.invariants.checker import Violated
-from tests.soak.checker import Books, Record, judge
-from tests.soak.history import Life, Seen
-from tests.unit.core.drive import Driven, chain, done, no
+from tests.support.core.drive import Driven, chain, done, no
+from tests.support.invariants import Violated
+from tests.support.soak.checker import Books, Record, judge
+from tests.support.soak.history import Life, Seen
 
 
 def record(driven: Driven, order: dict[str, str], *, undone: bool = True) -> Record:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.soak.run import require_every_fault, soak
+from tests.support.soak.run import require_every_fault, soak
 
 
 @pytest.mark.e2e

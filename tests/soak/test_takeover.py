@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.soak.losses import WAYS, one_round
-from tests.soak.takeover import takeovers
+from tests.support.soak.losses import WAYS, one_round
+from tests.support.soak.takeover import takeovers
 
 LEASE_S = 3.0
 

@@ -11,8 +11,8 @@ from swit_saga_server.store.conformance import StateStorageConformance
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
-from tests.contract.store.rights import documented_extras, set_user
-from tests.servers.redis import RedisServer, cluster, running
+from tests.support.redis_server import RedisServer, cluster, running
+from tests.support.store.rights import documented_extras, set_user
 
 
 class RedisBackend:

@@ -17,9 +17,9 @@ from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 from swit_saga_server.store.redis.checks import COMMANDS, ON_A_CLUSTER, Durability
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
-from tests.contract.store.rights import documented_extras, documented_rights, set_user
-from tests.servers.redis import RedisServer, cluster, free_port, running, sentinels
-from tests.waiting import eventually
+from tests.support.redis_server import RedisServer, cluster, free_port, running, sentinels
+from tests.support.store.rights import documented_extras, documented_rights, set_user
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

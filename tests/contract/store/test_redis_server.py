@@ -15,8 +15,8 @@ from swit_saga_server.store.contract import Hint, Verdict
 from swit_saga_server.store.redis.checks import Durability
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
-from tests.servers.redis import RedisServer, free_port, is_linked, running, sentinels
-from tests.waiting import eventually
+from tests.support.redis_server import RedisServer, free_port, is_linked, running, sentinels
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ async def opened(path: Path, partitions: int = 1) -> AsyncIterator[SqliteStore]:
 @asynccontextmanager
 async def another_process(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """It has the file open and writes as fast as it can; killed at the end, if not before."""
-    command = (sys.executable, "-m", "tests.contract.store.sqlite_writer", str(path), str(SAGAS))
+    command = (sys.executable, "-m", "tests.support.store.sqlite_writer", str(path), str(SAGAS))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         assert process.stdout is not None

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pytest
 
 from swit_saga import Participant
-from tests.rpc.participant.serve import by_calls, by_stream
+from tests.support.participant.serve import by_calls, by_stream
 
 
 class Connect(Protocol):

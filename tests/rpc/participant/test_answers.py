@@ -13,8 +13,8 @@ import pytest
 
 from swit_saga import Participant, Payload, Reject, StepContext
 from swit_saga.v1 import error_pb2
-from tests.rpc.participant.commands import CODECS, compensate, execute
-from tests.rpc.participant.serve import trace_of
+from tests.support.participant.commands import CODECS, compensate, execute
+from tests.support.participant.serve import trace_of
 
 
 @dataclass

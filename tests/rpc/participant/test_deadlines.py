@@ -3,7 +3,7 @@
 import asyncio
 
 from swit_saga_server.participants.deadlines import SLACK, Deadlines
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 async def test_those_that_are_still_open_and_in_the_order_of_their_time():

@@ -23,7 +23,7 @@ from swit_saga.v1.participant_service_pb2_grpc import (
 )
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
-from tests.rpc.participant.commands import compensate, execute
+from tests.support.participant.commands import compensate, execute
 
 SERVICE = participant_service_pb2.DESCRIPTOR.services_by_name["ParticipantService"]
 

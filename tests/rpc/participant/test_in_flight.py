@@ -8,8 +8,8 @@ import grpc.aio
 import pytest
 
 from swit_saga import Participant
-from tests.rpc.participant.commands import CODECS, compensate, execute
-from tests.waiting import eventually
+from tests.support.participant.commands import CODECS, compensate, execute
+from tests.support.waiting import eventually
 
 
 class Slow:

@@ -10,7 +10,7 @@ from swit_saga_server import telemetry
 from swit_saga_server.participants.stream import StreamTransport
 from swit_saga_server.participants.unary import UnaryTransport
 from tests.rpc.participant.test_transports import Shop, command, reach
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.participants.stream import StreamTransport
 from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.wire import command as wire
-from tests.network.link import Link, linked
-from tests.waiting import eventually
+from tests.support.link import Link, linked
+from tests.support.waiting import eventually
 
 BOTH = pytest.mark.parametrize("kind", [UnaryTransport, StreamTransport])
 

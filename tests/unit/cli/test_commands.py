@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from swit_saga import Saga, Step
 from swit_saga_server.cli import main
-from tests.rpc.serve import serve
+from tests.support.rpc.serve import serve
 
 FILE = """
 definitions:

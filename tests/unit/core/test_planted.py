@@ -11,9 +11,10 @@ import pytest
 
 from swit_saga_server.core import machine
 from swit_saga_server.core.errors import IllegalTransition
-from tests.invariants.checker import Violated
-from tests.unit.core import drive, test_scenarios
-from tests.unit.core.drive import Driven, chain, done, lost, no
+from tests.support.core import drive
+from tests.support.core.drive import Driven, chain, done, lost, no
+from tests.support.invariants import Violated
+from tests.unit.core import test_scenarios
 from tests.unit.core.test_properties import finish
 
 

@@ -10,7 +10,7 @@ from swit_saga_server.core.inputs import Answered, Cancel, Completed, Input, Kin
 from swit_saga_server.core.model import Saga, Settings
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy, delay_after
 from swit_saga_server.core.units import MINUTE, SECOND
-from tests.unit.core.drive import Driven, done, lost, no
+from tests.support.core.drive import Driven, done, lost, no
 
 policies = st.builds(
     RetryPolicy,

@@ -8,7 +8,7 @@ from swit_saga_server.core.inputs import Completed
 from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve
-from tests.unit.core.drive import Driven, chain, done
+from tests.support.core.drive import Driven, chain, done
 
 
 def test_as_replace():

@@ -6,8 +6,8 @@ from swit_saga_server.core import machine
 from swit_saga_server.core.inputs import Answered, Cancel, Input, Kind, TakenOver, Wake
 from swit_saga_server.core.model import Effect, SagaState, StepStatus, StopCause
 from swit_saga_server.core.units import MINUTE, SECOND
-from tests.invariants.checker import Transition, check_transition
-from tests.unit.core.drive import Driven, chain, done, lost, no
+from tests.support.core.drive import Driven, chain, done, lost, no
+from tests.support.invariants import Transition, check_transition
 
 
 def without_room(d: Driven, given: Input, after: int = 0) -> Driven:

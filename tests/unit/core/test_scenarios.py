@@ -9,7 +9,7 @@ from swit_saga_server.core.machine import due_at, park
 from swit_saga_server.core.model import CompensationStatus, Effect, SagaState, StepStatus, StopCause
 from swit_saga_server.core.retry import NO_RETRY
 from swit_saga_server.core.units import MINUTE, SECOND, SKEW_ALLOWANCE
-from tests.unit.core.drive import NO_UNDO, Driven, chain, done, lost, no
+from tests.support.core.drive import NO_UNDO, Driven, chain, done, lost, no
 
 
 def test_every_step_completes():

@@ -10,7 +10,7 @@ from swit_saga_server.core.inputs import Answered, Cancel, Input, Kind, TakenOve
 from swit_saga_server.core.model import SagaState, StepStatus
 from swit_saga_server.core.table import RECEPTION, STEP_TRANSITIONS, TRANSITIONS, Reception, mermaid
 from swit_saga_server.core.units import MINUTE, SECOND
-from tests.unit.core.drive import Driven, chain, done, no
+from tests.support.core.drive import Driven, chain, done, no
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "state-machine.md"
 

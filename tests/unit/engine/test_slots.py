@@ -11,7 +11,7 @@ from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Saga, TraceContext
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.engine.slots import Slots
-from tests.unit.core.drive import SETTINGS, T0, done, lost, no
+from tests.support.core.drive import SETTINGS, T0, done, lost, no
 
 
 class Room:

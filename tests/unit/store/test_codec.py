@@ -14,7 +14,7 @@ from swit_saga_server.core.events import EventType, SagaEvent
 from swit_saga_server.core.model import PROGRESS, Saga, SagaState, StepState, StepStatus, same_origin
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.store import codec
-from tests.unit.store.values import any_of
+from tests.support.store.values import any_of
 
 SAGA = Saga(id="s", definition_id="d", steps=(), created_at=5, updated_at=6, initial_data=Payload("t", b"x"))
 

@@ -11,7 +11,7 @@ from swit_saga_server.core.definition import CompensationDefinition, Compensatio
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
 from swit_saga_server.store import codec
 from swit_saga_server.store.digest import definition_digest, digest
-from tests.unit.store.values import any_of
+from tests.support.store.values import any_of
 
 POLICY = RetryPolicy(
     backoff=Backoff.LINEAR, initial_delay=2, max_delay=9, multiplier=1.5, max_attempts=3, jitter=Jitter.EQUAL

@@ -12,7 +12,7 @@ from swit_saga_server.core.errors import UnsupportedField
 from swit_saga_server.rpc.requests import saga_filter, start_request
 from swit_saga_server.wire.definition import read_definition, read_retry_policy
 from swit_saga_server.wire.unsupported import FIELDS, OUTPUT_ONLY, refuse_unsupported
-from tests.unit.wire.filled import set_field
+from tests.support.wire.filled import set_field
 
 
 def _definition() -> definition_pb2.SagaDefinition:

@@ -1,1 +1,0 @@
-"""Real servers for the tests: private ones, on free ports, ended with the tests."""

@@ -1,0 +1,106 @@
+"""A saga driven by hand, every transition checked."""
+
+from dataclasses import dataclass, field
+
+from swit_saga_server.core import machine
+from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
+from swit_saga_server.core.effects import Command, effects
+from swit_saga_server.core.errors import ErrorType, SagaError
+from swit_saga_server.core.events import SagaEvent
+from swit_saga_server.core.inputs import (
+    Answer,
+    Answered,
+    Cancel,
+    Completed,
+    Input,
+    Kind,
+    Rejected,
+    TakenOver,
+    Unknown,
+    Wake,
+)
+from swit_saga_server.core.model import Saga, Settings, TraceContext
+from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
+from swit_saga_server.core.start import StartRequest, new_saga
+from swit_saga_server.core.units import MINUTE, SECOND, Instant
+from tests.support.invariants import Transition, check_transition
+
+T0: Instant = 1_700_000_000 * SECOND
+RETRY = RetryPolicy(backoff=Backoff.FIXED, initial_delay=SECOND, max_delay=SECOND, max_attempts=3, jitter=Jitter.NONE)
+SETTINGS = Settings(timeout=10 * MINUTE, step_timeout=10 * SECOND, retry_policy=RETRY, compensation_retry_policy=RETRY)
+NO_UNDO = CompensationDefinition(disabled=True)
+
+
+def chain(*ids: str, **changes: object) -> Definition:
+    return Definition(id="d", steps=tuple(StepDefinition(id=i, participant="p", **changes) for i in ids))  # type: ignore[arg-type]
+
+
+def done(text: str = "x") -> Completed:
+    return Completed(Payload("text/plain", text))
+
+
+def no(code: str = "NO") -> Rejected:
+    return Rejected(SagaError(code=code, message="no", type=ErrorType.BUSINESS))
+
+
+def lost(retryable: bool = True) -> Unknown:
+    return Unknown(SagaError(code="UNAVAILABLE", message="gone", type=ErrorType.NETWORK, retryable=retryable))
+
+
+@dataclass
+class Driven:
+    """One saga, its definition and the time."""
+
+    definition: Definition
+    request: StartRequest = field(default_factory=StartRequest)
+    settings: Settings = SETTINGS
+    now: Instant = T0
+    events: list[SagaEvent] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    checked: bool = True
+
+    def __post_init__(self) -> None:
+        self.saga: Saga = new_saga(
+            self.request, self.definition, saga_id="s", version=1, digest="d", fingerprint="f",
+            defaults=self.settings, trace=TraceContext(), source="test", now=self.now,
+        )  # fmt: skip
+
+    def give(self, given: Input, after: int = 0) -> "Driven":
+        self.now += after
+        before = self.saga
+        decision = machine.decide(before, self.definition, given, self.now, 0.5)
+        self.saga = decision.saga
+        self.events += decision.events
+        self.commands += [e for e in effects(before, self.saga) if isinstance(e, Command)]
+        if self.checked:
+            due = machine.due_at(self.saga)
+            check_transition(Transition(given, before, self.saga, decision.events, due), self.definition)
+        return self
+
+    def start(self) -> "Driven":
+        return self.give(Wake())
+
+    def wake(self) -> "Driven":
+        """Let time pass until the saga is due."""
+        self.now = max(self.now, machine.due_at(self.saga))
+        return self.give(Wake())
+
+    def ran(self, index: int, answer: Answer, attempt: int | None = None) -> "Driven":
+        number = attempt or self.saga.steps[index].call.attempts
+        return self.give(Answered(Kind.EXECUTE, index, number, answer), 1000)
+
+    def undid(self, index: int, answer: Answer | None = None, attempt: int | None = None) -> "Driven":
+        comp = self.saga.steps[index].compensation
+        number = attempt or (comp.call.attempts if comp else 1)
+        return self.give(Answered(Kind.COMPENSATE, index, number, answer or Completed()), 1000)
+
+    def cancel(self) -> "Driven":
+        return self.give(Cancel("enough"), 1000)
+
+    def taken_over(self, after: int = 1000) -> "Driven":
+        return self.give(TakenOver(), after)
+
+    @property
+    def types(self) -> list[str]:
+        return [f"{e.type} {e.step_id}".strip() for e in self.events]
