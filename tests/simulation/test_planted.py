@@ -2,8 +2,10 @@
 
 import pytest
 
+from tests.support.planting import plant
+from tests.support.simulation.bugs import BUGS
 from tests.support.simulation.oracle import wrong
-from tests.support.simulation.planted import BUGS, hunt, table
+from tests.support.simulation.planted import hunt, table
 from tests.support.simulation.world import plan, run
 
 SLOW = {"watch does not look back when it is poked": 2_000}
@@ -18,7 +20,7 @@ def test_there_are_many_of_different_kinds():
 @pytest.mark.parametrize("bug", [b for b in BUGS if b.name not in SLOW], ids=lambda b: b.name)
 @pytest.mark.timeout(60)
 def test_it_is_found(bug):
-    found = hunt(bug.name, limit=200)
+    found = hunt(bug.name, range(200))
     assert found.seeds, f"not in 200 seeds; it should break {bug.invariants}"
     assert wrong(run(plan(found.seeds - 1))) == "", "it stayed behind"
     assert bug.name in table([found])
@@ -27,5 +29,5 @@ def test_it_is_found(bug):
 def test_a_slow_one_can_be_planted():
     for bug in BUGS:
         if bug.name in SLOW:
-            with bug.installed():
+            with plant(bug):
                 pass
