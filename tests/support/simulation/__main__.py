@@ -1,4 +1,7 @@
-"""Run worlds from the command line: ``python -m tests.support.simulation --seeds 2000``; ``--seed 1234``, one again."""
+"""Run worlds from the command line.
+
+``python -m tests.support.simulation --seeds 2000``; ``--seed 1234``, one again; ``--record 1234 "why"``, from now on.
+"""
 
 import argparse
 import sys
@@ -8,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+from tests.support.simulation.recorded import record
 from tests.support.simulation.report import explain
 from tests.support.simulation.sweep import Sweep, sweep
 
@@ -22,7 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="run this one only, and tell what happened")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--shown", type=int, default=3, help="failing seeds to shrink and show")
+    parser.add_argument("--record", nargs=2, metavar=("SEED", "WHY"), help="keep a seed: CI runs it from now on")
     given = parser.parse_args(arguments)
+    if given.record is not None:
+        seed, why = given.record
+        record(int(seed), why)
+        return explain(int(seed), always=False)
     if given.seed is not None:
         return explain(given.seed, always=True)
     return _many(range(given.start, given.start + given.seeds), given.processes, given.shown)
