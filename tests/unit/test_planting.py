@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from swit_saga_server.core import machine
+from swit_saga_server.core import quarantine
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.model import Saga
 from tests.support.invariants import require
@@ -198,7 +198,7 @@ def test_a_saga_set_aside_for_such_an_error_tells_on_it():
 
     def set_aside(message: str) -> None:
         with plant(bug("price", "2 * pieces", "3 * pieces")):
-            machine.park(saga, SagaError(code="DECIDE_FAILED", message=message, type=ErrorType.SYSTEM), 0)
+            quarantine.quarantine(saga, SagaError(code="DECIDE_FAILED", message=message, type=ErrorType.SYSTEM), 0)
 
     set_aside("IllegalTransition: it happens")
     with pytest.raises(BrokenMutant, match="set aside: TypeError"):

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from swit_saga_server.core import machine
+from swit_saga_server.core import quarantine
 from tests.support.invariants import Violated
 from tests.support.planting.bug import Bug
 from tests.support.planting.mutant import mutant_of
@@ -35,7 +35,8 @@ def plant(bug: Bug) -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(watch.in_globals())
             stack.enter_context(substituted(mutant.original, mutant.function))
-            stack.enter_context(substituted(machine.park, watch.parking(machine.park)))
+            set_aside = quarantine.quarantine
+            stack.enter_context(substituted(set_aside, watch.setting_aside(set_aside)))
             yield
     finally:
         if watch.found:

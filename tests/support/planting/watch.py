@@ -58,14 +58,14 @@ class Watch:
 
         return watched
 
-    def parking(self, park: Callable[..., Any]) -> Callable[..., Any]:
-        """``park``, watched: the engine puts there what failed while deciding, and goes on."""
+    def setting_aside(self, quarantine: Callable[..., Any]) -> Callable[..., Any]:
+        """``quarantine``, watched: the engine puts there what failed while deciding, and goes on."""
 
-        @wraps(park)
+        @wraps(quarantine)
         def watched(saga: Any, error: SagaError, now: Any) -> Any:
             if is_own_error(error.message):
                 self._add(f"a saga was set aside: {error.message}")
-            return park(saga, error, now)
+            return quarantine(saga, error, now)
 
         return watched
 

@@ -5,7 +5,7 @@ Written apart from the simulator and its checker, which were not changed for any
 
 from tests.support.planting import Bug
 
-MACHINE = "swit_saga_server.core.machine"
+CORE = "swit_saga_server.core"
 LOOP = "swit_saga_server.engine.loop"
 FOREIGN = "swit_saga_server.engine.foreign"
 SERVICE = "swit_saga_server.service"
@@ -38,25 +38,21 @@ BUGS = (
         why="sending while the store is busy saves a round trip",
     ),
     Bug(
-        name="unknown taken for rejected", invariants="10, 11", module=MACHINE, function="_Turn.executed",
-        right="""
-        if latest:
-            self._unanswered(step, error)
-        """,
+        name="unknown taken for rejected", invariants="10, 11", module=f"{CORE}.executing", function="take",
+        right="unanswered(draft, step.index, error)",
         wrong="""
-        if latest:
-            settled = evolve(call, in_flight=False, retry_at=0)
-            self._set(step, call=settled, effect=Effect.NONE)
-            if step.status is StepStatus.RUNNING:
-                self._give_up(step, error)
+        settled = evolve(step.call, in_flight=False, retry_at=0)
+        draft.set_step(step.index, call=settled, effect=Effect.NONE)
+        if step.status is StepStatus.RUNNING:
+            _give_up(draft, step.index, error)
         """,
         why="an error is an error",
     ),
     Bug(
         name="rejected after unknown taken for certain", invariants="10, 11",
-        module=MACHINE, function="_Turn.executed",
-        right="certain = only or not call.doubt",
-        wrong="certain = True",
+        module=f"{CORE}.executing", function="_rejected",
+        right="step.call.sends == 1 or not step.call.doubt",
+        wrong="True",
         why="the participant said that nothing happened",
     ),
     Bug(
@@ -86,7 +82,7 @@ BUGS = (
         why="each decision has its effects",
     ),
     Bug(
-        name="compensation out of order", invariants="10", module=MACHINE, function="undo_order",
+        name="compensation out of order", invariants="10", module=f"{CORE}.undo", function="to_undo",
         right="for s in reversed(steps)",
         wrong="for s in steps",
         why="a list is walked from the front",
@@ -101,9 +97,9 @@ BUGS = (
         why="a saga that rests has nothing to do",
     ),
     Bug(
-        name="pending saga not recovered", invariants="14", module=MACHINE, function="due_at",
-        right="return saga.created_at",
-        wrong="return 0",
+        name="pending saga not recovered", invariants="14", module=f"{CORE}.agenda", function="agenda",
+        right="return [Item(saga.created_at, Do.BEGIN)]",
+        wrong="return []",
         why="IsActive does not name pending",
     ),
     Bug(
@@ -146,13 +142,9 @@ BUGS = (
         why="the id says it all",
     ),
     Bug(
-        name="compensate racing execute", invariants="10, 12", module=MACHINE, function="_Turn._backward",
-        right="""
-        if step.call.doubt and not self._expired(step.call):
-            return
-        self._intend_compensation(step, CompensationState())
-        """,
-        wrong="self._intend_compensation(step, CompensationState())\n",
+        name="compensate racing execute", invariants="10, 12", module=f"{CORE}.agenda", function="_undo",
+        right="silent_at(step.call) if step.call.doubt else 0",
+        wrong="0",
         why="why wait",
     ),
     Bug(
@@ -191,9 +183,9 @@ BUGS = (
     ),
     Bug(
         name="attempts counted anew after a takeover", invariants="4, 18",
-        module=MACHINE, function="_Turn.resend_open",
-        right="self._set(step, call=_resent(step.call, self._execute_limit(step)))",
-        wrong="self._set(step, call=evolve(_resent(step.call, self._execute_limit(step)), attempts=1))",
+        module=f"{CORE}.attempts", function="resend",
+        right="sends=call.sends + 1",
+        wrong="attempts=1, sends=call.sends + 1",
         why="a new driver begins with a fresh budget",
     ),
     Bug(

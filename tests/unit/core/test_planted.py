@@ -12,7 +12,7 @@ from tests.support.planting import Bug, caught
 from tests.unit.core import test_scenarios
 from tests.unit.core.test_properties import finish
 
-MACHINE = "swit_saga_server.core.machine"
+CORE = "swit_saga_server.core"
 
 
 def two_steps_second_rejected() -> None:
@@ -42,16 +42,12 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="unknown taken for rejected",
             invariants="11",
-            module=MACHINE,
-            function="_Turn.executed",
-            right="""
-                if latest:
-                    self._unanswered(step, error)
-                """,
+            module=f"{CORE}.executing",
+            function="take",
+            right="unanswered(draft, step.index, error)",
             wrong="""
-                if latest:
-                    self._set(step, call=evolve(call, in_flight=False), effect=Effect.NONE)
-                    self._give_up(step, error)
+                draft.set_step(step.index, call=evolve(step.call, in_flight=False), effect=Effect.NONE)
+                _give_up(draft, step.index, error)
                 """,
         ),
         test_scenarios.test_unknown_is_retried_under_the_same_key_until_exhausted,
@@ -60,10 +56,10 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="rejected after unknown not compensated",
             invariants="11",
-            module=MACHINE,
-            function="_Turn.executed",
-            right="certain = only or not call.doubt",
-            wrong="certain = True",
+            module=f"{CORE}.executing",
+            function="_rejected",
+            right="step.call.sends == 1 or not step.call.doubt",
+            wrong="True",
         ),
         test_scenarios.test_rejection_after_an_unknown_attempt_is_compensated,
     ),
@@ -71,8 +67,8 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="a resend leaves no doubt",
             invariants="11",
-            module=MACHINE,
-            function="_resent",
+            module=f"{CORE}.attempts",
+            function="resend",
             right="doubt=True",
             wrong="doubt=False",
         ),
@@ -82,8 +78,8 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="compensation in wrong order",
             invariants="10",
-            module=MACHINE,
-            function="undo_order",
+            module=f"{CORE}.undo",
+            function="to_undo",
             right="for s in reversed(steps)",
             wrong="for s in steps",
         ),
@@ -93,8 +89,8 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="steps in doubt are not compensated",
             invariants="10",
-            module=MACHINE,
-            function="undo_order",
+            module=f"{CORE}.undo",
+            function="to_undo",
             right="if s.effect is not Effect.NONE",
             wrong="if s.effect is Effect.DONE",
         ),
@@ -104,10 +100,10 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="lost timer",
             invariants="14",
-            module=MACHINE,
-            function="_call_wait",
-            right="else call.retry_at",
-            wrong="else 1 << 62",
+            module=f"{CORE}.agenda",
+            function="of_step",
+            right="Item(step.call.retry_at",
+            wrong="Item(1 << 62",
         ),
         test_scenarios.test_unknown_is_retried_under_the_same_key_until_exhausted,
     ),
@@ -115,10 +111,10 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="counter reset on restart",
             invariants="18",
-            module=MACHINE,
-            function="_resent",
-            right="resends=call.resends + 1",
-            wrong="attempts=1, resends=call.resends + 1",
+            module=f"{CORE}.attempts",
+            function="resend",
+            right="sends=call.sends + 1",
+            wrong="attempts=1, sends=call.sends + 1",
         ),
         takeover_then_retry,
     ),
@@ -126,10 +122,10 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="retries do not end",
             invariants="18",
-            module=MACHINE,
-            function="_Turn._unanswered",
-            right="if call.attempts < policy.attempts_allowed and not (total",
-            wrong="if not (total",
+            module=f"{CORE}.attempts",
+            function="leave_in_doubt",
+            right="if call.attempts >= policy.attempts_allowed:",
+            wrong="if False:",
         ),
         test_scenarios.test_unknown_is_retried_under_the_same_key_until_exhausted,
     ),
@@ -137,16 +133,10 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="compensates while the attempt may still start",
             invariants="10",
-            module=MACHINE,
-            function="_Turn._backward",
-            right="""
-                if step.call.doubt and not self._expired(step.call):
-                    return
-                self._intend_compensation(step, CompensationState())
-                """,
-            wrong="""
-                self._intend_compensation(step, CompensationState())
-                """,
+            module=f"{CORE}.agenda",
+            function="_undo",
+            right="silent_at(step.call) if step.call.doubt else 0",
+            wrong="0",
         ),
         test_scenarios.test_rejection_after_an_unknown_attempt_is_compensated,
     ),
@@ -154,10 +144,10 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="compensates while the step is open",
             invariants="10",
-            module=MACHINE,
-            function="_Turn._backward",
-            right="return  # Wait for what is open: an answer is worth more than a guess.",
-            wrong="continue",
+            module=f"{CORE}.agenda",
+            function="backward",
+            right="still_open or ",
+            wrong="",
         ),
         test_scenarios.TestCancel().test_in_flight_waits_for_the_answer_then_undoes,
     ),
@@ -165,8 +155,8 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="version stands still",
             invariants="4",
-            module=MACHINE,
-            function="_Turn.decision",
+            module=f"{CORE}.draft",
+            function="Draft.decision",
             right="version=self.before.version + 1",
             wrong="version=self.before.version",
         ),
@@ -176,10 +166,10 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="failed compensation passed over",
             invariants="16",
-            module=MACHINE,
-            function="_Turn._backward",
-            right="self._fail(step, comp)",
-            wrong="continue",
+            module=f"{CORE}.undo",
+            function="sequential",
+            right="not step.compensation.status.is_undone",
+            wrong="step.compensation.status.value == 'running'",
         ),
         test_scenarios.TestCompensation().test_rejected_is_not_retried_and_fails_the_saga,
     ),
@@ -187,8 +177,8 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="an event is numbered twice",
             invariants="15",
-            module=MACHINE,
-            function="_Turn._event",
+            module=f"{CORE}.draft",
+            function="Draft.record",
             right="+ len(self.events) + 1",
             wrong="+ max(len(self.events), 1)",
         ),
@@ -198,8 +188,8 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
         Bug(
             name="no doubt is recorded, so a compensation comes too early",
             invariants="10",
-            module=MACHINE,
-            function="_Turn._unanswered",
+            module=f"{CORE}.attempts",
+            function="leave_in_doubt",
             right="in_flight=False, doubt=True",
             wrong="in_flight=False",
         ),
