@@ -1,9 +1,17 @@
 """Worlds worth seeing again: each once showed a mistake, or leads where few others do. CI replays them."""
 
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 RECORDED = Path(__file__).parents[2] / "simulation" / "seeds.txt"
+CHOSEN = "# Chosen"
+"""The line of the file that begins so parts what was recorded by hand from what ``choose`` found."""
+TIMES = 10
+"""Chosen worlds that reach each thing wanted, if there are as many."""
+NAMED = 4
+"""Of what a chosen world is kept for, the rarest are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +20,9 @@ class Recorded:
 
     seed: int
     why: str
+
+    def __str__(self) -> str:
+        return f"{self.seed:<7} {self.why}"
 
 
 def recorded(file: Path = RECORDED) -> list[Recorded]:
@@ -32,13 +43,46 @@ def recorded(file: Path = RECORDED) -> list[Recorded]:
 
 
 def record(seed: int, why: str, file: Path = RECORDED) -> None:
-    """Keep a seed.
+    """Keep a seed, for as long as nobody takes it out by hand. One that was only chosen is kept for this reason now.
 
     Raises:
         ValueError: It is kept already, or there is no reason.
     """
-    text = file.read_text()
+    by_hand, chosen = _parts(file)
     why = " ".join(why.split())
-    if not why or seed in {one.seed for one in recorded(file)}:
+    if not why or any(line.split(" ")[0] == str(seed) for line in by_hand):
         raise ValueError(f"seed {seed} is kept already, or is given without a reason")
-    file.write_text(f"{text.rstrip()}\n{seed:<8} {why}\n")
+    others = [line for line in chosen if line.split(" ")[0] != str(seed)]
+    _write(file, [*by_hand, str(Recorded(seed, why))], others)
+
+
+def choose(seen: Mapping[int, frozenset[str]], file: Path = RECORDED) -> None:
+    """Choose anew, by what each world reached: few that together reach it all. Those kept by hand stay."""
+    by_hand, chosen = _parts(file)
+    kept = {line.split(" ")[0] for line in by_hand}
+    found = _few_of({seed: marks for seed, marks in seen.items() if str(seed) not in kept})
+    _write(file, by_hand, [chosen[0], *map(str, sorted(found, key=lambda one: one.seed))])
+
+
+def _few_of(marks: Mapping[int, frozenset[str]]) -> Iterator[Recorded]:
+    """Greedily: next the world that reaches most of what is still wanted, the rare counting for more."""
+    often = Counter(mark for reached in marks.values() for mark in reached)
+    wanted = {mark: min(TIMES, number) for mark, number in often.items()}
+    left = dict(marks)
+    while wanted:
+        worth = {seed: sum(1 / often[m] for m in reached if m in wanted) for seed, reached in left.items()}
+        best = max(worth, key=lambda seed: (worth[seed], -seed))
+        reached = sorted(left.pop(best) & wanted.keys(), key=lambda mark: (often[mark], mark))
+        wanted = {mark: number - (mark in reached) for mark, number in wanted.items()}
+        wanted = {mark: number for mark, number in wanted.items() if number}
+        yield Recorded(best, "; ".join(reached[:NAMED]))
+
+
+def _parts(file: Path) -> tuple[list[str], list[str]]:
+    lines = file.read_text().splitlines()
+    (at,) = (n for n, line in enumerate(lines) if line.startswith(CHOSEN))
+    return lines[:at], lines[at:]
+
+
+def _write(file: Path, by_hand: list[str], chosen: list[str]) -> None:
+    file.write_text("\n".join([*(line for line in by_hand if line), "", *chosen, ""]))
