@@ -19,8 +19,8 @@ from bench.contestants import Absent
 from bench.machine import facts
 from bench.report import DOCUMENT, LATEST, insert
 
-ENOUGH = 15
-"""Pairs. Of fewer nothing is written down."""
+PAIRS, ENOUGH = 16, 15
+"""Unless told otherwise; of fewer than ``ENOUGH`` nothing is written down."""
 LIMIT = 1.03
 DRIVEN_BY = "client and participant of the working tree, for both sides"
 
@@ -28,7 +28,7 @@ DRIVEN_BY = "client and participant of the working tree, for both sides"
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("commit", help="what the working tree is compared with: a commit, tag or branch")
-    parser.add_argument("--pairs", type=int, default=ENOUGH, help="of measurements, per store (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="of measurements, per store (%(default)s)")
     parser.add_argument("--limit", type=float, default=LIMIT, help="of the median ratio (%(default)s)")
     given = parser.parse_args()
     if given.pairs < 1:

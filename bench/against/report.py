@@ -49,7 +49,7 @@ class Comparison:
         return f"{said}, with the whole interval"
 
     def as_json(self) -> dict[str, Any]:
-        """With every measurement."""
+        """With every measurement: both turns of a side together."""
         return {
             "ok": self.ok,
             "verdict": self.verdict,

@@ -76,13 +76,16 @@ class Contestant(ABC):
         """One round of load: so many sagas at a time, or ``rate`` of them begun per second.
 
         Returns:
-            ``sagas_per_s``, ``p50_ms``, ``p99_ms``, ``cpu_us_per_saga`` and ``memory_mib`` of the coordinator.
+            ``sagas``, all of them completed, and the ``seconds`` that took; ``sagas_per_s``, ``p50_ms``, ``p99_ms``;
+            ``cpu_us_per_saga`` and ``memory_mib`` of the coordinator.
         """
         asked = {"workload": workload, "seconds": seconds}
         asked |= {"concurrency": concurrency} if rate is None else {"rate": rate}
         before = sum(cpu_us(pid) for pid in self.pids)
         found = await self.ask(asked, seconds + 120)
         return {
+            "sagas": found["sagas"],
+            "seconds": found["seconds"],
             "sagas_per_s": found["sagas"] / found["seconds"],
             "p50_ms": found["p50_ms"],
             "p99_ms": found["p99_ms"],

@@ -1,6 +1,5 @@
 """The comparison with another commit, in little: both sides are the working tree, and nothing is left running."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from bench.against.checkout import Side, working_tree
 from bench.against.pairs import Load, compare
 
 pytestmark = pytest.mark.e2e
-LITTLE = Load(sagas_at_a_time=20, warm_up_s=0.1, measured_s=0.3)
+LITTLE = Load(sagas_at_a_time=20, warm_up_s=0.1, turn_s=0.15)
 
 
 def children() -> set[str]:
@@ -39,4 +38,4 @@ async def test_one_pair():
 async def test_a_side_that_does_not_start_ends_the_comparison():
     broken = Side("0" * 40, "/bin/false")
     with pytest.raises(RuntimeError, match="coordinator0 did not start"):
-        await anext(compare(broken, Side("1" * 40, sys.executable), pairs=1, load=LITTLE, stores=["everysec"]))
+        await anext(compare(working_tree(), broken, pairs=1, load=LITTLE, stores=["everysec"]))

@@ -1,6 +1,5 @@
 """The comparison with another commit: its statistics, its order, what it says and what it keeps."""
 
-import itertools
 import json
 import random
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 from bench.against.__main__ import as_json, note
 from bench.against.checkout import Side, Unusable, resolve, unpack, working_tree
 from bench.against.interval import Median, coverage, median_of, rank
-from bench.against.pairs import Load, Measured, Pair, order
+from bench.against.pairs import Load, Measured, Pair, turns
 from bench.against.report import Comparison, comparisons, differing, line, table
 
 OLD, NEW = Side("a" * 40, sys.executable), Side("b" * 40, sys.executable, dirty=True)
@@ -21,7 +20,7 @@ OLD, NEW = Side("a" * 40, sys.executable), Side("b" * 40, sys.executable, dirty=
 
 def pair(cpu: float, *, store: str = "sqlite", throughput: float = 1.0) -> Pair:
     """Its new side costs ``cpu`` times its old one."""
-    return Pair(store, "old", Measured(500.0, 1_000.0), Measured(500.0 * cpu, 1_000.0 * throughput))
+    return Pair(store, "old", Measured(5e5, 1_000, 1.0), Measured(5e5 * cpu, 1_000, 1.0 / throughput))
 
 
 @pytest.mark.parametrize(
@@ -58,8 +57,13 @@ def test_the_interval_has_the_true_median_as_often_as_it_says():
     assert sum(has_it) / 4_000 == pytest.approx(coverage(15, 4), abs=0.01)
 
 
-def test_the_sides_take_turns_in_going_first():
-    assert list(itertools.chain(*map(order, range(4)))) == ["old", "new", "new", "old", "old", "new", "new", "old"]
+def test_the_sides_take_turns_within_a_pair_and_in_going_first():
+    assert [turns(number) for number in range(4)] == [
+        ("old", "new", "new", "old"),
+        ("new", "old", "old", "new"),
+        ("old", "new", "new", "old"),
+        ("new", "old", "old", "new"),
+    ]
 
 
 def test_ratios_are_new_to_old():
@@ -120,10 +124,10 @@ def test_what_is_kept(tmp_path: Path):
     assert (kept["old"]["dirty"], kept["new"]["dirty"]) == (False, True)
     assert kept["old"]["versions"]["grpcio"]
     assert kept["machine"]["cpus"] >= 1
-    assert kept["load"]["measured_s"] == Load().measured_s
+    assert kept["load"]["turn_s"] == Load().turn_s
     of_store = kept["stores"]["sqlite"]
     assert (of_store["ok"], len(of_store["pairs"])) == (True, 15)
-    assert of_store["pairs"][0]["new"]["cpu_us_per_saga"] == pytest.approx(510)
+    assert of_store["pairs"][0]["new"] == {"cpu_us": pytest.approx(5.1e5), "sagas": 1_000, "seconds": 1.0}
     assert Median(**of_store["cpu_ratio"]).value == pytest.approx(1.02)
 
 
