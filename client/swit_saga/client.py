@@ -15,7 +15,7 @@ from swit_saga.definitions import Definitions
 from swit_saga.durations import DurationLike, duration_message, parse_duration
 from swit_saga.filters import saga_filter
 from swit_saga.handle import SagaHandle
-from swit_saga.health import Request, refuse_unless_serving
+from swit_saga.health import health_request, refuse_unless_serving
 from swit_saga.ids import SagaIds
 from swit_saga.operator import Operator
 from swit_saga.outcomes import result_of
@@ -332,7 +332,8 @@ class AsyncSagaClient:
             UnavailableError: They cannot, or the coordinator cannot be reached.
             TimedOutError: It did not answer within the client's ``timeout``.
         """
-        refuse_unless_serving(await self._connection.call_once(self._connection.stubs.health.Check, Request()))
+        answer = await self._connection.call_once(self._connection.stubs.health.Check, health_request())
+        refuse_unless_serving(answer)
 
     def _learn(self, message: pb.StartSagasResponse) -> None:
         """Every message of the stream of starts may say which sagas the coordinator drives itself."""

@@ -48,6 +48,11 @@ class HealthStub:
         )
 
 
+def health_request() -> Any:
+    """The question about the coordinator."""
+    return Request(service=SERVICE)
+
+
 def refuse_unless_serving(response: Any) -> None:
     """Return if the answer is SERVING.
 

@@ -20,7 +20,7 @@ from opentelemetry import trace
 
 from swit_saga.client import AsyncSagaClient
 from swit_saga.errors import from_status
-from swit_saga.health import SERVING, Request, Response
+from swit_saga.health import SERVING, Response, health_request
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2, definition_service_pb2, operator_service_pb2
 from swit_saga_server.config import SagaConfig
@@ -80,7 +80,7 @@ class Coordinator(AsyncSagaClient):
             UnavailableError: They cannot, and why.
         """
         # Also when closed: the answer then is that they cannot.
-        await self._in_process.health.Check(Request())
+        await self._in_process.health.Check(health_request())
 
     async def close(self) -> None:
         """Drain and close before the context ends. Safe to call twice."""
