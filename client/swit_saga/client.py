@@ -219,7 +219,7 @@ class AsyncSagaClient:
             created_from, updated_from: Inclusive.
             created_to, updated_to: Exclusive.
             overdue_by: Due for longer than this.
-            stuck: Only parked ones.
+            stuck: Only those that the coordinator itself failed on, see ``SagaView.stuck``.
             order_by: ``created_at`` or ``updated_at``, then ``asc`` or ``desc``.
             full: With payloads and steps.
             page_size: Sagas per call, 1 to 1000.
