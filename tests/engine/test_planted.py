@@ -12,7 +12,7 @@ from tests.support.planting import Bug, caught
 
 Story = Callable[[Path], Awaitable[None]]
 
-LOOP = "swit_saga_server.engine.loop"
+ENGINE = "swit_saga_server.engine"
 
 
 async def a_reply_is_lost(folder: Path) -> None:
@@ -27,15 +27,16 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
         Bug(
             name="effect before commit",
             invariants="6",
-            module=LOOP,
-            function="Engine._begin_rounds",
+            module=f"{ENGINE}.rounds",
+            function="Rounds.begin",
             right="writes = [self._write(entry) for entry in entries]",
             wrong="""
                 writes = [self._write(entry) for entry in entries]
                 for e in entries:
-                    now = self.around.clock.now()
-                    self._take_effect(e.applied, e.pending, e.definition, e.partition, now, e.items)
-                self._send()
+                    epoch, now = self._ownership.leases[e.partition].epoch, self._env.clock.now()
+                    outbox = self._applying._outbox
+                    outbox.add(e.applied, e.pending, e.definition, e.partition, epoch, now, e.items)
+                    outbox.send()
                 """,
         ),
         test_loop.test_an_n_step_saga_costs_n_plus_1_writes,
@@ -44,12 +45,13 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
         Bug(
             name="acknowledged before it is durable",
             invariants="1",
-            module=LOOP,
-            function="Engine._fold",
-            right="self._make_ready(entry)",
+            module=f"{ENGINE}.deciding",
+            function="Deciding._fold",
+            right="self._working_set.make_ready(entry)",
             wrong="""
-                self._make_ready(entry)
-                self._resolve(item, decision.saga, created=created)
+                self._working_set.make_ready(entry)
+                if item.answer is not None:
+                    item.answer.succeed((decision.saga, created))
                 """,
         ),
         test_loop.test_nothing_is_acknowledged_before_it_is_durable,
@@ -58,8 +60,8 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
         Bug(
             name="duplicate start",
             invariants="13",
-            module=LOOP,
-            function="Engine._begin",
+            module=f"{ENGINE}.deciding",
+            function="Deciding._begin",
             right="if known.fingerprint != begin.saga.fingerprint:",
             wrong="if False:",
         ),
@@ -69,8 +71,8 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
         Bug(
             name="lost commit reply taken for a failure",
             invariants="4",
-            module=LOOP,
-            function="Engine._verdicts",
+            module=f"{ENGINE}.rounds",
+            function="Rounds._verdicts",
             right="if not any(held):",
             wrong="if True:",
         ),
@@ -80,13 +82,13 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
         Bug(
             name="resubmission is a new commit",
             invariants="4",
-            module=LOOP,
-            function="Engine._verdicts",
-            right="verdicts = await self.store.commit(writes, leases)",
+            module=f"{ENGINE}.rounds",
+            function="Rounds._verdicts",
+            right="verdicts = await self._store.commit(writes, leases)",
             wrong="""
                 from dataclasses import replace
-                writes = [replace(w, commit_id=self.around.hex(16)) for w in writes]
-                verdicts = await self.store.commit(writes, leases)
+                writes = [replace(w, commit_id=self._env.hex(16)) for w in writes]
+                verdicts = await self._store.commit(writes, leases)
                 """,
         ),
         a_reply_is_lost,
@@ -95,9 +97,9 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
         Bug(
             name="restart forgets what was in flight",
             invariants="14",
-            module=LOOP,
-            function="Engine._taken",
-            right="self._put(Item(saga_id, TakenOver()))",
+            module=f"{ENGINE}.takeover",
+            function="Takeover.taken",
+            right="self._mailbox.put(Item(saga_id, TakenOver()))",
             wrong="pass",
         ),
         test_loop.TestRestart().test_in_flight_steps_are_sent_again,
@@ -106,9 +108,9 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
         Bug(
             name="lost timer",
             invariants="14",
-            module=LOOP,
-            function="Engine._fire",
-            right="self._put(Item(saga_id, Wake()))",
+            module=f"{ENGINE}.wakeups",
+            function="Wakeups._fire",
+            right="self._mailbox.put(Item(saga_id, Wake()))",
             wrong="pass",
         ),
         test_loop.TestRestart().test_a_pending_saga_is_set_going,
@@ -117,8 +119,8 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
         Bug(
             name="fence taken for success",
             invariants="5",
-            module=LOOP,
-            function="Engine._commit",
+            module=f"{ENGINE}.rounds",
+            function="Rounds._commit",
             right="case Verdict.APPLIED | Verdict.ALREADY_APPLIED:",
             wrong="case Verdict.APPLIED | Verdict.ALREADY_APPLIED | Verdict.FENCED:",
         ),

@@ -6,8 +6,7 @@ Written apart from the simulator and its checker, which were not changed for any
 from tests.support.planting import Bug
 
 CORE = "swit_saga_server.core"
-LOOP = "swit_saga_server.engine.loop"
-FOREIGN = "swit_saga_server.engine.foreign"
+ENGINE = "swit_saga_server.engine"
 SERVICE = "swit_saga_server.service"
 STORE = "tests.support.simulation.store"
 
@@ -25,15 +24,16 @@ BUGS = (
         why="a counter is an epoch, as long as the store never goes back",
     ),
     Bug(
-        name="intent after send", invariants="6", module=LOOP, function="Engine._begin_rounds",
+        name="intent after send", invariants="6", module=f"{ENGINE}.rounds", function="Rounds.begin",
         right="writes = [self._write(entry) for entry in entries]",
         wrong="""
         writes = [self._write(entry) for entry in entries]
+        outbox = self._applying._outbox
         for e in entries:
-            if self.ownership.holds(e.partition) and e.pending is not None and e.definition is not None:
-                now = self.around.clock.now()
-                self._take_effect(e.applied, e.pending, e.definition, e.partition, now, e.items)
-        self._send()
+            if self._ownership.holds(e.partition) and e.pending is not None and e.definition is not None:
+                epoch, now = self._ownership.leases[e.partition].epoch, self._env.clock.now()
+                outbox.add(e.applied, e.pending, e.definition, e.partition, epoch, now, e.items)
+        outbox.send()
         """,
         why="sending while the store is busy saves a round trip",
     ),
@@ -56,30 +56,34 @@ BUGS = (
         why="the participant said that nothing happened",
     ),
     Bug(
-        name="lost commit reply taken for a failure", invariants="1, 13", module=LOOP, function="Engine._verdicts",
+        name="lost commit reply taken for a failure", invariants="1, 13",
+        module=f"{ENGINE}.rounds", function="Rounds._verdicts",
         right="""
         if not any(held):
             return [None] * len(writes)
         """,
         wrong="""
-        entries = [self.working_set.find(w.saga.id, self.around.clock.now) for w in writes]
+        from swit_saga_server.core.errors import SagaNotFound
+        entries = [self._working_set.find(w.saga.id, self._env.clock.now) for w in writes]
         for item in [i for e in entries if e is not None for i in e.items]:
-            self._turn_away(item, SagaNotFound("the write failed"))
+            self._applying._rejecting.reject(item, SagaNotFound("the write failed"))
         return [None] * len(writes)
         """,
         why="a call that raises has failed",
     ),
     Bug(
-        name="superseded command sent", invariants="6, 8", module=LOOP, function="Engine._fold",
-        right="entry.pending = decision.saga",
-        wrong="""
-        if entry.pending is not None and entry.definition is not None:
-            old, d, p, was = entry.pending, entry.definition, entry.partition, entry.applied
-            now = self.around.clock.now()
-            entry.notify.append(lambda s: self.ownership.holds(p) and self._take_effect(was, old, d, p, now, ()))
-        entry.pending = decision.saga
+        name="superseded command sent", invariants="6, 8", module=f"{CORE}.effects", function="_add_effects",
+        right="""
+        if new.in_flight:
+            found.append(Command(kind, index, new.send_id))
         """,
-        why="each decision has its effects",
+        wrong="""
+        for send in range(old.sends + 1 if old is not None else new.sends, new.sends):
+            found.append(Command(kind, index, SendId(new.generation, min(send, new.attempts), send)))
+        if new.in_flight or (old is not None and new.sends > old.sends):
+            found.append(Command(kind, index, new.send_id))
+        """,
+        why="whatever was intended is sent",
     ),
     Bug(
         name="compensation out of order", invariants="10", module=f"{CORE}.undo", function="to_undo",
@@ -88,11 +92,11 @@ BUGS = (
         why="a list is walked from the front",
     ),
     Bug(
-        name="lost timer", invariants="14", module=LOOP, function="Engine._fire",
-        right="self._put(Item(saga_id, Wake()))",
+        name="lost timer", invariants="14", module=f"{ENGINE}.wakeups", function="Wakeups._fire",
+        right="self._mailbox.put(Item(saga_id, Wake()))",
         wrong="""
-        if self.working_set.is_busy(saga_id):
-            self._put(Item(saga_id, Wake()))
+        if self._working_set.is_busy(saga_id):
+            self._mailbox.put(Item(saga_id, Wake()))
         """,
         why="a saga that rests has nothing to do",
     ),
@@ -103,13 +107,13 @@ BUGS = (
         why="IsActive does not name pending",
     ),
     Bug(
-        name="inbox entry acknowledged before its answer", invariants="13", module=FOREIGN, function="Foreign.ask",
+        name="inbox entry acknowledged before its answer", invariants="13",
+        module=f"{ENGINE}.remote", function="Remote.ask",
         right="""
         while (reply := await self._patiently(lambda: self._store.answer(entry))) is None:
-            if self._around.clock.elapsed() > until:
+            if self._env.clock.elapsed() > until:
                 raise CoordinatorUnavailable(f"the coordinator that holds saga {saga_id!r} did not answer in time")
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, MAX_WAIT_S)
+            await backoff.wait()
         open_reply(reply)
         """,
         wrong="pass\n",
@@ -129,14 +133,15 @@ BUGS = (
         why="events come in order",
     ),
     Bug(
-        name="duplicate start under two coordinators", invariants="13", module=FOREIGN, function="Foreign.create",
+        name="duplicate start under two coordinators", invariants="13",
+        module=f"{ENGINE}.remote", function="Remote.create",
         right="if verdict is not Verdict.CONFLICT:",
         wrong="if verdict is not None:",
         why="the id is new here",
     ),
     Bug(
         name="start elsewhere without looking at its request", invariants="13",
-        module=FOREIGN, function="Foreign.create",
+        module=f"{ENGINE}.remote", function="Remote.create",
         right="if known.fingerprint != saga.fingerprint:",
         wrong="if known.id != saga.id:",
         why="the id says it all",
@@ -148,37 +153,30 @@ BUGS = (
         why="why wait",
     ),
     Bug(
-        name="cancel acknowledged before it is durable", invariants="13", module=LOOP, function="Engine._fold",
-        right="self._make_ready(entry)",
+        name="cancel acknowledged before it is durable", invariants="13",
+        module=f"{ENGINE}.deciding", function="Deciding._fold",
+        right="self._working_set.make_ready(entry)",
         wrong="""
-        self._make_ready(entry)
-        if not created:
-            self._resolve(item, decision.saga, created=False)
+        self._working_set.make_ready(entry)
+        if item.answer is not None and not created:
+            item.answer.succeed((decision.saga, False))
         """,
         why="it is decided",
     ),
     Bug(
-        name="fence ignored", invariants="5, 6", module=LOOP, function="Engine._commit",
+        name="fence ignored", invariants="5, 6", module=f"{ENGINE}.rounds", function="Rounds._commit",
         right="case Verdict.FENCED:",
         wrong="""
-        case Verdict.FENCED if self.ownership.holds(entry.partition):
-            self._apply(entry)
+        case Verdict.FENCED if self._ownership.holds(entry.partition):
+            applying.apply(entry)
         case Verdict.FENCED:
         """,
         why="the lease has not run out by our clock",
     ),
     Bug(
-        name="conflict ignored", invariants="4, 6", module=LOOP, function="Engine._commit",
-        right="""
-        case Verdict.CONFLICT:
-            if entry.applied is not None:
-                self._ahead[entry.saga_id] = entry.applied.version
-            self._forget(entry, again=True)
-        """,
-        wrong="""
-        case Verdict.CONFLICT:
-            self._apply(entry)
-        """,
+        name="conflict ignored", invariants="4, 6", module=f"{ENGINE}.rounds", function="Rounds._commit",
+        right="applying.conflicted(entry)",
+        wrong="applying.apply(entry)",
         why="we hold the partition, so nobody else can have written",
     ),
     Bug(
@@ -189,7 +187,7 @@ BUGS = (
         why="a new driver begins with a fresh budget",
     ),
     Bug(
-        name="started elsewhere and never due", invariants="14", module=FOREIGN, function="Foreign.create",
+        name="started elsewhere and never due", invariants="14", module=f"{ENGINE}.remote", function="Remote.create",
         right="due_at=due_at(saga)",
         wrong="due_at=0",
         why="whoever holds it will see it",
