@@ -56,7 +56,7 @@ def test_a_line_that_says_nothing_is_refused(file, line):
 def test_few_are_chosen_and_each_thing_is_reached_three_times(file):
     common, rare = frozenset({"common"}), frozenset({"common", "rare"})
     seen = dict.fromkeys(range(20), common) | {5: rare, 12: rare, 13: frozenset({"rare"})}
-    choose(seen, file)
+    choose(seen, file, times=3)
     chosen = recorded(file)
     assert [(one.seed, one.why) for one in chosen] == [
         (5, "it showed something"),

@@ -39,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return explain(int(seed), always=False)
     seeds = range(given.start, given.start + given.seeds)
     if given.choose:
-        choose({seed: found for part in _each_part(marks, seeds, given.processes) for seed, found in part.items()})
-        return 0
+        found = {seed: reached for part in _each_part(marks, seeds, given.processes) for seed, reached in part.items()}
+        choose(found)
+        print(f"{len(seeds) - len(found)} of {len(seeds)} worlds failed, and were not chosen from")
+        return 0 if len(found) == len(seeds) else 1
     if given.seed is not None:
         return explain(given.seed, always=True)
     return _many(seeds, given.processes, given.shown)

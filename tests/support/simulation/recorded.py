@@ -9,7 +9,7 @@ RECORDED = Path(__file__).parents[2] / "simulation" / "seeds.txt"
 CHOSEN = "# Chosen"
 """The line of the file that begins so parts what was recorded by hand from what ``choose`` found."""
 TIMES = 10
-"""Chosen worlds that reach each thing wanted, if there are as many."""
+"""Chosen worlds that reach each thing wanted, if there are as many: so some still do when the product changed."""
 NAMED = 4
 """Of what a chosen world is kept for, the rarest are named."""
 
@@ -56,18 +56,18 @@ def record(seed: int, why: str, file: Path = RECORDED) -> None:
     _write(file, [*by_hand, str(Recorded(seed, why))], others)
 
 
-def choose(seen: Mapping[int, frozenset[str]], file: Path = RECORDED) -> None:
+def choose(seen: Mapping[int, frozenset[str]], file: Path = RECORDED, times: int = TIMES) -> None:
     """Choose anew, by what each world reached: few that together reach it all. Those kept by hand stay."""
     by_hand, chosen = _parts(file)
     kept = {line.split(" ")[0] for line in by_hand}
-    found = _few_of({seed: marks for seed, marks in seen.items() if str(seed) not in kept})
+    found = _few_of({seed: marks for seed, marks in seen.items() if str(seed) not in kept}, times)
     _write(file, by_hand, [chosen[0], *map(str, sorted(found, key=lambda one: one.seed))])
 
 
-def _few_of(marks: Mapping[int, frozenset[str]]) -> Iterator[Recorded]:
+def _few_of(marks: Mapping[int, frozenset[str]], times: int) -> Iterator[Recorded]:
     """Greedily: next the world that reaches most of what is still wanted, the rare counting for more."""
     often = Counter(mark for reached in marks.values() for mark in reached)
-    wanted = {mark: min(TIMES, number) for mark, number in often.items()}
+    wanted = {mark: min(times, number) for mark, number in often.items()}
     left = dict(marks)
     while wanted:
         worth = {seed: sum(1 / often[m] for m in reached if m in wanted) for seed, reached in left.items()}
