@@ -102,7 +102,7 @@ BUGS = (
     ),
     Bug(
         name="pending saga not recovered", invariants="14", module=f"{CORE}.agenda", function="agenda",
-        right="return [Item(saga.created_at, Do.BEGIN)]",
+        right="return [(saga.created_at, Do.BEGIN, -1, Kind.EXECUTE)]",
         wrong="return []",
         why="IsActive does not name pending",
     ),

@@ -130,7 +130,7 @@ def _weather(draws: Draws) -> Weather:
     rough = draws.roll("rough")
     return Weather(
         store=rough * draws.pick("store", (0.0, 0.01, 0.04)),
-        message=rough * draws.pick("message", (0.0, 0.05, 0.15)),
+        message=rough * draws.pick("message", (0.0, 0.05, 0.2)),
         client=rough * draws.pick("client", (0.0, 0.1, 0.3)),
         hint=draws.pick("hint", (0.0, 0.3, 1.0)),
     )
