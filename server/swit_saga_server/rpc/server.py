@@ -15,7 +15,8 @@ from grpc_reflection.v1alpha import reflection
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
 from swit_saga_server.core.units import SECOND
-from swit_saga_server.rpc.handlers import CoordinatorHandlers, DefinitionHandlers
+from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
+from swit_saga_server.rpc.definition_service import DefinitionHandlers
 from swit_saga_server.rpc.serving import SERVICES, serve
 from swit_saga_server.rpc.spans import Spans
 from swit_saga_server.runtime import Runtime
@@ -32,6 +33,7 @@ class Server:
 
     Attributes:
         port: The port bound.
+        coordinator: What CoordinatorService does.
     """
 
     def __init__(self, config: SagaConfig, runtime: Runtime) -> None:
@@ -41,9 +43,9 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._names = [s.full_name for s in SERVICES]
         self._server = grpc.aio.server(interceptors=[Spans()], options=self._options())
-        self._coordinator = CoordinatorHandlers(runtime.service)
+        self.coordinator = CoordinatorHandlers(runtime.service)
         handlers = {
-            "CoordinatorService": self._coordinator,
+            "CoordinatorService": self.coordinator,
             "DefinitionService": DefinitionHandlers(runtime.service),
         }
         slow_s = config.server.slow_watcher_timeout / SECOND
@@ -75,7 +77,7 @@ class Server:
         log.info("draining", grace_s=grace_s)
         # The engine first, so that callers who wait for their sagas still hear of them.
         await self._runtime.stop(grace_s)
-        await self._coordinator.close()
+        await self.coordinator.close()
         await self._server.stop(1.0)
 
     async def _check_health(self) -> None:

@@ -115,13 +115,18 @@ def result(s: Saga) -> pb.Saga:
 
 def head(s: Saga) -> pb.Saga:
     """A saga for those who started it and want to know no more than that."""
-    return pb.Saga(
-        id=s.id,
-        definition_id=s.definition_id,
-        definition_version=s.definition_version,
-        state=state(s.state),
-        version=s.version,
-    )
+    made = pb.Saga()
+    write_head(made, s)
+    return made
+
+
+def write_head(into: pb.Saga, s: Saga) -> None:
+    """Fill in a head where it stands, among many for one: a message handed to a constructor is copied."""
+    into.id = s.id
+    into.definition_id = s.definition_id
+    into.definition_version = s.definition_version
+    into.state = state(s.state)
+    into.version = s.version
 
 
 def event(e: SagaEvent, s: Saga) -> event_pb2.SagaEvent:

@@ -11,6 +11,7 @@ from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.start import StartRequest
 from swit_saga_server.core.units import MILLISECOND, SECOND
 from swit_saga_server.service import SagaService
+from swit_saga_server.service.starting import Start
 from tests.support.simulation.coordinators import Slot
 from tests.support.simulation.observed import Answered, Asked, Refused, Unanswered, Watched, WatchOver
 from tests.support.simulation.plan import Action, PlannedSaga, What
@@ -79,8 +80,8 @@ class Clients:
         )  # fmt: skip
 
     def _work(self, action: Action) -> Work:
-        async def start(service: SagaService) -> Any:
-            return await service.start(
+        def decode() -> Start:
+            return Start(
                 StartRequest(
                     saga_id=action.saga_id,
                     definition=self.sagas[action.saga_id].definition,
@@ -88,11 +89,14 @@ class Clients:
                 )
             )
 
+        async def start(service: SagaService) -> Any:
+            return await service.starts.start(action.saga_id, decode)
+
         async def cancel(service: SagaService) -> Any:
-            return await service.cancel(action.saga_id, f"action {action.number}"), False
+            return await service.sagas.cancel(action.saga_id, f"action {action.number}"), False
 
         async def get(service: SagaService) -> Any:
-            return await service.get(action.saga_id), False
+            return await service.sagas.get(action.saga_id), False
 
         return {What.START: start, What.CANCEL: cancel, What.GET: get}[action.what]
 
@@ -236,7 +240,7 @@ class Clients:
     async def _serve_watch(
         self, service: SagaService, saga_id: str, after: int, arrived: "asyncio.Queue[SagaEvent | None]"
     ) -> None:
-        _, events = await service.watch(saga_id, after, follow=False, idle_s=SECOND / 1e6)
+        _, events = await service.sagas.watch(saga_id, after, follow=False, idle_s=SECOND / 1e6)
         try:
             async for event in events:
                 if event is not None:
