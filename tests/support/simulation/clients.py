@@ -13,7 +13,7 @@ from swit_saga_server.core.units import MILLISECOND, SECOND
 from swit_saga_server.service import SagaService
 from swit_saga_server.service.starting import Start
 from tests.support.simulation.coordinators import Slot
-from tests.support.simulation.observed import Answered, Asked, Refused, Unanswered, Watched, WatchOver
+from tests.support.simulation.observed import Answered, Asked, Refused, Unanswered, Waited, Watched, WatchOver
 from tests.support.simulation.plan import Action, PlannedSaga, What
 from tests.support.simulation.scene import Scene
 
@@ -53,19 +53,22 @@ class Clients:
             await asyncio.sleep(0.05 + roll)
 
     async def _ask(self, action: Action, attempt: int) -> bool | None:
-        """One call; None if it was not answered."""
+        """One call; None if it is worth another one."""
         call = action.number * TRIES_NUMBERED + attempt
         slot = self._slot(action, attempt)
         self._asked(action, call, slot)
         try:
-            saga, created = await self._call(call, slot, self._work(action))
+            saga, so = await self._call(call, slot, self._work(action))
         except NoAnswer:
             self.scene.saw(Unanswered(at=self.scene.now(), call=call))
             return None
         except SwitSagaError as refused:
             self.scene.saw(Refused(at=self.scene.now(), call=call, reason=refused.reason))
             return False
-        self.scene.saw(Answered(at=self.scene.now(), call=call, saga=saga, created=created))
+        if action.what is What.WAIT:
+            self.scene.saw(Waited(at=self.scene.now(), call=call, saga=saga, done=so))
+            return so or None  # What is not there yet is waited for again.
+        self.scene.saw(Answered(at=self.scene.now(), call=call, saga=saga, created=so))
         return True
 
     def _slot(self, action: Action, attempt: int) -> Slot:
@@ -75,7 +78,7 @@ class Clients:
         self.scene.saw(
             Asked(
                 at=self.scene.now(), call=call, what=action.what.value, saga_id=action.saga_id,
-                coordinator=slot.name, variant=action.variant,
+                coordinator=slot.name, variant=action.variant, states=action.states, patience=action.patience,
             )
         )  # fmt: skip
 
@@ -98,7 +101,10 @@ class Clients:
         async def get(service: SagaService) -> Any:
             return await service.sagas.get(action.saga_id), False
 
-        return {What.START: start, What.CANCEL: cancel, What.GET: get}[action.what]
+        async def wait(service: SagaService) -> Any:
+            return await service.sagas.wait(action.saga_id, frozenset(action.states), action.patience / SECOND)
+
+        return {What.START: start, What.CANCEL: cancel, What.GET: get, What.WAIT: wait}[action.what]
 
     # ---- one call ------------------------------------------------------------------------------------------------
 
