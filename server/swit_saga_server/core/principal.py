@@ -1,9 +1,9 @@
-"""Who asks: the identity behind whatever a person or a program causes."""
+"""Who asks: carried by every input that a person or a program causes, kept with what it led to."""
 
 from typing import NewType
 
 Principal = NewType("Principal", str)
-"""As the transport made sure of it. It is put on record and is part of no fingerprint."""
+"""A verified name, typed by a prefix such as ``uri:``, ``jwt:`` or ``key:``. It is part of no fingerprint."""
 
 ANONYMOUS = Principal("")
-"""Nobody in particular: no authentication, or the coordinator itself."""
+"""Nobody was asked for a name: the coordinator runs without authentication."""

@@ -6,10 +6,10 @@ from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import saga_pb2
 from swit_saga_server.core.definition import MAX_ID_LENGTH, CoordinatorMode
 from swit_saga_server.core.errors import InvalidRequest, Violation
-from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.principal import Principal
 from swit_saga_server.core.record import record
 from swit_saga_server.core.start import StartRequest
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND, Instant
 from swit_saga_server.rpc.callers import trace_of
 from swit_saga_server.service.starting import Start

@@ -1,8 +1,8 @@
 """What a coordinator counted."""
 
 from swit_saga_server.core.events import EventType
-from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.record import record
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.loop import Engine
 

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.principal import ANONYMOUS, Principal
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.engine.loop import Engine
 from swit_saga_server.engine.waits import Heard, Wait, Waited
 from swit_saga_server.service.results import result_into

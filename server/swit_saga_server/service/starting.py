@@ -122,6 +122,7 @@ class Starting:
             defaults=self._defaults,
             trace=evolve(own_trace, span_id=around.hex(16)),
             source=self._engine.options.owner,
+            started_by=start.principal,
             now=around.clock.now(),
         )
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
-from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MILLISECOND, SECOND, Span
 from swit_saga_server.engine.options import CachePolicy
 from tests.support.simulation.faults import PlannedFault, plan_faults
