@@ -82,7 +82,7 @@ class CoordinatorMetrics(_message.Message):
     started_sagas: _builtins.int
     """Sagas this process started."""
     parked_sagas: _builtins.int
-    """Times this process failed to decide a saga; such a saga is parked."""
+    """Times this process failed to decide a saga; such a saga is put in quarantine."""
     working_set_size: _builtins.int
     """Sagas in this process's memory."""
     commands_in_flight: _builtins.int

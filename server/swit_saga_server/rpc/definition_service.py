@@ -1,7 +1,7 @@
 """DefinitionService, free of gRPC: a request in, a response out, refusals as the core's errors."""
 
 from swit_saga.v1 import definition_service_pb2 as dpb
-from swit_saga_server.core.errors import InvalidRequest, Violation
+from swit_saga_server.core.errors import InvalidRequest, PayloadTooLarge, Violation
 from swit_saga_server.rpc import requests
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.shielding import to_the_end
@@ -49,6 +49,9 @@ class DefinitionHandlers:
         except InvalidRequest as invalid:
             violations = [dpb.DefinitionViolation(field=v.field, description=v.description) for v in invalid.violations]
             return dpb.ValidateDefinitionResponse(valid=False, violations=violations)
+        except PayloadTooLarge as large:
+            violation = dpb.DefinitionViolation(field="definition", description=str(large))
+            return dpb.ValidateDefinitionResponse(valid=False, violations=[violation])
         return dpb.ValidateDefinitionResponse(valid=True)
 
     async def disable_definition(
