@@ -1,10 +1,10 @@
-"""A coordinator within a program, as the seed's examples have it: the client's methods and exceptions, no network.
+"""A coordinator within a program, as the specification's examples have it: the client's methods and exceptions, no network.
 
     async with Coordinator.open(config, participants=[inventory, payment]) as c:
         handle = await c.start(order, data)
         outcome = await handle.wait()
 
-The calls go through the very handlers that serve gRPC, so that embedding and serving cannot differ. The seed's
+The calls go through the very handlers that serve gRPC, so that embedding and serving cannot differ. The specification's
 SagaCoordinator is here under the client's names: StartSaga is ``start``, GetSagaInstance ``get``, CancelSaga
 ``cancel``, GetActiveSagas ``list``, GetMetrics ``metrics``, HealthCheck ``health``, Close ``close``.
 """

@@ -864,13 +864,13 @@ def torn_by_a_rewind(t: Tale) -> None:
     t.start()
     call = t.ask("start", "a")
     t.rewind(before, None)
-    t.refuse(call, "SAGA_PARKED")
+    t.refuse(call, "SAGA_QUARANTINED")
 
 
 @caught(13)
 def parked_for_no_reason(t: Tale) -> None:
     t.start()
-    t.refuse(t.ask("start", "a"), "SAGA_PARKED")
+    t.refuse(t.ask("start", "a"), "SAGA_QUARANTINED")
     t.cancel_pending()
     t.remain()
 
