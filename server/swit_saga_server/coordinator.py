@@ -1,4 +1,4 @@
-"""A coordinator within a program, as the specification's examples have it: the client's methods and exceptions, no network.
+"""A coordinator within a program, as in the specification's examples: the client's methods and exceptions, no network.
 
     async with Coordinator.open(config, participants=[inventory, payment]) as c:
         handle = await c.start(order, data)

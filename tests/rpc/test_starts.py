@@ -17,11 +17,13 @@ from grpc_status import rpc_status
 from swit_saga import AsyncSagaClient, NotFoundError, OverloadedError, Payload, Saga, Step, UnavailableError
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, definition_pb2, error_pb2
+from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.rpc import item_stream
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.start_items import StartItems
+from swit_saga_server.service.starting import QueuedStart
 from tests.support.rpc.serve import ORDER, Served, serve
 from tests.support.waiting import eventually
 
@@ -244,9 +246,10 @@ async def stream_all(stream: Stream, count: int) -> list[Any]:
     return found
 
 
-async def test_each_item_is_answered_in_time_whatever_the_others_do(tmp_path, gate):
+async def test_each_item_is_answered_in_time_whatever_the_others_do(tmp_path, gate, monkeypatch):
+    usual = SagaConfig.engine_options
+    monkeypatch.setattr(SagaConfig, "engine_options", lambda self: replace(usual(self), answer_timeout=SECOND // 5))
     async with streaming(tmp_path) as (s, stream):
-        s.runtime.engine._starts._answer_timeout = SECOND // 5
         gate.clear()
         await stream.send(start(1), pb.StartSagaRequest())
         assert (await stream.answers(1))[2].status.code == code_pb2.INVALID_ARGUMENT, "at once"
@@ -271,11 +274,11 @@ async def test_nobody_waits_for_ever_for_an_engine_that_takes_nothing(tmp_path, 
     monkeypatch.setattr("swit_saga_server.service.admission_queue.LOOK_S", 0.05)
     async with streaming(tmp_path) as (s, stream):
         engine, queue = s.runtime.engine, s.runtime.service.starts
-        engine.options = replace(engine.options, answer_timeout=SECOND // 5)
         gate.clear()
         await stream.send(*(start(n) for n in range(1000)))
         await eventually(lambda: is_full(s))
         waiting = len(queue)
+        engine.options = replace(engine.options, answer_timeout=SECOND // 5)
         async with asyncio.timeout(3):  # Less than what those may take that the engine has.
             answers = await stream.answers(waiting)
         assert {a.status.code for a in answers.values()} == {code_pb2.UNAVAILABLE}
@@ -297,7 +300,14 @@ async def test_what_only_waits_is_forgotten_with_its_caller(tmp_path, gate):
         assert (await s.client.metrics()).total_sagas == 1000 - waiting
 
 
-async def test_a_call_of_its_own_that_only_waits_is_forgotten_with_its_caller(tmp_path, gate):
+async def test_a_call_of_its_own_that_only_waits_is_forgotten_with_its_caller(tmp_path, gate, monkeypatch):
+    cancelled, cancel = [], QueuedStart.cancel
+
+    def noted(queued: QueuedStart) -> None:
+        cancelled.append(queued.saga_id)
+        cancel(queued)
+
+    monkeypatch.setattr(QueuedStart, "cancel", noted)
     async with streaming(tmp_path) as (s, stream):
         engine, queue = s.runtime.engine, s.runtime.service.starts
         gate.clear()
@@ -308,7 +318,7 @@ async def test_a_call_of_its_own_that_only_waits_is_forgotten_with_its_caller(tm
             starting = asyncio.create_task(client.start("waiting", saga_id="alone"))
             await eventually(lambda: len(queue) == waiting + 1)
             starting.cancel()
-            await eventually(lambda: not queue._queue[-1].is_wanted)
+            await eventually(lambda: len(cancelled) == 1)
         gate.set()
         assert len(await stream.answers(1000)) == 1000
         await eventually(lambda: engine.is_quiet and not queue)
@@ -339,8 +349,7 @@ async def test_calls_of_their_own_share_the_reading_of_the_definition(tmp_path, 
 
 
 async def test_a_load_that_lasts_is_refused(tmp_path, gate):
-    async with streaming(tmp_path) as (s, stream):
-        s.runtime.engine._admission._longest_wait = SECOND // 5
+    async with streaming(tmp_path, coordinator={"max_queue_wait": "200ms"}) as (s, stream):
         gate.clear()
         await stream.send(*(start(n) for n in range(1000)))
         await eventually(lambda: s.runtime.service.starts)
@@ -405,7 +414,7 @@ async def test_what_was_taken_before_the_drain_is_answered(tmp_path, gate):
         await stream.send(*(start(n) for n in range(50)))
         await eventually(lambda: s.runtime.engine.working_set.busy == 50)
         draining = asyncio.create_task(s.server.drain())
-        await eventually(lambda: not s.runtime.engine._accepting)
+        await eventually(lambda: s.runtime.service.starts.refusal("") is not None)
         gate.set()
         answers = await stream.answers(50)
         assert all(a.created for a in answers.values())

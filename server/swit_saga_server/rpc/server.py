@@ -42,7 +42,7 @@ class Server:
         self._runtime = runtime
         self._health = health.aio.HealthServicer()
         self._names = [s.full_name for s in SERVICES]
-        self._server = grpc.aio.server(interceptors=[Spans()], options=self._options())
+        self._server = grpc.aio.server(interceptors=[Spans()], options=_options(config))
         self.coordinator = CoordinatorHandlers(runtime.service)
         handlers = {
             "CoordinatorService": self.coordinator,
@@ -100,21 +100,22 @@ class Server:
         for name in ("", *self._names):
             await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
-    def _options(self) -> list[tuple[str, int]]:
-        server, limit = self._config.server, self._config.coordinator
-        largest = max(limit.max_payload_bytes, limit.max_definition_bytes) + MESSAGE_OVERHEAD
-        return [
-            # Twice the limit, so that what is somewhat too large is refused by us and in words.
-            ("grpc.max_receive_message_length", 2 * largest),
-            ("grpc.max_send_message_length", 64 << 20),
-            ("grpc.max_concurrent_streams", server.max_concurrent_streams),
-            ("grpc.keepalive_time_ms", server.keepalive.time // 1000),
-            ("grpc.keepalive_timeout_ms", server.keepalive.timeout // 1000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.min_ping_interval_without_data_ms", server.keepalive.min_client_interval // 1000),
-            # Two coordinators on one port would share its calls by chance.
-            ("grpc.so_reuseport", 0),
-        ]
+
+def _options(config: SagaConfig) -> list[tuple[str, int]]:
+    server, limit = config.server, config.coordinator
+    largest = max(limit.max_payload_bytes, limit.max_definition_bytes) + MESSAGE_OVERHEAD
+    return [
+        # Twice the limit, so that what is somewhat too large is refused by us and in words.
+        ("grpc.max_receive_message_length", 2 * largest),
+        ("grpc.max_send_message_length", 64 << 20),
+        ("grpc.max_concurrent_streams", server.max_concurrent_streams),
+        ("grpc.keepalive_time_ms", server.keepalive.time // 1000),
+        ("grpc.keepalive_timeout_ms", server.keepalive.timeout // 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", server.keepalive.min_client_interval // 1000),
+        # Two coordinators on one port would share its calls by chance.
+        ("grpc.so_reuseport", 0),
+    ]
 
 
 @asynccontextmanager

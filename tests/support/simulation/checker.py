@@ -175,7 +175,8 @@ class _Checker:
 
     def refused(self, seen: Refused) -> Iterator[tuple[int, str]]:
         asked, case, known, touched = self.calls[seen.call]
-        torn = seen.reason == "SAGA_QUARANTINED" and case.touched  # Read half before and half after the store went back.
+        # Read half before and half after the store went back.
+        torn = seen.reason == "SAGA_QUARANTINED" and case.touched
         if seen.reason not in REASONS.get(asked.what, ()) and not torn:
             yield 13, f"{asked.what} was refused: {seen.reason}"
         match seen.reason:
