@@ -44,3 +44,13 @@ async def test_a_saga_of_a_stream_shows_who_opened_the_stream(tmp_path):
                 response = await stream.answers()
             assert response is not None
             assert response.items[0].saga.started_by == "key:alice"
+
+
+async def test_an_event_shows_who_cancelled(tmp_path):
+    async with serve(tmp_path) as s:
+        await s.client.register(WAITING)
+        await s.client.start("waiting", saga_id="s")
+        await CoordinatorHandlers(s.runtime.service).cancel_saga(pb.CancelSagaRequest(saga_id="s"), ALICE)
+        events = [event.proto async for event in s.client.watch("s")]
+        assert [e.type for e in events if e.principal == "key:alice"] == ["saga.cancelled"]
+        assert {e.principal for e in events} == {"key:alice", ANONYMOUS}

@@ -230,7 +230,7 @@ async def test_no_task_per_saga(tmp_path, gate):
         for block in range(4):
             await stream.send(*(start(100 * block + n) for n in range(100)))
         engine, queue = s.runtime.engine, s.runtime.service.starts
-        await eventually(lambda: engine.working_set.busy + engine.starts_waiting + len(queue) == 400)
+        await eventually(lambda: engine.context.working_set.busy + engine.starts_waiting + len(queue) == 400)
         assert (await s.client.metrics()).queued_starts > 0
         assert len(asyncio.all_tasks()) < before + 10
         gate.set()
@@ -267,7 +267,10 @@ async def test_each_item_is_answered_in_time_whatever_the_others_do(tmp_path, ga
 def is_full(s: Served) -> bool:
     """Whether the engine has all it takes while nothing can be committed."""
     engine = s.runtime.engine
-    return engine.working_set.busy > engine.options.round_size and not engine.hungry.is_set()
+    return (
+        engine.context.working_set.busy > engine.options.round_size
+        and not engine.context.mailbox.ready_for_starts.is_set()
+    )
 
 
 async def test_nobody_waits_for_ever_for_an_engine_that_takes_nothing(tmp_path, gate, monkeypatch):
@@ -365,7 +368,7 @@ async def test_a_caller_that_goes_leaves_its_starts_to_be_made(tmp_path, gate):
     async with streaming(tmp_path) as (s, stream):
         gate.clear()
         await stream.send(*(start(n) for n in range(20)))
-        await eventually(lambda: s.runtime.engine.working_set.busy == 20)
+        await eventually(lambda: s.runtime.engine.context.working_set.busy == 20)
         stream.call.cancel()
         await eventually(lambda: not s.server.coordinator.streams)
         gate.set()
@@ -412,7 +415,7 @@ async def test_what_was_taken_before_the_drain_is_answered(tmp_path, gate):
         stream = Stream(s)
         gate.clear()
         await stream.send(*(start(n) for n in range(50)))
-        await eventually(lambda: s.runtime.engine.working_set.busy == 50)
+        await eventually(lambda: s.runtime.engine.context.working_set.busy == 50)
         draining = asyncio.create_task(s.server.drain())
         await eventually(lambda: s.runtime.service.starts.refusal("") is not None)
         gate.set()

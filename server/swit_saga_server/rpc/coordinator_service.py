@@ -26,7 +26,7 @@ from swit_saga_server.wire import saga as wire
 from swit_saga_server.wire.basic import duration, span, timestamp
 
 DEFAULT_HEARTBEAT_S, MIN_HEARTBEAT_S, MAX_HEARTBEAT_S = 15.0, 0.1, 600.0
-S = TypeVar("S", bound=ItemStream[Any, Any, Any])
+S = TypeVar("S", bound=ItemStream[Any, Any])
 
 
 class CoordinatorHandlers:
@@ -38,7 +38,7 @@ class CoordinatorHandlers:
 
     def __init__(self, service: SagaService) -> None:
         self._service = service
-        self.streams: set[ItemStream[Any, Any, Any]] = set()
+        self.streams: set[ItemStream[Any, Any]] = set()
 
     async def start_saga(self, request: pb.StartSagaRequest, caller: Caller) -> pb.StartSagaResponse:
         """StartSaga."""

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import structlog
 from google.protobuf.message import Message
@@ -29,14 +29,20 @@ MESSAGE_BYTES = 1 << 20
 YIELD_EVERY = 64
 """Items taken without a pause; other work waits for as long as that takes."""
 
-Open = TypeVar("Open")
-"""What an item is while it is under way."""
 Result = TypeVar("Result")
 """What becomes of an item, if it is not refused."""
 Response = TypeVar("Response", bound=Message)
 
 
-class ItemStream(ABC, Generic[Open, Result, Response]):
+class Open(Protocol):
+    """An item under way."""
+
+    def cancel(self) -> None:
+        """Nobody wants it any more."""
+        ...
+
+
+class ItemStream(ABC, Generic[Result, Response]):
     """What one such call is about. All methods belong to the engine's event loop."""
 
     max_message_items: ClassVar[int]
@@ -47,7 +53,8 @@ class ItemStream(ABC, Generic[Open, Result, Response]):
     """
 
     def __init__(self) -> None:
-        self._open: dict[int, Open] = {}
+        self._open: dict[int, Open | None] = {}
+        """None of one that is just being begun."""
         self._answers: deque[tuple[int, View, Result | Exception]] = deque()
         self._held: Any = None
         """The first of the answers as a message, if it did not fit into the last response."""
@@ -69,7 +76,7 @@ class ItemStream(ABC, Generic[Open, Result, Response]):
         if self.is_cancellable:
             for item_id in request.withdrawn:
                 if (opened := self._open.pop(item_id, None)) is not None:
-                    self._cancel(opened)
+                    opened.cancel()
         while self._is_full() and not self._ended:
             self._capacity.clear()
             await self._capacity.wait()
@@ -84,7 +91,8 @@ class ItemStream(ABC, Generic[Open, Result, Response]):
         """The caller has gone: nobody wants its items any more."""
         self.end()
         for opened in self._open.values():
-            self._cancel(opened)
+            if opened is not None:
+                opened.cancel()
         self._open.clear()
 
     async def answers(self) -> Response | None:
@@ -122,10 +130,6 @@ class ItemStream(ABC, Generic[Open, Result, Response]):
         """Set an item on its way: put it among ``_open``, or refuse it; ``_on_result`` takes it out again."""
 
     @abstractmethod
-    def _cancel(self, opened: Open) -> None:
-        """Nobody wants the item any more."""
-
-    @abstractmethod
     def _write(self, item: Any, view: View, result: Result) -> Awaitable[None] | None:
         """Fill an answer in; what it returns is awaited first."""
 
@@ -161,7 +165,7 @@ def item_status(error: Exception) -> error_pb2.ItemStatus:
 
 @lru_cache
 def _overloaded(text: str) -> error_pb2.ItemStatus:
-    """Made once: the more are refused, the less each may cost."""
+    """StartResult once: the more are refused, the less each may cost."""
     return _status(CoordinatorOverloaded(text))
 
 

@@ -34,7 +34,7 @@ from swit_saga_server.wire.unsupported import RPCS
 
 log = structlog.get_logger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
-AnyItemStream = ItemStream[Any, Any, Any]
+AnyItemStream = ItemStream[Any, Any]
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     coordinator_service_pb2.DESCRIPTOR.services_by_name["CoordinatorService"],
@@ -72,7 +72,7 @@ def _method(method: MethodDescriptor, handlers: object | None, slow_watcher_s: f
         "request_deserializer": request.FromString,
         "response_serializer": response.SerializeToString,
     }
-    if f"{method.containing_service.name}/{method.name}" in RPCS:
+    if is_refused(method):
         return _refusing(method, codec)
     handler: Callable[..., Any] = getattr(handlers, snake(method.name))
     if method.client_streaming:
@@ -148,12 +148,21 @@ def _items_both_ways(
     return call
 
 
+def is_refused(method: MethodDescriptor) -> bool:
+    """Whether a call is not built yet."""
+    return f"{method.containing_service.name}/{method.name}" in RPCS
+
+
+def not_implemented(method: MethodDescriptor) -> NotImplementedYet:
+    """What a call not built yet answers."""
+    service = method.containing_service.name
+    text = f"{service}.{method.name} belongs to a later version of this server"
+    return NotImplementedYet(text, rpc=f"{service}/{method.name}")
+
+
 def _refusing(method: MethodDescriptor, codec: dict[str, Any]) -> Any:
     """The handler of a call not built yet, of the right shape."""
-    error = NotImplementedYet(
-        f"{method.containing_service.name}.{method.name} belongs to a later version of this server",
-        rpc=f"{method.containing_service.name}/{method.name}",
-    )
+    error = not_implemented(method)
 
     async def call(request: Any, context: Context) -> Any:
         await refuse(context, error)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from swit_saga.v1 import coordinator_service_pb2 as pb
-from swit_saga_server.engine.starts import Made
+from swit_saga_server.engine.items import StartResult
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.item_stream import ItemStream
 from swit_saga_server.rpc.requests import read_start
@@ -18,7 +18,7 @@ Partitions = tuple[int, tuple[int, ...]]
 """How many there are, and those whose sagas are driven here."""
 
 
-class StartItems(ItemStream[QueuedStart, Made, pb.StartSagasResponse]):
+class StartItems(ItemStream[StartResult, pb.StartSagasResponse]):
     """One caller's stream of starts. Each is answered when its saga is durable, with the basic view at most."""
 
     max_message_items = 256
@@ -37,17 +37,14 @@ class StartItems(ItemStream[QueuedStart, Made, pb.StartSagasResponse]):
         start = item.start
         trace = item if item.traceparent else self._caller
         number = self._taken = self._taken + 1
-        queued = self._open[number] = QueuedStart(
+        self._open[number] = queued = QueuedStart(
             start.saga_id,
             partial(read_start, start, trace.traceparent, trace.tracestate, self._caller.principal),
             partial(self._on_result, number, item.item_id, start.view),
         )
         self._queue.put(queued)
 
-    def _cancel(self, opened: QueuedStart) -> None:
-        opened.cancel()
-
-    def _write(self, item: Any, view: View, result: Made) -> None:
+    def _write(self, item: Any, view: View, result: StartResult) -> None:
         saga, item.created = result
         if view == pb.SAGA_VIEW_HEAD:
             wire.write_head(item.saga, saga)

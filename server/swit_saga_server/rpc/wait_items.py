@@ -7,7 +7,7 @@ from typing import Any
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga_server.core.errors import CoordinatorOverloaded, InvalidRequest, Violation
 from swit_saga_server.core.model import Saga
-from swit_saga_server.engine.waits import Wait, Waited
+from swit_saga_server.engine.waits import WaitResult
 from swit_saga_server.rpc import item_stream, requests
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.item_stream import ItemStream, item_status
@@ -16,7 +16,7 @@ from swit_saga_server.service import SagaService
 from swit_saga_server.wire import saga as wire
 
 
-class WaitItems(ItemStream[Wait | None, Waited, pb.WaitSagasResponse]):
+class WaitItems(ItemStream[WaitResult, pb.WaitSagasResponse]):
     """One caller's stream of waits. Each is answered when its saga gets there or its time is up."""
 
     max_message_items = 64
@@ -47,11 +47,7 @@ class WaitItems(ItemStream[Wait | None, Waited, pb.WaitSagasResponse]):
         if item_id in self._open:  # Its result did not come at once.
             self._open[item_id] = wait
 
-    def _cancel(self, opened: Wait | None) -> None:
-        if opened is not None:
-            opened.withdraw()
-
-    def _write(self, item: Any, view: View, result: Waited) -> Awaitable[None] | None:
+    def _write(self, item: Any, view: View, result: WaitResult) -> Awaitable[None] | None:
         saga, item.done = result
         shown = view_without_definition(saga, view)
         if shown is None:

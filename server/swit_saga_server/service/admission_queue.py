@@ -9,9 +9,9 @@ from collections import deque
 
 from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable, SwitSagaError
 from swit_saga_server.core.units import Span
-from swit_saga_server.engine.loop import Engine
-from swit_saga_server.engine.starts import Made
-from swit_saga_server.service.results import result_into
+from swit_saga_server.engine.answers import future_of
+from swit_saga_server.engine.engine import Engine
+from swit_saga_server.engine.items import StartResult
 from swit_saga_server.service.starting import Decode, QueuedStart, Starting
 from swit_saga_server.tasks import end
 
@@ -33,7 +33,7 @@ class AdmissionQueue:
         """Refuse what ``engine`` refuses; hand on the rest to ``starting``."""
         self._engine = engine
         self._starting = starting
-        self._elapsed = engine.around.clock.elapsed
+        self._elapsed = engine.env.clock.elapsed
         self._queue: deque[QueuedStart] = deque()
         self._some = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,7 +48,7 @@ class AdmissionQueue:
         """Why a start is not taken now, by its id alone (empty: none chosen yet); None if it is."""
         return self._engine.refusal(saga_id, len(self), self._expected_wait())
 
-    async def start(self, saga_id: str, decode: Decode) -> Made:
+    async def start(self, saga_id: str, decode: Decode) -> StartResult:
         """Put a start and wait for what becomes of it.
 
         One that nobody waits for any more may be forgotten, as long as its turn has not come.
@@ -60,8 +60,8 @@ class AdmissionQueue:
             InvalidRequest, DefinitionNotFound, DefinitionDisabled, PayloadTooLarge, SagaAlreadyExists,
             CoordinatorOverloaded, CoordinatorUnavailable; and whatever ``decode`` does.
         """
-        answered: asyncio.Future[Made] = asyncio.get_running_loop().create_future()
-        queued = QueuedStart(saga_id, decode, result_into(answered))
+        answered: asyncio.Future[StartResult] = asyncio.get_running_loop().create_future()
+        queued = QueuedStart(saga_id, decode, future_of(answered))
         self.put(queued)
         try:
             return await answered
@@ -98,7 +98,7 @@ class AdmissionQueue:
         while True:
             await self._some.wait()
             begun_at = self._elapsed()
-            await self._engine.hungry.wait()
+            await self._engine.ready_for_starts()
             some = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH))]
             if not self._queue:
                 self._some.clear()

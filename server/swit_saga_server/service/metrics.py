@@ -4,7 +4,7 @@ from swit_saga_server.core.events import EventType
 from swit_saga_server.core.record import record
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant, Span
-from swit_saga_server.engine.loop import Engine
+from swit_saga_server.engine.engine import Engine
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,8 @@ async def metrics_of(engine: Engine, queued_starts: int) -> Metrics:
         start_time=counters.started_at,
         last_update_time=counters.updated_at,
         started_sagas=counters.sagas_started,
-        parked_sagas=counters.parked,
-        working_set_size=len(engine.working_set),
+        parked_sagas=counters.quarantined,
+        working_set_size=engine.sagas_in_memory,
         commands_in_flight=engine.transport.in_flight,
         rounds=counters.rounds,
         writes=counters.writes,

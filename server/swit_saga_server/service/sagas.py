@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from swit_saga_server.core.events import SagaEvent
+from swit_saga_server.core.inputs import Cancel
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.engine.loop import Engine
-from swit_saga_server.engine.waits import Heard, Wait, Waited
-from swit_saga_server.service.results import result_into
+from swit_saga_server.engine.answers import future_of
+from swit_saga_server.engine.engine import Engine
+from swit_saga_server.engine.waits import OnWaitResult, Wait, WaitResult
 from swit_saga_server.service.watching import watch
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage
 
@@ -42,7 +43,7 @@ class Sagas:
         Raises:
             SagaNotFound, SagaAlreadyFinished, CoordinatorUnavailable.
         """
-        return await self._engine.cancel(saga_id, reason)
+        return await self._engine.ask(saga_id, Cancel(reason, principal))
 
     async def wait(self, saga_id: str, states: frozenset[SagaState], timeout_s: float) -> tuple[Saga, bool]:
         """Until the saga is in one of ``states`` (any outcome, if empty), or the time is up.
@@ -53,14 +54,14 @@ class Sagas:
         Raises:
             SagaNotFound, StoreUnavailable, CoordinatorStopping.
         """
-        answered: asyncio.Future[Waited] = asyncio.get_running_loop().create_future()
-        wait = self.wait_for(saga_id, states, timeout_s, result_into(answered))
+        answered: asyncio.Future[WaitResult] = asyncio.get_running_loop().create_future()
+        wait = self.wait_for(saga_id, states, timeout_s, future_of(answered))
         try:
             return await answered
         finally:
-            wait.withdraw()
+            wait.cancel()
 
-    def wait_for(self, saga_id: str, states: frozenset[SagaState], timeout_s: float, on_result: Heard) -> Wait:
+    def wait_for(self, saga_id: str, states: frozenset[SagaState], timeout_s: float, on_result: OnWaitResult) -> Wait:
         """``wait`` without a task: ``on_result`` is called once with what ``wait`` would have returned or raised.
 
         It may be called before this returns. Cancel what is no longer waited for.

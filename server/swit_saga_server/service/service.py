@@ -3,7 +3,7 @@
 from swit_saga_server.core.errors import CoordinatorUnavailable
 from swit_saga_server.core.model import Settings
 from swit_saga_server.core.units import Instant, Span
-from swit_saga_server.engine.loop import Engine
+from swit_saga_server.engine.engine import Engine
 from swit_saga_server.service.admission_queue import AdmissionQueue
 from swit_saga_server.service.definitions import Definitions
 from swit_saga_server.service.limits import Limits
@@ -23,7 +23,7 @@ class SagaService:
 
     def __init__(self, engine: Engine, defaults: Settings, limits: Limits) -> None:
         """Serve what ``engine`` drives; ``defaults`` fill what neither request nor definition says."""
-        clock = engine.around.clock
+        clock = engine.env.clock
         self._engine = engine
         self.sagas = Sagas(engine)
         self.definitions = Definitions(engine.store, engine.transport, limits, clock.now)
@@ -31,11 +31,11 @@ class SagaService:
 
     def now(self) -> Instant:
         """The time by the store's clock."""
-        return self._engine.around.clock.now()
+        return self._engine.env.clock.now()
 
     def elapsed(self) -> Span:
         """Plain time, at an even pace."""
-        return self._engine.around.clock.elapsed()
+        return self._engine.env.clock.elapsed()
 
     async def metrics(self) -> Metrics:
         """What was counted, see ``Metrics``.

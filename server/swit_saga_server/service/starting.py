@@ -11,8 +11,8 @@ from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.record import evolve, record
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.units import Span
-from swit_saga_server.engine.loop import Engine
-from swit_saga_server.engine.starts import Told
+from swit_saga_server.engine.answers import OnResult
+from swit_saga_server.engine.engine import Engine
 from swit_saga_server.service.definitions import Definitions
 from swit_saga_server.service.limits import Limits
 from swit_saga_server.store.contract import StoredDefinition, partition_of
@@ -52,7 +52,7 @@ class QueuedStart:
 
     saga_id: str
     decode: Decode
-    on_result: Told
+    on_result: OnResult
     queued_at: Span = 0
     is_wanted: bool = True
 
@@ -110,8 +110,8 @@ class Starting:
         return found
 
     def _new(self, start: Start, found: StoredDefinition) -> Saga:
-        request, around = start.request, self._engine.around
-        own_trace = start.trace or TraceContext(trace_id=around.hex(32))
+        request, env = start.request, self._engine.env
+        own_trace = start.trace or TraceContext(trace_id=env.hex(32))
         return new_saga(
             request,
             found.definition,
@@ -120,16 +120,16 @@ class Starting:
             digest=found.digest,
             fingerprint=digest(request),
             defaults=self._defaults,
-            trace=evolve(own_trace, span_id=around.hex(16)),
+            trace=evolve(own_trace, span_id=env.hex(16)),
             source=self._engine.options.owner,
             started_by=start.principal,
-            now=around.clock.now(),
+            now=env.clock.now(),
         )
 
     def _own_id(self) -> str:
         """An id in a partition held here, so that the start needs no other coordinator."""
         held = set(self._engine.ownership)
         while True:
-            saga_id = self._engine.around.time_ordered_id()
+            saga_id = self._engine.env.time_ordered_id()
             if not held or partition_of(saga_id, self._engine.store.partitions) in held:
                 return saga_id

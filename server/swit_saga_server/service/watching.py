@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from swit_saga_server.core.errors import CursorOutOfRange, SagaNotFound
 from swit_saga_server.core.events import SagaEvent, with_data
 from swit_saga_server.core.model import Saga
+from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.feed import Subscription
-from swit_saga_server.engine.loop import Engine
 
 HISTORY_PAGE = 500
 
