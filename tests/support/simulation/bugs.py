@@ -7,7 +7,7 @@ from tests.support.planting import Bug
 
 CORE = "swit_saga_server.core"
 ENGINE = "swit_saga_server.engine"
-SERVICE = "swit_saga_server.service"
+WATCHING = "swit_saga_server.service.watching"
 STORE = "tests.support.simulation.store"
 
 BUGS = (
@@ -120,14 +120,14 @@ BUGS = (
         why="the entry is durable, so it will be done",
     ),
     Bug(
-        name="watch gap on resume", invariants="15", module=SERVICE, function="SagaService._follow",
-        right="self._store.events(saga.id, after, HISTORY_PAGE)",
-        wrong="self._store.events(saga.id, after + (after > 1), HISTORY_PAGE)",
+        name="watch gap on resume", invariants="15", module=WATCHING, function="_follow",
+        right="engine.store.events(saga.id, after, HISTORY_PAGE)",
+        wrong="engine.store.events(saga.id, after + (after > 1), HISTORY_PAGE)",
         why="off by one",
     ),
     Bug(
         name="watch does not look back when it is poked", invariants="15",
-        module=SERVICE, function="SagaService._follow",
+        module=WATCHING, function="_follow",
         right="if event.sequence == after + 1:",
         wrong="if event.sequence > after:",
         why="events come in order",
@@ -194,7 +194,7 @@ BUGS = (
     ),
     Bug(
         name="watch ends with the outcome, not with its event", invariants="15",
-        module=SERVICE, function="SagaService._follow",
+        module=WATCHING, function="_follow",
         right="if saga.state.is_terminal and after >= saga.last_sequence and not follow:",
         wrong="if saga.state.is_terminal and not follow:",
         why="there is nothing more to come",

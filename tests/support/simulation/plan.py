@@ -1,11 +1,12 @@
 """Everything about one run, drawn from its seed beforehand as plain data: shrinking takes parts away."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MILLISECOND, SECOND, Span
 from swit_saga_server.engine.options import CachePolicy
 from tests.support.simulation.draws import Draws
@@ -21,9 +22,10 @@ class What(StrEnum):
     CANCEL = "cancel"
     GET = "get"
     WATCH = "watch"
+    WAIT = "wait"
 
 
-FIRST_NUMBER = {What.START: 0, What.CANCEL: 10, What.GET: 20, What.WATCH: 30}
+FIRST_NUMBER = {What.START: 0, What.CANCEL: 10, What.GET: 20, What.WATCH: 30, What.WAIT: 40}
 NUMBERED_PER_SAGA = 100
 """Numbers of a saga's actions, by kind. Another kind gets the next free ten; those that are given stay."""
 WATCH_TRIES = 40
@@ -40,6 +42,8 @@ class Action:
         variant: Of a start: the same id with another variant is a conflict.
         tries: Calls at most while there is no certain answer; a watch is resumed as often.
         wander: Repeats go to the next coordinator, not to the same.
+        states: Of a wait: until the saga is in one of these; empty for any outcome.
+        patience: Of a wait: at most this long.
     """
 
     number: int
@@ -50,6 +54,8 @@ class Action:
     variant: str = ""
     tries: int = 1
     wander: bool = False
+    states: tuple[SagaState, ...] = ()
+    patience: Span = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,17 @@ class Plan:
     faults: tuple[PlannedFault, ...]
     weather: Weather
     calm_at: Span
+
+
+_AWAITED: tuple[tuple[SagaState, ...], ...] = (
+    (),
+    (),
+    (SagaState.RUNNING,),
+    (SagaState.STEP_COMPLETED, SagaState.COMPENSATING),
+    (SagaState.COMPLETED,),
+    (SagaState.COMPENSATED, SagaState.FAILED, SagaState.CANCELLED),
+)
+"""What clients wait for; empty is any outcome."""
 
 
 def plan(seed: int) -> Plan:
@@ -229,6 +246,13 @@ class _Asking:
             yield self._action(What.GET, n, self._begun + draws.of("get", n).below("at", 4 * SECOND), 1)
         if draws.chance("watched", 0.7):
             yield self._action(What.WATCH, 0, self._begun + draws.below("watched at", 2 * SECOND), WATCH_TRIES)
+        for n in range(draws.pick("waits", (0, 1, 1, 2))):
+            wait = draws.of("wait", n)
+            yield replace(
+                self._action(What.WAIT, n, max(self._begun + wait.whole("at", -200 * MILLISECOND, 4 * SECOND), 0), 5),
+                states=wait.pick("states", _AWAITED),
+                patience=wait.pick("patience", (0, 100 * MILLISECOND, SECOND, 2_500 * MILLISECOND)),
+            )
 
     def _action(self, what: What, n: int, at: Span, most: int, variant: str = "") -> Action:
         draws = self._draws.of(what.value, n, "action")
