@@ -1,13 +1,13 @@
 """What each lane of the tests costs, against the budget that ``lanes`` in ``pyproject.toml`` gives it.
 
-A lane is a part of the suite that one backend or level of testing pays for. Its seconds are the sum over its tests, set-up and
-tear-down included, whichever worker ran them: on two cores about twice what a clock on the wall shows. A lane over its
-budget is told loudly, and fails nothing: a slow machine is no bug.
+A lane is a part of the suite that one backend or level of testing pays for. Its seconds are the sum over its tests,
+set-up and tear-down included, whichever worker ran them: with two workers about twice what a clock on the wall shows.
+A lane over its budget is told loudly, and fails nothing: a slow machine is no bug.
 """
 
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
@@ -55,9 +55,7 @@ def table(lanes: Sequence[Lane]) -> list[str]:
     lines = [f"{'lane':<18}{'tests':>6}{'seconds':>9}{'budget':>8}{'CPU s':>8}"]
     for lane in lanes:
         told = "  OVER BUDGET" if lane.is_over else ""
-        lines.append(
-            f"{lane.name:<18}{lane.tests:>6}{lane.took_s:>9.1f}{lane.budget_s:>8.0f}{lane.cpu_s:>8.1f}{told}"
-        )
+        lines.append(f"{lane.name:<18}{lane.tests:>6}{lane.took_s:>9.1f}{lane.budget_s:>8.0f}{lane.cpu_s:>8.1f}{told}")
     return lines
 
 
@@ -82,10 +80,11 @@ class _Budgets:
         self._spent_s = 0.0
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
-        report: pytest.TestReport = yield
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
         spent_s = _cpu_s()
-        report.cpu_s = spent_s - self._spent_s  # Travels from worker to controller with the report.
+        # Attributes travel with the report, from a worker to where all come together.
+        report.cpu_s = spent_s - self._spent_s  # type: ignore[attr-defined]
         self._spent_s = spent_s
         return report
 
