@@ -3,6 +3,9 @@
 A lane is a part of the suite that one backend or level of testing pays for. Its seconds are the sum over its tests,
 set-up and tear-down included, whichever worker ran them: with two workers about twice what a clock on the wall shows.
 A lane over its budget is told loudly, and fails nothing: a slow machine is no bug.
+
+Lanes run in the order in which they are written there: those with the longest tests first, so that no worker is left
+alone with one at the end.
 """
 
 import resource
@@ -72,6 +75,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Count where the reports of all workers come together, and measure CPU where tests run."""
     config.pluginmanager.register(_Budgets([parsed(line) for line in config.getini("lanes")]), "lane-budgets")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort by lane; the order within a lane stays."""
+    lanes = [parsed(line) for line in config.getini("lanes")]
+
+    def place(item: pytest.Item) -> int:
+        lane = lane_of(item.nodeid.partition("::")[0], lanes)
+        return lanes.index(lane) if lane is not None else len(lanes)
+
+    items.sort(key=place)
 
 
 class _Budgets:

@@ -1,17 +1,20 @@
 """Private redis-servers."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from redis import Redis
 
 START_S = 20
+MOST_WORKERS = 16
+"""Of pytest that may run beside each other; each has ports of its own."""
 
 
 def redis_server() -> str:
@@ -25,14 +28,22 @@ def _redis_cli() -> str:
     return str(Path(redis_server()).with_name("redis-cli"))
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that was free a moment ago, and whose cluster bus port exists."""
+    """A port that is free, and stays so: no other worker gets it, nor any process that lets the system choose.
+
+    The same holds for the port 10,000 above it, where a cluster's node has its bus.
+    """
     while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port: int = s.getsockname()[1]
-        if port < 55_000:
-            return port
+        port = 10_000 + MOST_WORKERS * secrets.randbelow(10_000 // MOST_WORKERS) + _WORKER % MOST_WORKERS
+        with socket.socket() as s, suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 class RedisServer:
