@@ -17,8 +17,9 @@ from typing import Protocol, runtime_checkable
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.record import record
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant, Span
 
 

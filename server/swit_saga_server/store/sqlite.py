@@ -18,7 +18,8 @@ import apsw
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.model import TERMINAL_STATES, Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import TERMINAL_STATES, SagaState
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.store import codec, sqlite_query
 from swit_saga_server.store.contract import (

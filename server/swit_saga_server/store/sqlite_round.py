@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import apsw
 
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MINUTE, Instant, Span
 from swit_saga_server.store import codec
 from swit_saga_server.store.contract import Lease, Verdict, Write, partition_of
@@ -55,7 +56,7 @@ class EncodedWrite:
             _expires(saga),
             write.due_at,
             int(write.in_flight),
-            int(saga.stuck > 0),
+            int(saga.quarantined > 0),
         )
         self.origin = _origin(saga) if write.changed_origin else ()
 

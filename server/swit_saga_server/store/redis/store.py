@@ -16,7 +16,8 @@ from cachetools import LRUCache
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CursorOutOfRange, StoreRefused, StoreUnavailable
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.model import TERMINAL_STATES, Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import TERMINAL_STATES, SagaState
 from swit_saga_server.core.units import MINUTE, Instant, Span
 from swit_saga_server.store import codec
 from swit_saga_server.store.contract import (
