@@ -30,7 +30,7 @@ from swit_saga.waits import WAITS
 from swit_saga_server.rpc import waits as waits_of_server
 from tests.support.rpc.fake import BUSY, Cut, Fake, Waited, faking, refusal
 from tests.support.rpc.serve import ORDER, serve
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turn
 
 both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
 
@@ -236,7 +236,7 @@ async def test_what_is_given_up_unsent_is_not_sent():
     tasks.append(ask(shared, "2"))
     await eventually(lambda: call.room._waiters)  # The second message is being written.
     tasks += [ask(shared, "3"), ask(shared, "4")]
-    await asyncio.sleep(0)
+    await turn()
     for n in (0, 2):
         tasks[n].cancel()
     await asyncio.wait([tasks[0], tasks[2]])
