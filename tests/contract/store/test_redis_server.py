@@ -169,7 +169,7 @@ async def test_hints_go_on_whatever_else_is_published(server, admin):
 
 
 async def test_a_listener_that_fails_does_not_end_the_hints(server, admin, monkeypatch):
-    monkeypatch.setattr("swit_saga_server.store.redis.store.LISTEN_AGAIN_S", 0.01)
+    monkeypatch.setattr("swit_saga_server.store.redis.hints.LISTEN_AGAIN_S", 0.01)
     store = store_on(server.url)
     await store.open()
     heard: list[str] = []

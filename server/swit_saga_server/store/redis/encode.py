@@ -5,7 +5,6 @@ from typing import Any
 import msgpack
 
 from swit_saga_server.core.model import SagaState
-from swit_saga_server.core.units import Instant
 from swit_saga_server.store import codec
 from swit_saga_server.store.contract import Lease, Write
 
@@ -59,12 +58,6 @@ def _mutable(write: Write) -> bytes:
         f" {write.in_flight:d} {saga.stuck > 0:d} {len(saga.steps)} "
     )
     return words.encode() + codec.pack_progress(saga)
-
-
-def read_mutable(field: bytes) -> tuple[bytes, Instant, int]:
-    """The progress, when the saga is due, and how many steps it has."""
-    words = field.split(b" ", 8)
-    return words[8], int(words[4]), int(words[7])
 
 
 def _origin(write: Write) -> tuple[bytes | str, ...]:

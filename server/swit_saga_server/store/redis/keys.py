@@ -26,12 +26,20 @@ key                       type      holds
 ========================  ========  ==================================================================================
 """
 
+from swit_saga_server.store.contract import partition_of
+
 
 class Keys:
-    """Names of keys under a prefix."""
+    """Names of keys under a prefix.
 
-    def __init__(self, prefix: str) -> None:
+    Attributes:
+        prefix: What every key begins with.
+        partitions: For a new store; once it is open, the store's own.
+    """
+
+    def __init__(self, prefix: str, partitions: int) -> None:
         self.prefix = prefix
+        self.partitions = partitions
         self.meta = f"{prefix}{{d}}:meta"
         self.living = f"{prefix}{{d}}:living"
         self.definition_ids = f"{prefix}{{d}}:ids"
@@ -40,6 +48,18 @@ class Keys:
     def of(self, partition: int) -> str:
         """What the keys of a partition begin with."""
         return f"{self.prefix}{{{partition}}}:"
+
+    def partition_of(self, saga_id: str) -> int:
+        """The partition a saga belongs to."""
+        return partition_of(saga_id, self.partitions)
+
+    def of_saga(self, saga_id: str) -> str:
+        """What the keys of a saga's partition begin with."""
+        return self.of(partition_of(saga_id, self.partitions))
+
+    def lease(self, partition: int) -> str:
+        """A hash; there is one in every partition, so it also says which node a script is for."""
+        return f"{self.prefix}{{{partition}}}:lease"
 
     def definition(self, definition_id: str) -> str:
         """A hash: the versions of one id, and which digest has which."""

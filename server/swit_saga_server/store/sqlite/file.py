@@ -14,6 +14,7 @@ from typing import IO, Any, TypeVar
 import apsw
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+from swit_saga_server.store.contract import partition_of
 
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53414741
@@ -40,9 +41,14 @@ _UNUSABLE = (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError, apsw.ReadO
 
 
 class SqliteFile:
-    """An open file. ``write`` and ``read`` run functions in the threads, in the order asked."""
+    """An open file. ``write`` and ``read`` run functions in the threads, in the order asked.
 
-    def __init__(self, path: str | Path) -> None:
+    Attributes:
+        partitions: For a new file; once it is open, the file's own.
+    """
+
+    def __init__(self, path: str | Path, partitions: int = 1) -> None:
+        self.partitions = partitions
         self._path = str(path)
         self._lock: IO[bytes] | None = None
         self._writer: _Thread | None = None
@@ -53,14 +59,12 @@ class SqliteFile:
         """Whether it may be read and written."""
         return self._writer is not None
 
-    async def open(self, partitions: int) -> int:
+    def partition_of(self, saga_id: str) -> int:
+        """The partition a saga belongs to."""
+        return partition_of(saga_id, self.partitions)
+
+    async def open(self) -> None:
         """Lock, connect, and create the schema in a new file.
-
-        Args:
-            partitions: For a new file.
-
-        Returns:
-            The file's number of partitions.
 
         Raises:
             StoreRefused, StoreUnavailable.
@@ -70,10 +74,9 @@ class SqliteFile:
         # A database in memory belongs to its connection, so there is but one.
         self._reader = writer if self._path == MEMORY else _Thread(self._path)
         try:
-            found = await writer.run(lambda db: self._set_up(db, partitions))
+            self.partitions = await writer.run(self._set_up)
             if self._reader is not writer:
                 await self._reader.run(lambda db: db.pragma("query_only", 1))
-            return found
         except BaseException as error:
             await self.close()
             if isinstance(error, _UNUSABLE):
@@ -153,7 +156,7 @@ class SqliteFile:
             raise self._refused("is in use by another coordinator; stop it or choose another file") from held
         return lock
 
-    def _set_up(self, db: apsw.Connection, partitions: int) -> int:
+    def _set_up(self, db: apsw.Connection) -> int:
         is_new = not db.execute("select 1 from sqlite_schema").fetchone()
         if not is_new:
             if db.pragma("application_id") != APPLICATION_ID:
@@ -166,8 +169,8 @@ class SqliteFile:
         db.pragma("synchronous", 2)  # FULL: a commit is on disk before it is acknowledged.
         if is_new:
             with db:
-                db.execute(files(__package__).joinpath("sqlite.sql").read_text())
-                db.execute("insert into meta values ('partitions', ?), ('position', 0)", (partitions,))
+                db.execute(files(__package__).joinpath("schema.sql").read_text())
+                db.execute("insert into meta values ('partitions', ?), ('position', 0)", (self.partitions,))
                 db.pragma("application_id", APPLICATION_ID)
                 db.pragma("user_version", SCHEMA_VERSION)
         row: Any = db.execute("select value from meta where key = 'partitions'").fetchone()

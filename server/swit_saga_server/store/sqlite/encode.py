@@ -1,0 +1,55 @@
+"""A write as columns and blobs."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.units import Instant
+from swit_saga_server.store import codec
+from swit_saga_server.store.contract import Write
+
+Row: TypeAlias = tuple[Any, ...]
+
+ALWAYS = ("version", "commit_id", "last_seq", "updated", "progress")
+IF_CHANGED = ("state", "expires", "due", "in_flight", "stuck")
+"""Written only when they differ: an index is touched for every column named, not for every column changed."""
+ORIGIN = ("definition", "created", "labels", "metadata", "header")
+"""Written only when the origin is said to have changed."""
+
+
+class EncodedWrite:
+    """A write as columns and blobs; made on the caller's thread, since the writer's is busy with the round before."""
+
+    __slots__ = ("always", "data", "definition", "if_changed", "origin", "steps", "write")
+
+    def __init__(self, write: Write) -> None:
+        saga = write.saga
+        self.write = write
+        self.steps = [(i, codec.pack_step(saga.steps[i])) for i in write.changed_steps]
+        self.data = codec.pack_events(write.events)
+        self.definition = codec.pack_definition(write.definition) if write.definition is not None else None
+        progress = codec.pack_progress(saga)
+        self.always: Row = (saga.version, write.commit_id, saga.last_sequence, saga.updated_at, progress)
+        self.if_changed: Row = (
+            saga.state.value,
+            _expires(saga),
+            write.due_at,
+            int(write.in_flight),
+            int(saga.stuck > 0),
+        )
+        self.origin = _origin(saga) if write.changed_origin else ()
+
+
+def _origin(saga: Saga) -> Row:
+    labels, metadata = _json(saga.labels), _json(saga.metadata)
+    return saga.definition_id, saga.created_at, labels, metadata, codec.pack_header(saga)
+
+
+def _expires(saga: Saga) -> Instant:
+    # A failed saga is exempt from cleanup until it is resolved (invariant 16).
+    return saga.completed_at if saga.state.is_terminal and saga.state is not SagaState.FAILED else 0
+
+
+def _json(values: Mapping[str, Any]) -> str | None:
+    return json.dumps(dict(values), sort_keys=True) if values else None

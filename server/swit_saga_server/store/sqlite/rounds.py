@@ -1,0 +1,39 @@
+"""Rounds in SQLite: encoded on the caller's thread, applied in one transaction on the writer's."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from swit_saga_server.core.units import Instant
+from swit_saga_server.store.contract import Lease, Verdict, Write
+from swit_saga_server.store.round import check_create, check_round
+from swit_saga_server.store.sqlite.encode import EncodedWrite
+from swit_saga_server.store.sqlite.file import SqliteFile
+from swit_saga_server.store.sqlite.hints import SqliteHints
+from swit_saga_server.store.sqlite.position import FeedPosition
+from swit_saga_server.store.sqlite.writer import RoundWriter
+
+
+class SqliteRounds:
+    """``Rounds`` in one file."""
+
+    def __init__(
+        self, file: SqliteFile, position: FeedPosition, hints: SqliteHints, clock: Callable[[], Instant]
+    ) -> None:
+        self._file = file
+        self._writer = RoundWriter(file, position)
+        self._hints = hints
+        self._clock = clock
+
+    async def commit(self, writes: Sequence[Write], leases: Mapping[int, Lease]) -> Sequence[Verdict]:
+        """See the contract."""
+        check_round(writes)
+        # Encoded here, not in the writer's thread, which is busy with the round before.
+        encoded = [EncodedWrite(write) for write in writes]
+        return await self._file.write(lambda db: self._writer.commit(db, encoded, leases, self._clock()))
+
+    async def create(self, write: Write) -> Verdict:
+        """See the contract."""
+        check_create(write)
+        encoded = EncodedWrite(write)
+        verdict = await self._file.write(lambda db: self._writer.create(db, encoded, self._clock()))
+        self._hints.give("due", self._file.partition_of(write.saga.id))
+        return verdict
