@@ -436,7 +436,7 @@ class Engine:
         self._put(Item(entry.saga_id, letter, entry_id=entry.entry_id))
 
     def _unreadable_letter(self, entry: InboxEntry, refused: SwitSagaError) -> None:
-        self._spawn(self._answer_apart(Item(entry.saga_id, Wake(), entry_id=entry.entry_id), refused))
+        self._spawn(self._answer_apart(Item(entry.saga_id, Wake(), entry_id=entry.entry_id), refused, None))
 
     def _heard(self, hint: Hint) -> None:
         """Something may be new in the store by another's hand."""
@@ -614,16 +614,21 @@ class Engine:
     def _begin_rounds(self) -> None:
         """Commit what is ready: a round of any size if none is under way, full ones beside those that are."""
         size, most = self.options.round_size, self.options.rounds
+        for entry in [e for e in self._ready.values() if e.pending is e.applied]:
+            del self._ready[entry.saga_id]
+            self._start_commit([entry], self._replied(entry))
         while self._ready and (not self._rounds or (len(self._ready) >= size and len(self._rounds) < most)):
             entries = [self._ready.pop(i) for i in list(islice(self._ready, size))]
-            writes = [self._write(entry) for entry in entries]
-            begun = asyncio.create_task(self._commit(entries, writes))
-            self._rounds.add(begun)
-            begun.add_done_callback(self._ended)
+            self._start_commit(entries, self._verdicts([self._write(entry) for entry in entries]))
 
-    async def _commit(self, entries: Sequence[Entry], writes: Sequence[Write]) -> None:
+    def _start_commit(self, entries: Sequence[Entry], verdicts: Coroutine[Any, Any, Sequence[Verdict | None]]) -> None:
+        begun = asyncio.create_task(self._commit(entries, verdicts))
+        self._rounds.add(begun)
+        begun.add_done_callback(self._ended)
+
+    async def _commit(self, entries: Sequence[Entry], verdicts: Coroutine[Any, Any, Sequence[Verdict | None]]) -> None:
         try:
-            for n, (entry, verdict) in enumerate(zip(entries, await self._verdicts(writes), strict=True), 1):
+            for n, (entry, verdict) in enumerate(zip(entries, await verdicts, strict=True), 1):
                 if n % BREATH == 0:
                     await asyncio.sleep(0)
                 match verdict:
@@ -688,6 +693,35 @@ class Engine:
                     return [None]
                 # One bad write must not hold up the others: each on its own.
                 return [v for write in writes for v in await self._verdicts([write])]
+
+    def _replied(self, entry: Entry) -> Coroutine[Any, Any, Sequence[Verdict | None]]:
+        """The store's verdict on answers to inbox entries that changed nothing."""
+        saga = entry.applied
+        assert saga is not None
+        entry.phase = Phase.COMMITTING
+        entry.due_at = due_at(saga)
+        return self._reply_alone(entry.partition, saga, tuple(entry.answers))
+
+    async def _reply_alone(
+        self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]
+    ) -> Sequence[Verdict | None]:
+        wait_s = RESUBMIT_FIRST_S
+        while (lease := self.ownership.leases.get(partition)) is not None:
+            try:
+                reach(Point.COMMIT_BEFORE)
+                verdict = await self.store.reply(saga.id, saga.version, answers, lease)
+                reach(Point.COMMIT_AFTER)
+                return [verdict]
+            except StoreUnavailable as unknown:
+                log.warning("reply_outcome_unknown", saga_id=saga.id, error=str(unknown))
+                if not self.ownership.holds(partition):
+                    return [None]
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RESUBMIT_MAX_S)
+            except Exception:
+                log.exception("reply_failed", saga_id=saga.id)
+                return [None]
+        return [Verdict.FENCED]
 
     def _apply(self, entry: Entry) -> None:
         before, after, definition = entry.applied, entry.pending, entry.definition
@@ -869,25 +903,17 @@ class Engine:
                 continue
             refused = SagaNotFound(f"there is no saga {entry.saga_id!r}", saga_id=entry.saga_id)
             if item.entry_id:
-                self._spawn(self._answer_apart(item, refused))
+                self._spawn(self._answer_apart(item, refused, 0))
             else:
                 self._turn_away(item, refused)
 
-    async def _answer_apart(self, item: Item, refused: SwitSagaError) -> None:
+    async def _answer_apart(self, item: Item, refused: SwitSagaError, base_version: int | None) -> None:
         """Answer an inbox entry that no saga is written for."""
-        nobody = Saga(id=item.saga_id, definition_id="", steps=(), created_at=0, updated_at=0)
-        write = Write(
-            saga=nobody,
-            base_version=0,
-            commit_id=self.around.hex(16),
-            changed_steps=(),
-            events=(),
-            due_at=0,
-            in_flight=False,
-            answers=(InboxAnswer(entry_id=item.entry_id, answer=pack_reply(refused)),),
-        )
+        lease = self.ownership.leases.get(partition_of(item.saga_id, self.store.partitions))
+        answer = InboxAnswer(entry_id=item.entry_id, answer=pack_reply(refused))
         try:
-            await self.store.commit([write], dict(self.ownership.leases))
+            if lease is not None:
+                await self.store.reply(item.saga_id, base_version, (answer,), lease)
         except StoreUnavailable as unknown:
             log.warning("reply_not_written", saga_id=item.saga_id, error=str(unknown))
         finally:

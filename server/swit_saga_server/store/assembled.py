@@ -17,10 +17,12 @@ from swit_saga_server.store.contract import (
     Hint,
     Hints,
     Inbox,
+    InboxAnswer,
     InboxEntry,
     Lease,
     Leases,
     Listing,
+    Peer,
     Reading,
     Retention,
     Rounds,
@@ -52,13 +54,13 @@ class _WithLeases:
         """See ``Leases``."""
         await self._leases.release(leases)
 
-    async def attend(self, owner: str, term: Span) -> Sequence[str]:
+    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
         """See ``Leases``."""
-        return await self._leases.attend(owner, term)
+        return await self._leases.heartbeat(owner, term, level)
 
-    async def leave(self, owner: str) -> None:
+    async def deregister(self, owner: str) -> None:
         """See ``Leases``."""
-        await self._leases.leave(owner)
+        await self._leases.deregister(owner)
 
 
 class _WithRounds:
@@ -71,6 +73,12 @@ class _WithRounds:
     async def create(self, write: Write) -> Verdict:
         """See ``Rounds``."""
         return await self._rounds.create(write)
+
+    async def reply(
+        self, saga_id: str, base_version: int | None, answers: Sequence[InboxAnswer], lease: Lease
+    ) -> Verdict:
+        """See ``Rounds``."""
+        return await self._rounds.reply(saga_id, base_version, answers, lease)
 
 
 class _WithInbox:

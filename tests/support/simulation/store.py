@@ -16,8 +16,10 @@ from swit_saga_server.store.contract import (
     Due,
     FeedItem,
     Hint,
+    InboxAnswer,
     InboxEntry,
     Lease,
+    Peer,
     SagaFilter,
     SagaOrder,
     SagaPage,
@@ -27,8 +29,8 @@ from swit_saga_server.store.contract import (
     partition_of,
 )
 from swit_saga_server.store.paging import make_token, read_token
-from swit_saga_server.store.round import check_create, check_round
-from tests.support.simulation.observed import Committed, Leased, Observation, Posted, Remains
+from swit_saga_server.store.round import check_create, check_reply, check_round
+from tests.support.simulation.observed import Committed, Leased, Observation, Posted, Remains, Replied
 
 ANSWERS_KEPT: Span = 20 * MINUTE
 
@@ -45,7 +47,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Message:
     """One inbox entry; consumed once it has an answer."""
 
     entry: InboxEntry
@@ -59,11 +61,11 @@ class Data:
 
     sagas: dict[str, Record] = field(default_factory=dict)
     leases: dict[int, tuple[Lease, str]] = field(default_factory=dict)
-    inbox: dict[str, Letter] = field(default_factory=dict)
+    inbox: dict[str, Message] = field(default_factory=dict)
     feed: list[tuple[int, FeedItem]] = field(default_factory=list)
     position: int = 0
     definitions: dict[tuple[str, int, str], StoredDefinition] = field(default_factory=dict)
-    living: dict[str, Instant] = field(default_factory=dict)
+    living: dict[str, tuple[Instant, int]] = field(default_factory=dict)
 
     def copy(self) -> "Data":
         """A snapshot."""
@@ -150,12 +152,12 @@ class SimStore:
         current, _ = self.data.leases.get(lease.partition, (None, ""))
         return current is not None and (current.epoch, current.nonce) == (lease.epoch, lease.nonce)
 
-    async def attend(self, owner: str, term: Span) -> Sequence[str]:
+    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
         now = self._clock()
-        self.data.living[owner] = now + term
-        return sorted(o for o, until in self.data.living.items() if until > now)
+        self.data.living[owner] = now + term, level
+        return [Peer(o, known) for o, (until, known) in sorted(self.data.living.items()) if until > now]
 
-    async def leave(self, owner: str) -> None:
+    async def deregister(self, owner: str) -> None:
         self.data.living.pop(owner, None)
 
     # ---- the round -----------------------------------------------------------------------------------------------
@@ -185,10 +187,9 @@ class SimStore:
             return Verdict.FENCED
         if (found.saga.version if found else 0) != write.base_version:
             return Verdict.CONFLICT
-        if write.saga.version > write.base_version:
-            stored = found.saga.last_sequence if found else 0
-            if stored + len(write.events) != write.saga.last_sequence:
-                raise ValueError(f"the write of saga {write.saga.id!r} has events that do not continue after {stored}")
+        stored = found.saga.last_sequence if found else 0
+        if stored + len(write.events) != write.saga.last_sequence:
+            raise ValueError(f"the write of saga {write.saga.id!r} has events that do not continue after {stored}")
         return Verdict.APPLIED
 
     def _carry_out(self, write: Write, verdict: Verdict, lease: Lease | None, *, is_create: bool = False) -> None:
@@ -210,28 +211,53 @@ class SimStore:
         )
 
     def _apply(self, write: Write, found: Record | None, part: int) -> None:
-        if write.saga.version > write.base_version:
-            self.data.sagas[write.saga.id] = Record(
-                saga=write.saga,
-                commit_id=write.commit_id,
-                due_at=write.due_at,
-                in_flight=write.in_flight,
-                events=(found.events if found else ()) + write.events,
+        self.data.sagas[write.saga.id] = Record(
+            saga=write.saga,
+            commit_id=write.commit_id,
+            due_at=write.due_at,
+            in_flight=write.in_flight,
+            events=(found.events if found else ()) + write.events,
+        )
+        if write.definition is not None:
+            self._keep_inline(write.saga, write.definition)
+        for event in write.events:
+            self.data.position += 1
+            self.data.feed.append((part, FeedItem(self.data.position, write.saga.id, event)))
+        self._answer(write.answers)
+
+    async def reply(
+        self, saga_id: str, base_version: int | None, answers: Sequence[InboxAnswer], lease: Lease
+    ) -> Verdict:
+        check_reply(saga_id, answers)
+        found, part = self.data.sagas.get(saga_id), self._part(saga_id)
+        verdict = Verdict.APPLIED
+        if lease.partition != part or not self._is_current(lease):
+            verdict = Verdict.FENCED
+        elif base_version not in (None, found.saga.version if found else 0):
+            verdict = Verdict.CONFLICT
+        else:
+            self._answer(answers)
+        self._saw(
+            Replied(
+                at=self._true_time(),
+                saga_id=saga_id,
+                base_version=base_version,
+                entry_ids=tuple(a.entry_id for a in answers),
+                verdict=verdict,
+                partition=part,
+                epoch=lease.epoch,
+                nonce=lease.nonce,
             )
-            if write.definition is not None:
-                self._keep_inline(write.saga, write.definition)
-            for event in write.events:
-                self.data.position += 1
-                self.data.feed.append((part, FeedItem(self.data.position, write.saga.id, event)))
-        elif found is not None:
-            # Nothing but inbox entries; the commit id still marks the resubmission.
-            self.data.sagas[write.saga.id] = replace(found, commit_id=write.commit_id)
+        )
+        return verdict
+
+    def _answer(self, answers: Sequence[InboxAnswer]) -> None:
         now = self._clock()
-        for answer in write.answers:
-            letter = self.data.inbox.get(answer.entry_id)
-            if letter is not None and letter.answer is None:
-                self.data.inbox[answer.entry_id] = replace(letter, answer=answer.answer, answered_at=now)
-        if write.answers:
+        for answer in answers:
+            message = self.data.inbox.get(answer.entry_id)
+            if message is not None and message.answer is None:
+                self.data.inbox[answer.entry_id] = replace(message, answer=answer.answer, answered_at=now)
+        if answers:
             old = [e for e, x in self.data.inbox.items() if x.answer is not None and x.answered_at < now - ANSWERS_KEPT]
             for entry_id in old:
                 del self.data.inbox[entry_id]
@@ -243,7 +269,7 @@ class SimStore:
 
     async def post(self, entry: InboxEntry) -> None:
         if entry.entry_id not in self.data.inbox:
-            self.data.inbox[entry.entry_id] = Letter(entry)
+            self.data.inbox[entry.entry_id] = Message(entry)
             self._saw(Posted(at=self._true_time(), entry_id=entry.entry_id, saga_id=entry.saga_id))
         self._tell("inbox", self._part(entry.saga_id))
 
@@ -252,8 +278,8 @@ class SimStore:
         return [e for e in waiting if self._part(e.saga_id) == partition][:limit]
 
     async def answer(self, entry: InboxEntry) -> bytes | None:
-        letter = self.data.inbox.get(entry.entry_id)
-        return letter.answer if letter is not None else None
+        message = self.data.inbox.get(entry.entry_id)
+        return message.answer if message is not None else None
 
     # ---- reading -------------------------------------------------------------------------------------------------
 

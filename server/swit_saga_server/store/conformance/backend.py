@@ -47,14 +47,16 @@ class WithStore:
 
 
 TERM: Span = 300_000
-"""Of leases in the suite: short, because a backend may have to wait for its end."""
+"""Of leases whose end a test waits for: short, because a backend may have to wait in earnest."""
+LONG: Span = 200 * TERM
+"""Of all others: no machine is so busy that they end within a test."""
 
 
-async def hold_all(store: StateStorage, owner: str) -> dict[int, Lease]:
+async def hold_all(store: StateStorage, owner: str, term: Span = LONG) -> dict[int, Lease]:
     """Acquire every partition."""
     found = {}
     for partition in range(store.partitions):
-        lease = await store.acquire(partition, owner, TERM)
+        lease = await store.acquire(partition, owner, term)
         assert lease is not None
         found[partition] = lease
     return found

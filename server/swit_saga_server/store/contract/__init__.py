@@ -15,7 +15,7 @@ ports together; whoever needs one of them asks for that one. Every backend has a
 from swit_saga_server.store.contract.definitions import Definitions, StoredDefinition
 from swit_saga_server.store.contract.hints import Hint, Hints
 from swit_saga_server.store.contract.inbox import Inbox, InboxEntry
-from swit_saga_server.store.contract.leases import Lease, Leases
+from swit_saga_server.store.contract.leases import Lease, Leases, Peer
 from swit_saga_server.store.contract.listing import Listing, SagaFilter, SagaOrder, SagaPage
 from swit_saga_server.store.contract.partitions import partition_of
 from swit_saga_server.store.contract.reading import Due, FeedItem, Reading
@@ -35,6 +35,7 @@ __all__ = [
     "Lease",
     "Leases",
     "Listing",
+    "Peer",
     "Reading",
     "Retention",
     "Rounds",

@@ -25,6 +25,19 @@ class Lease:
     expires_at: Instant
 
 
+@record(frozen=True, slots=True)
+class Peer:
+    """A coordinator that is said to live.
+
+    Attributes:
+        owner: Its name, as in leases.
+        level: Which level of records, inbox messages and scripts it reads (``store.levels``).
+    """
+
+    owner: str
+    level: int
+
+
 class Leases(Protocol):
     """The right to write, partition by partition, by the store's clock."""
 
@@ -56,15 +69,15 @@ class Leases(Protocol):
         """
         ...
 
-    async def attend(self, owner: str, term: Span) -> Sequence[str]:
-        """Say that ``owner`` lives, until ``term`` from now; for sharing partitions out evenly.
+    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
+        """Say that ``owner`` lives, until ``term`` from now, and which level of records it reads.
 
         Returns:
-            All owners that are said to live, sorted, ``owner`` among them. Only a hint about who else is there: nothing
-            is decided by it but how many partitions to ask for.
+            All that are said to live, sorted by owner, ``owner`` among them: for sharing partitions out evenly. One
+            whose level is not known counts as level 1.
         """
         ...
 
-    async def leave(self, owner: str) -> None:
+    async def deregister(self, owner: str) -> None:
         """``owner`` lives no more: the others may share its part. Safe to repeat."""
         ...

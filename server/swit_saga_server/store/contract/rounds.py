@@ -38,7 +38,7 @@ class Write:
 
     Attributes:
         saga: The saga after. ``saga.id`` says which partition.
-        base_version: The stored version this builds on; 0 creates the saga.
+        base_version: The stored version this builds on, lower than ``saga.version``; 0 creates the saga.
         commit_id: Unique to this write, without blanks; a resubmission carries the same one.
         changed_steps: Indexes of the steps that differ from the stored ones; a create lists all.
         changed_origin: Whether anything beside steps and progress (``core.model.PROGRESS``) may differ from what is
@@ -48,9 +48,7 @@ class Write:
         in_flight: Whether a command may be out; what a takeover must look at.
         definition: Of a create whose saga came with a definition of its own (version 0): kept, in the same atomic step,
             so that no saga can be without its definition.
-        answers: Inbox entries this write consumes. They may belong to entries that changed nothing: then ``saga`` is
-            as stored, ``base_version == saga.version``, and only the entries and answers are written. To answer
-            for a saga that does not exist, both versions are 0, and nothing is created.
+        answers: Inbox entries this write consumes. Those that change nothing are answered by ``reply``.
     """
 
     saga: Saga
@@ -97,5 +95,30 @@ class Rounds(Protocol):
 
         Raises:
             ValueError: The saga is not pending, or the write breaks a rule of ``Write``; nothing was applied.
+        """
+        ...
+
+    async def reply(
+        self, saga_id: str, base_version: int | None, answers: Sequence[InboxAnswer], lease: Lease
+    ) -> Verdict:
+        """Consume inbox entries that change nothing and store their answers, all or nothing; no saga is written.
+
+        For what is refused, or has nothing left to do. The same call again is applied again, to no further effect: an
+        entry that has its answer keeps it. Hence there is no commit id, and nothing is ever ``already_applied``.
+
+        Args:
+            saga_id: The saga the entries are for.
+            base_version: The stored version that the answers rest on, 0 for "there is no such saga"; None if they do
+                not rest on the saga at all.
+            answers: At least one.
+            lease: On the saga's partition.
+
+        Returns:
+            ``applied``; ``fenced`` if the lease is not the partition's current one, which is looked at first;
+            ``conflict`` if the stored version is another, so that the answers may no longer be true. Durable when this
+            returns.
+
+        Raises:
+            ValueError: There is nothing to answer.
         """
         ...

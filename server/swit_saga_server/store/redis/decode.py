@@ -27,8 +27,9 @@ def _saga(row: Any) -> tuple[Saga | None, Instant]:
 
 def _mutable(field: bytes) -> tuple[bytes, Instant, int]:
     """The progress, when the saga is due, and how many steps it has."""
-    words = field.split(b" ", 8)
-    return words[8], int(words[4]), int(words[7])
+    line, _, progress = field.partition(b"\n")
+    words = line.split(b" ")
+    return progress, int(words[4]), int(words[7])
 
 
 def scored(replies: Sequence[Any]) -> list[tuple[str, int]]:

@@ -126,5 +126,5 @@ def _read_definition(version: int, record: bytes, disabled: bytes | None) -> Sto
 
 @lru_cache(DEFINITIONS_KEPT)
 def _unpack_definition(record: bytes) -> tuple[str, Instant, Definition]:
-    digest, at, data = msgpack.unpackb(record)
+    digest, at, data, *_ = msgpack.unpackb(record)
     return digest, at, codec.unpack_definition(data)

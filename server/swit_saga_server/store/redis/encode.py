@@ -13,7 +13,7 @@ _packer = msgpack.Packer(use_bin_type=False)
 
 
 def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
-    """The write, ready to be sent; with no lease it is fenced, or a create."""
+    """The write, ready to be sent, in the order that ``round.lua`` unpacks; with no lease it is fenced, or a create."""
     saga = write.saga
     steps: list[Any] = []
     for i in write.changed_steps:
@@ -30,7 +30,6 @@ def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
             lease.nonce if lease else "",
             saga.id,
             write.base_version,
-            saga.version,
             write.commit_id,
             saga.last_sequence,
             [codec.pack_event(event) for event in write.events],
@@ -51,11 +50,14 @@ def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
 
 
 def _mutable(write: Write) -> bytes:
-    """The field that every transition writes: what the scripts compare, in words, and the progress. See ``keys``."""
+    """The field that every transition writes: a line of words that scripts compare, and the progress. See ``keys``.
+
+    Scripts and coordinators of other versions read the words, too: new ones are only ever appended to the line.
+    """
     saga = write.saga
     words = (
         f"{saga.version} {write.commit_id} {saga.last_sequence} {saga.state.value} {write.due_at}"
-        f" {write.in_flight:d} {saga.stuck > 0:d} {len(saga.steps)} "
+        f" {write.in_flight:d} {saga.stuck > 0:d} {len(saga.steps)}\n"
     )
     return words.encode() + codec.pack_progress(saga)
 

@@ -38,7 +38,7 @@ class RedisInbox:
         entries = []
         for entry_id, body in zip(ids, bodies, strict=True):
             if body is not None:  # Consumed between the two reads.
-                saga_id, asked = msgpack.unpackb(body)
+                saga_id, asked, *_ = msgpack.unpackb(body)
                 entries.append(InboxEntry(entry_id=entry_id.decode(), saga_id=saga_id, body=asked))
         return entries
 

@@ -4,8 +4,9 @@
 key                       type      holds
 ========================  ========  ==================================================================================
 ``P{n}:lease``            hash      epoch, nonce, owner, expires; never expires itself, so that no epoch is used twice
-``P{n}:saga:<id>``        hash      ``m``: version, commit id, last sequence, state, due time, whether in flight,
-                                    whether stuck, number of steps, each followed by a blank, and the progress;
+``P{n}:saga:<id>``        hash      ``m``: a line with version, commit id, last sequence, state, due time, whether in
+                                    flight, whether stuck and number of steps, with blanks between (later versions
+                                    append words), and after the line the progress;
                                     ``h``: the header as of when its origin last changed; ``de``: the definition's id;
                                     ``lb``: the labels' indexes; ``s<i>``: a step. A transition writes ``m`` and the
                                     steps it changed
@@ -21,8 +22,8 @@ key                       type      holds
                                     ``:def:<definition>``, ``:lab:<key>=<value>`` by creation time
 ``P{n}:inl:<digest>``     string    a definition that came with a saga of the partition
 ``P{n}:exp``              zset      ids of cleanly finished sagas by the time they ended
-``P{n}:stuck``            zset      ids of parked sagas by creation time
-``{d}:...``               various   definitions, who lives, the store's own description
+``P{n}:stuck``            zset      ids of quarantined sagas by creation time
+``{d}:...``               various   definitions; who lives, and at which level; the store's own description
 ========================  ========  ==================================================================================
 """
 
@@ -42,6 +43,7 @@ class Keys:
         self.partitions = partitions
         self.meta = f"{prefix}{{d}}:meta"
         self.living = f"{prefix}{{d}}:living"
+        self.levels = f"{prefix}{{d}}:levels"
         self.definition_ids = f"{prefix}{{d}}:ids"
         self.hints = f"{prefix}hints"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from swit_saga_server.core.units import Instant, Span
-from swit_saga_server.store.contract import Lease
+from swit_saga_server.store.contract import Lease, Peer
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.hints import RedisHints
 from swit_saga_server.store.redis.keys import Keys
@@ -52,14 +52,24 @@ class RedisLeases:
             await self._scripts.run("lease", [self._keys.lease(x.partition)], "release", x.epoch, x.nonce, 0)
             await self._hints.give("lease", x.partition)
 
-    async def attend(self, owner: str, term: Span) -> Sequence[str]:
+    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
         """See the contract."""
-        now, living = await self.now(), self._keys.living
-        _, _, found = await self._redis.pipeline(
-            [("ZREMRANGEBYSCORE", living, "-inf", now), ("ZADD", living, now + term, owner), ("ZRANGE", living, 0, -1)]
+        now, living, levels = await self.now(), self._keys.living, self._keys.levels
+        _, _, _, found, known = await self._redis.pipeline(
+            [
+                ("ZREMRANGEBYSCORE", living, "-inf", now),
+                ("HSET", levels, owner, level),
+                ("ZADD", living, now + term, owner),
+                ("ZRANGE", living, 0, -1),
+                ("HGETALL", levels),
+            ]
         )
-        return sorted(o.decode() for o in found)
+        of: dict[bytes, bytes] = known if isinstance(known, dict) else dict(zip(known[::2], known[1::2], strict=True))
+        if gone := of.keys() - set(found):
+            # One that comes back at this very moment counts as level 1 until it speaks again: too careful, never wrong.
+            await self._redis.do(lambda c: c.hdel(levels, *gone))
+        return [Peer(o.decode(), int(of.get(o, 1))) for o in sorted(found)]
 
-    async def leave(self, owner: str) -> None:
+    async def deregister(self, owner: str) -> None:
         """See the contract."""
-        await self._redis.do(lambda c: c.zrem(self._keys.living, owner))
+        await self._redis.pipeline([("ZREM", self._keys.living, owner), ("HDEL", self._keys.levels, owner)])

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from swit_saga_server.core.units import MINUTE, Span
-from swit_saga_server.store.contract import Lease, Verdict, Write
+from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write
 from swit_saga_server.store.redis.encode import encode_write
 from swit_saga_server.store.redis.hints import RedisHints
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.redis.scripts import Scripts
-from swit_saga_server.store.round import check_create, check_round
+from swit_saga_server.store.round import check_create, check_reply, check_round
 
 ANSWERS_KEPT: Span = 20 * MINUTE
 """Twice what the contract asks for."""
@@ -46,6 +46,20 @@ class RedisRounds:
         (verdict,) = await self._apply([encode_write(write, partition, None)], partition, leaseless=True)
         await self._hints.give("due", partition)
         return verdict
+
+    async def reply(
+        self, saga_id: str, base_version: int | None, answers: Sequence[InboxAnswer], lease: Lease
+    ) -> Verdict:
+        """See the contract."""
+        check_reply(saga_id, answers)
+        partition = self._keys.partition_of(saga_id)
+        if lease.partition != partition:
+            return Verdict.FENCED
+        base = "" if base_version is None else base_version
+        arguments = [self._keys.of(partition), ANSWERS_KEPT // 1000, saga_id, base, lease.epoch, lease.nonce]
+        for a in answers:
+            arguments += (a.entry_id, a.answer)
+        return _VERDICTS[await self._scripts.run_durably("reply", [self._keys.lease(partition)], *arguments)]
 
     def _batches(self, writes: Sequence[Write], leases: Mapping[int, Lease]) -> list[list[tuple[int, int, bytes]]]:
         """The round as (index, partition, encoded write), cut into what one script takes."""

@@ -6,7 +6,7 @@ from typing import Any
 from swit_saga_server.store.redis.checks import Confirmation
 from swit_saga_server.store.redis.connection import RedisConnection, Script
 
-NAMES = ("round", "lease", "post", "delete", "register")
+NAMES = ("round", "reply", "lease", "post", "delete", "register")
 
 
 class Scripts:

@@ -1,13 +1,14 @@
 """A write as columns and blobs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.record import record
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store import codec
-from swit_saga_server.store.contract import Write
+from swit_saga_server.store.contract import InboxAnswer, Write
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -16,6 +17,15 @@ IF_CHANGED = ("state", "expires", "due", "in_flight", "stuck")
 """Written only when they differ: an index is touched for every column named, not for every column changed."""
 ORIGIN = ("definition", "created", "labels", "metadata", "header")
 """Written only when the origin is said to have changed."""
+
+
+@record(frozen=True, slots=True)
+class Reply:
+    """What ``reply`` was asked for."""
+
+    saga_id: str
+    base_version: int | None
+    answers: Sequence[InboxAnswer]
 
 
 class EncodedWrite:

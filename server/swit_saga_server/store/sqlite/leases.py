@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import apsw
 
 from swit_saga_server.core.units import Instant, Span
-from swit_saga_server.store.contract import Lease
+from swit_saga_server.store.contract import Lease, Peer
 from swit_saga_server.store.sqlite.file import SqliteFile
 from swit_saga_server.store.sqlite.hints import SqliteHints
 
@@ -18,7 +18,7 @@ class SqliteLeases:
         self._file = file
         self._hints = hints
         self._clock = clock
-        self._living: dict[str, Instant] = {}
+        self._living: dict[str, tuple[Instant, int]] = {}
 
     async def expire_all(self) -> None:
         """The file's lock proves that whoever held these is gone: nobody need wait for them to expire."""
@@ -78,12 +78,12 @@ class SqliteLeases:
         for lease in leases:
             self._hints.give("lease", lease.partition)
 
-    async def attend(self, owner: str, term: Span) -> Sequence[str]:
+    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
         """See the contract."""
         now = self._clock()
-        self._living[owner] = now + term
-        return sorted(o for o, until in self._living.items() if until > now)
+        self._living[owner] = now + term, level
+        return [Peer(o, known) for o, (until, known) in sorted(self._living.items()) if until > now]
 
-    async def leave(self, owner: str) -> None:
+    async def deregister(self, owner: str) -> None:
         """See the contract."""
         self._living.pop(owner, None)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store.contract import Lease, Verdict, Write
-from swit_saga_server.store.round import check_create, check_round
-from swit_saga_server.store.sqlite.encode import EncodedWrite
+from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write
+from swit_saga_server.store.round import check_create, check_reply, check_round
+from swit_saga_server.store.sqlite.encode import EncodedWrite, Reply
 from swit_saga_server.store.sqlite.file import SqliteFile
 from swit_saga_server.store.sqlite.hints import SqliteHints
 from swit_saga_server.store.sqlite.position import FeedPosition
@@ -37,3 +37,12 @@ class SqliteRounds:
         verdict = await self._file.write(lambda db: self._writer.create(db, encoded, self._clock()))
         self._hints.give("due", self._file.partition_of(write.saga.id))
         return verdict
+
+    async def reply(
+        self, saga_id: str, base_version: int | None, answers: Sequence[InboxAnswer], lease: Lease
+    ) -> Verdict:
+        """See the contract."""
+        check_reply(saga_id, answers)
+        part, now = self._file.partition_of(saga_id), self._clock()
+        reply = Reply(saga_id, base_version, answers)
+        return await self._file.write(lambda db: self._writer.reply(db, reply, part, lease, now))

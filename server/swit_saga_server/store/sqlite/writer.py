@@ -8,8 +8,8 @@ from typing import Any
 import apsw
 
 from swit_saga_server.core.units import MINUTE, Instant, Span
-from swit_saga_server.store.contract import Lease, Verdict, Write
-from swit_saga_server.store.sqlite.encode import ALWAYS, IF_CHANGED, ORIGIN, EncodedWrite, Row
+from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict
+from swit_saga_server.store.sqlite.encode import ALWAYS, IF_CHANGED, ORIGIN, EncodedWrite, Reply, Row
 from swit_saga_server.store.sqlite.file import SqliteFile
 from swit_saga_server.store.sqlite.position import FeedPosition
 
@@ -54,6 +54,18 @@ class RoundWriter:
         """Create a saga; see ``StateStorage.create``."""
         return self._apply(db, write, self._file.partition_of(write.write.saga.id), now, fenced=False)
 
+    def reply(self, db: apsw.Connection, reply: Reply, part: int, lease: Lease, now: Instant) -> Verdict:
+        """Answer inbox entries alone; see ``StateStorage.reply``."""
+        current = db.execute("select epoch, nonce from lease where part = ?", (part,)).fetchone()
+        if lease.partition != part or current != (lease.epoch, lease.nonce):
+            return Verdict.FENCED
+        if reply.base_version is not None:
+            found: Any = db.execute("select version from saga where id = ?", (reply.saga_id,)).fetchone()
+            if (found[0] if found else 0) != reply.base_version:
+                return Verdict.CONFLICT
+        self._answer(db, reply.answers, now)
+        return Verdict.APPLIED
+
     def _apply(self, db: apsw.Connection, encoded: EncodedWrite, part: int, now: Instant, *, fenced: bool) -> Verdict:
         write, saga = encoded.write, encoded.write.saga
         found = db.execute(_FIND, (saga.id,)).fetchone()
@@ -64,29 +76,24 @@ class RoundWriter:
             return Verdict.FENCED
         if version != write.base_version:
             return Verdict.CONFLICT
-        if saga.version == version:
-            # Nothing but inbox entries; the commit id still marks the resubmission.
-            db.execute("update saga set commit_id = ? where n = ?", (write.commit_id, n))
+        if last_seq + len(write.events) != saga.last_sequence:
+            raise ValueError(f"the write of saga {saga.id!r} has events that do not continue after {last_seq}")
+        if found:
+            self._update(db, n, found[4:], encoded)
         else:
-            if last_seq + len(write.events) != saga.last_sequence:
-                raise ValueError(f"the write of saga {saga.id!r} has events that do not continue after {last_seq}")
-            if found:
-                self._update(db, n, found[4:], encoded)
-            else:
-                n = self._insert(db, part, encoded)
-            if encoded.steps:
-                db.executemany(
-                    "insert or replace into step (saga, i, data) values (?, ?, ?)",
-                    [(n, *step) for step in encoded.steps],
-                )
-            if write.events:
-                self._position.value += len(write.events)
-                db.execute(
-                    "insert into event (position, saga, seq, data) values (?, ?, ?, ?)",
-                    (self._position.value, n, saga.last_sequence, encoded.data),
-                )
+            n = self._insert(db, part, encoded)
+        if encoded.steps:
+            db.executemany(
+                "insert or replace into step (saga, i, data) values (?, ?, ?)", [(n, *step) for step in encoded.steps]
+            )
+        if write.events:
+            self._position.value += len(write.events)
+            db.execute(
+                "insert into event (position, saga, seq, data) values (?, ?, ?, ?)",
+                (self._position.value, n, saga.last_sequence, encoded.data),
+            )
         if write.answers:
-            self._answer(db, write, now)
+            self._answer(db, write.answers, now)
         return Verdict.APPLIED
 
     def _insert(self, db: apsw.Connection, part: int, encoded: EncodedWrite) -> int:
@@ -110,10 +117,10 @@ class RoundWriter:
         sql = _update_sql(tuple(changed), bool(encoded.origin))
         db.execute(sql, (*encoded.always, *values, *encoded.origin, n))
 
-    def _answer(self, db: apsw.Connection, write: Write, now: Instant) -> None:
+    def _answer(self, db: apsw.Connection, answers: Sequence[InboxAnswer], now: Instant) -> None:
         db.executemany(
             "update inbox set answer = ?, answered = ? where entry_id = ? and answer is null",
-            [(a.answer, now, a.entry_id) for a in write.answers],
+            [(a.answer, now, a.entry_id) for a in answers],
         )
         db.execute("delete from inbox where answer is not null and answered < ?", (now - ANSWERS_KEPT,))
 

@@ -1,0 +1,4 @@
+"""Levels: what a version reads and writes."""
+
+LEVEL = 1
+"""Of records, inbox messages and scripts."""
