@@ -12,10 +12,12 @@ from bench.drivers.loop import PAYLOAD, STEPS
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1.participant_service_pb2 import ExecuteRequest
+from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.definition import Definition, StepDefinition
 from swit_saga_server.core.effects import Command, effects
-from swit_saga_server.core.inputs import Answered, Completed, Input, Kind, Wake
-from swit_saga_server.core.machine import decide, due_at
+from swit_saga_server.core.identity import FIRST_SEND, Kind
+from swit_saga_server.core.inputs import Answered, Completed, Input, Wake
+from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Settings, TraceContext, is_in_flight, same_origin
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.engine.commands import fill
@@ -55,7 +57,7 @@ def record() -> dict[str, list[str]]:
     )
     made: dict[str, list[bytes]] = {"writes": [], "commands": [], "started": [], "result": []}
     before = None
-    inputs: list[Input] = [Wake(), *(Answered(Kind.EXECUTE, n, 1, Completed(data)) for n in range(4))]
+    inputs: list[Input] = [Wake(), *(Answered(Kind.EXECUTE, n, FIRST_SEND, Completed(data)) for n in range(4))]
     for number, given in enumerate(inputs):
         at = NOW + 153 + STEP_TAKES * number
         found = decide(now, definition, given, at, 0.5)

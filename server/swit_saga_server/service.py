@@ -23,10 +23,11 @@ from swit_saga_server.core.errors import (
     Violation,
 )
 from swit_saga_server.core.events import EventType, SagaEvent, with_data
-from swit_saga_server.core.model import Saga, SagaState, Settings, TraceContext
+from swit_saga_server.core.model import Saga, Settings, TraceContext
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve, record
 from swit_saga_server.core.start import StartRequest, new_saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.feed import Subscription
 from swit_saga_server.engine.loop import Engine

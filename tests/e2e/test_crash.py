@@ -10,8 +10,9 @@ import pytest
 
 from examples.order_saga.processes import Process
 from swit_saga import AlreadyFinishedError, AsyncSagaClient, Participant, Reject, Saga, Step, StepContext, fixed
-from swit_saga_server.core.model import CompensationStatus, SagaState, is_in_flight
 from swit_saga_server.core.model import Saga as SagaRecord
+from swit_saga_server.core.model import is_in_flight
+from swit_saga_server.core.states import CompensationStatus, SagaState
 from swit_saga_server.store.sqlite import SqliteStore
 from tests.support.invariants import check_history, require
 from tests.support.waiting import eventually

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from swit_saga_server.core.errors import CoordinatorOverloaded, SagaAlreadyExists
-from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.engine.options import CacheOptions
 from tests.support.core.drive import chain, done, no
@@ -60,7 +60,7 @@ async def test_a_step_that_waited_has_all_its_time(tmp_path):
         b.answer(await b.transport.next(0), done())
         b.answer(await b.transport.next(1), done())
         waited = await b.transport.next(2)
-        assert (waited.saga_id, waited.attempt, waited.resend) == ("s1", 1, 0)
+        assert (waited.saga_id, waited.attempt, waited.resends) == ("s1", 1, 0)
         assert waited.timeout > 4.9 * SECOND
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from swit_saga_server.core import machine
-from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, SagaNotFound, SagaParked
-from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import SagaState, StepStatus, is_in_flight
+from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, SagaNotFound, SagaQuarantined
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.model import is_in_flight
+from swit_saga_server.core.states import SagaState, StepStatus
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine import loop
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
@@ -67,9 +68,8 @@ async def test_inputs_of_one_saga_in_one_round_are_one_write(tmp_path):
 
 
 def replace_answer(command, answer):
-    from swit_saga_server.core.inputs import Answered
 
-    return Answered(command.kind, command.step_index, command.attempt, answer)
+    return command.answered(answer)
 
 
 @pytest.mark.parametrize("lost_at", ["lose_before", "lose_after"])
@@ -87,7 +87,7 @@ async def test_a_commit_without_a_verdict_is_made_again_unchanged(tmp_path, lost
         b.answer(await b.transport.next(0), done())
         b.answer(await b.transport.next(1), done())
         await b.until("s", over)
-        assert [c.command_id for c in b.transport.sent] == ["s/0/execute/1", "s/1/execute/1"]
+        assert [c.command_id for c in b.transport.sent] == ["s/0/execute/1.1.1", "s/1/execute/1.1.1"]
         await b.check("s")
 
 
@@ -127,7 +127,7 @@ async def test_a_fenced_engine_changes_nothing_and_takes_up_the_saga_again(tmp_p
         assert usurped is not None
         b.answer(command, lost())
         again = await b.transport.next(1)
-        assert (again.step_id, again.attempt, again.resend) == ("a", 1, 1)
+        assert (again.step_id, again.attempt, again.resends) == ("a", 1, 1)
         assert again.epoch > usurped.epoch > command.epoch
         b.answer(again, done())
         b.answer(await b.transport.next(2), done())
@@ -196,9 +196,9 @@ async def test_an_exception_in_decide_parks_that_saga_alone(tmp_path, monkeypatc
         b.answer(good, done())
         b.answer(await b.transport.next(2), done())
         assert (await b.until("good", over)).state is SagaState.COMPLETED
-        parked = await b.until("bad", lambda s: s.stuck > 0)
+        parked = await b.until("bad", lambda s: s.quarantined > 0)
         assert parked.state is SagaState.RUNNING
-        with pytest.raises(SagaParked):
+        with pytest.raises(SagaQuarantined):
             await b.engine.cancel("bad", "")
         events = await b.store.events("bad", 0, 100)
         assert events[-1].type == "saga.stuck"
@@ -258,7 +258,7 @@ class TestRestart:
         async with bench(tmp_path) as b:
             b.store.durable = {s.id: s for s in await b.store.load(["s"]) if s}
             again = await b.transport.next(0)
-            assert (again.step_id, again.attempt, again.resend) == ("b", 1, 1)
+            assert (again.step_id, again.attempt, again.resends) == ("b", 1, 1)
             b.answer(again, done())
             assert (await b.until("s", over)).state is SagaState.COMPLETED
             await b.check("s")
@@ -272,7 +272,7 @@ class TestRestart:
         async with bench(tmp_path) as b:
             b.store.durable = {s.id: s for s in await b.store.load(["s"]) if s}
             retry = await b.transport.next(0)
-            assert (retry.attempt, retry.resend) in {(2, 0), (2, 1)}
+            assert (retry.attempt, retry.resends) in {(2, 0), (2, 1)}
             b.answer(retry, done())
             b.answer(await b.transport.next(1), done())
             await b.until("s", over)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, SagaAlreadyFinished, SagaNotFound
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine.letters import UnreadableLetter, open_reply, pack_letter, pack_reply, read_letter
 from swit_saga_server.service import Limits, SagaService
@@ -137,7 +137,7 @@ async def test_a_saga_is_watched_from_elsewhere_over_a_change_of_holder(tmp_path
         await eventually(lambda: seen == [1, 2, 3, 4])
         await other.engine.stop(0.0)
         again = await one.command("b")
-        assert again.resend == 1
+        assert again.resends == 1
         one.answer(again, done())
         async with asyncio.timeout(10):
             await watching
@@ -153,7 +153,7 @@ async def test_what_a_dead_coordinator_had_in_flight_is_taken_over(tmp_path):
         for task in list(other.engine._tasks):  # As if killed: nothing is released.
             task.cancel()
         again = await one.transport.next(0)
-        assert (again.saga_id, again.attempt, again.resend) == (saga_id, 1, 1)
+        assert (again.saga_id, again.attempt, again.resends) == (saga_id, 1, 1)
         one.answer(again, done())
         one.answer(await one.transport.next(1), done())
         assert (await one.until(saga_id, over)).state is SagaState.COMPLETED
@@ -167,16 +167,19 @@ def test_what_is_no_letter_is_refused(body):
 
 
 def test_only_what_is_certain_is_for_the_post():
-    from swit_saga_server.core.inputs import Answered, Cancel, Kind
+    from swit_saga_server.core.identity import Kind, SendId
+    from swit_saga_server.core.inputs import Answered, Cancel
+    from swit_saga_server.core.principal import Principal
 
     for letter in (
         Cancel("why"),
-        Answered(Kind.EXECUTE, 1, 2, done()),
-        Answered(Kind.COMPENSATE, 0, 1, no()),
+        Cancel("why", Principal("jwt:issuer/me")),
+        Answered(Kind.EXECUTE, 1, SendId(1, 2, 3), done()),
+        Answered(Kind.COMPENSATE, 0, SendId(2, 1, 1), no()),
     ):
         assert read_letter(pack_letter(letter)) == letter
     with pytest.raises(TypeError):
-        pack_letter(Answered(Kind.EXECUTE, 1, 2, lost()))
+        pack_letter(Answered(Kind.EXECUTE, 1, SendId(1, 2, 2), lost()))
 
 
 def test_a_reply_carries_the_refusal():

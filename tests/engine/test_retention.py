@@ -1,6 +1,6 @@
 """Sagas are forgotten when they have been over for long enough; those that failed, or are not over, never."""
 
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND
 from tests.support.core.drive import done, no
 from tests.support.engine.harness import Bench, bench, over

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.states import SagaState
 from tests.support.core.drive import done
 from tests.support.engine.harness import Bench, bench, over
 from tests.support.waiting import eventually

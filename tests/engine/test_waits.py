@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from swit_saga_server.core.errors import CoordinatorStopping, SagaNotFound, StoreUnavailable
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.engine import waits
 from swit_saga_server.engine.waits import Wait
 from tests.engine.test_many import saga_of, two

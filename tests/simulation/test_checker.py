@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from swit_saga_server.core.errors import SagaError
-from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import CompensationState, CompensationStatus, Effect, SagaState, StepStatus, StopCause
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.model import CompensationState
+from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus, StopCause
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.contract import Verdict
 from tests.support.simulation.checker import check
@@ -1027,7 +1028,7 @@ def resent_after_a_takeover_is_not_charged(t: Tale) -> None:
     t.begin()
     t.receive(0)
     t.lease(owner="c1")
-    t.write(steps={0: {"call": replace(t.now.steps[0].call, resends=1, doubt=True)}})
+    t.write(steps={0: {"call": replace(t.now.steps[0].call, sends=2, doubt=True)}})
     t.execute(0)
     t.on_to_second()
     t.execute(1)

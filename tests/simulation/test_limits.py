@@ -2,8 +2,8 @@
 
 import pytest
 
+from swit_saga_server.engine.concurrency import ConcurrencyLimiter
 from swit_saga_server.engine.options import EngineOptions
-from swit_saga_server.engine.slots import Slots
 from tests.support.simulation import coordinators
 from tests.support.simulation.sweep import sweep
 
@@ -13,15 +13,15 @@ from tests.support.simulation.sweep import sweep
 )
 def test_worlds_with_little_room(monkeypatch, limits):
     called = 0
-    call = Slots.call
+    call = ConcurrencyLimiter.call
 
-    def counted(slots: Slots) -> str | None:
+    def counted(slots: ConcurrencyLimiter) -> str | None:
         nonlocal called
         found = call(slots)
         called += found is not None
         return found
 
-    monkeypatch.setattr(Slots, "call", counted)
+    monkeypatch.setattr(ConcurrencyLimiter, "call", counted)
     monkeypatch.setattr(coordinators, "EngineOptions", lambda **options: EngineOptions(**options, **limits))
     assert sweep(range(150)).failed == {}
     assert called >= 10, "hardly anybody had to wait"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from swit_saga_server.core.model import Effect, SagaState
+from swit_saga_server.core.states import Effect, SagaState
 from tests.support.core.drive import Driven, chain, done, no
 from tests.support.invariants import Violated
 from tests.support.soak.checker import Books, Record, judge

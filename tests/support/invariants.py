@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.inputs import Answered, Completed, Input, Kind, Rejected, TakenOver, Unknown
-from swit_saga_server.core.model import Call, CompensationStatus, Effect, Saga, SagaState, StepStatus
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.inputs import Answered, Completed, Input, Rejected, TakenOver, Unknown
+from swit_saga_server.core.model import Call, Saga
+from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus
 
 LAST_EVENT = {
     "completed": "saga.completed",

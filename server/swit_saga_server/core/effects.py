@@ -4,7 +4,7 @@ Because commands are a *difference of states*, a command superseded within one r
 (``before=None``) yields exactly the commands that are out.
 """
 
-from swit_saga_server.core.inputs import Kind
+from swit_saga_server.core.identity import Kind, SendId
 from swit_saga_server.core.model import Call, Saga
 from swit_saga_server.core.record import record
 
@@ -18,27 +18,26 @@ class Command:
 
     kind: Kind
     step_index: int
-    attempt: int
-    resend: int
+    send_id: SendId
 
 
 @record(frozen=True, slots=True)
-class Withdraw:
+class CancelCommand:
     """The answer to this command no longer matters: cancel the call, best-effort."""
 
     kind: Kind
     step_index: int
-    attempt: int
+    send_id: SendId
 
 
-def effects(before: Saga | None, after: Saga) -> list[Command | Withdraw]:
-    """The commands to send and to withdraw once ``after`` is durable and ``before`` was.
+def effects(before: Saga | None, after: Saga) -> list[Command | CancelCommand]:
+    """The commands to send and to cancel once ``after`` is durable and ``before`` was.
 
     Args:
         before: The state last applied by this process; None if it applied none.
         after: The state just applied.
     """
-    found: list[Command | Withdraw] = []
+    found: list[Command | CancelCommand] = []
     for i, step in enumerate(after.steps):
         old = before.steps[i] if before is not None else None
         if old is step:
@@ -50,13 +49,11 @@ def effects(before: Saga | None, after: Saga) -> list[Command | Withdraw]:
     return found
 
 
-def _add_effects(found: list[Command | Withdraw], kind: Kind, index: int, old: Call | None, new: Call) -> None:
+def _add_effects(found: list[Command | CancelCommand], kind: Kind, index: int, old: Call | None, new: Call) -> None:
     if old is not None and old.in_flight:
-        if old.attempts != new.attempts:
-            found.append(Withdraw(kind, index, old.attempts))
-        elif not new.in_flight:
-            found.append(Withdraw(kind, index, new.attempts))
-        elif old.resends == new.resends:
+        if old.attempts != new.attempts or not new.in_flight:
+            found.append(CancelCommand(kind, index, old.send_id))
+        elif old.sends == new.sends:
             return  # It is out already.
     if new.in_flight:
-        found.append(Command(kind, index, new.attempts, new.resends))
+        found.append(Command(kind, index, new.send_id))

@@ -13,7 +13,7 @@ from swit_saga_server.core.units import Instant
 
 
 class ErrorType(StrEnum):
-    """What went wrong, in the seed's eight classes."""
+    """What went wrong, in the specification's eight classes."""
 
     VALIDATION = "validation"
     TIMEOUT = "timeout"
@@ -26,7 +26,7 @@ class ErrorType(StrEnum):
 
 
 RETRYABLE_TYPES = frozenset({ErrorType.TIMEOUT, ErrorType.NETWORK, ErrorType.SERVICE, ErrorType.SYSTEM})
-"""The error types worth another attempt by default (design §4, Retry policy)."""
+"""The error types worth another attempt by default."""
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class SagaError:
     Attributes:
         code: Stable UPPER_SNAKE code, the participant's own where it gave one.
         message: For a person: what was wrong and with which value.
-        type: The seed's class of error; decides whether it is worth a retry.
+        type: The class of error; decides whether it is worth a retry.
         retryable: Whether another attempt may help.
         timestamp: When the coordinator learned of it.
         stack_trace: The participant's, if it sent one; else empty.
@@ -143,7 +143,7 @@ class IllegalInput(SwitSagaError):
 
 
 class IllegalTransition(SwitSagaError):
-    """The machine made a move its own table forbids: a bug; the saga is parked."""
+    """The machine made a move its own table forbids: a bug; the saga is quarantined."""
 
     reason = "ILLEGAL_TRANSITION"
 
@@ -190,10 +190,10 @@ class NotImplementedYet(SwitSagaError):
     reason = "NOT_IMPLEMENTED"
 
 
-class SagaParked(SwitSagaError):
-    """An internal error stopped this saga alone; it is parked and visible as stuck."""
+class SagaQuarantined(SwitSagaError):
+    """An internal error stopped this saga alone; it is set aside, visible as stuck, and tried again later."""
 
-    reason = "SAGA_PARKED"
+    reason = "SAGA_QUARANTINED"
 
 
 class SlowWatcher(SwitSagaError):

@@ -1,4 +1,4 @@
-"""What happened, in order: the seed's event types and the event record. ``sequence`` is contiguous from 1 per saga."""
+"""What happened, in order: the event types and the event record. ``sequence`` is contiguous from 1 per saga."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -8,15 +8,16 @@ from typing import Any
 from swit_saga_server.core.errors import SagaError
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.record import evolve, record
 from swit_saga_server.core.units import Instant, Span
 
 SCHEMA_VERSION = "1.0"
-"""Version of the event's shape (the seed's ``version``)."""
+"""Version of the event's shape (the specification's ``version``)."""
 
 
 class EventType(StrEnum):
-    """The seed's 17 types; below the line, what this project adds (design §5)."""
+    """The specification's 17 types; below the line, what this project adds."""
 
     SAGA_STARTED = "saga.started"
     STEP_STARTED = "saga.step.started"
@@ -44,11 +45,11 @@ class EventType(StrEnum):
 class SagaEvent:
     """One thing that happened to one saga. What the saga itself already says is not repeated here.
 
-    ``with_data`` fills the data, ``wire.saga.event`` the seed's remaining fields (id, definition, trace, source).
+    ``with_data`` fills the data, ``wire.saga.event`` the remaining fields (id, definition, trace, source).
 
     Attributes:
         sequence: From 1, without gaps, per saga (invariant 15).
-        type: The seed's type; a string because choreography's types are open.
+        type: A string because choreography's types are open.
         at: When it was decided, by the store's clock.
         step_id: Empty for events of the saga as a whole.
         data: Of a type of one's own. None where the saga has it: see ``with_data``.
@@ -58,6 +59,7 @@ class SagaEvent:
         attempt, max_attempts: Of the step or compensation; 0 for events of the saga.
         service: Who did it: the participant's name, or ``swit-saga``.
         metadata: More about this event, for example ``{"delay_ms": 1000}``.
+        principal: Who caused it, of what a person or a program asked for.
     """
 
     sequence: int
@@ -73,6 +75,7 @@ class SagaEvent:
     max_attempts: int = 0
     service: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    principal: Principal = ANONYMOUS
 
 
 def with_data(event: SagaEvent, saga: Saga) -> SagaEvent:

@@ -1,18 +1,12 @@
 """Everything that can happen to a saga. The only way to change one is to hand one of these to ``machine.decide``."""
 
-from enum import StrEnum
 from typing import TypeAlias
 
 from swit_saga_server.core.errors import SagaError
+from swit_saga_server.core.identity import Kind, SendId
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.record import record
-
-
-class Kind(StrEnum):
-    """Which of the two things a participant can be asked."""
-
-    EXECUTE = "execute"
-    COMPENSATE = "compensate"
 
 
 @record(frozen=True, slots=True)
@@ -54,18 +48,24 @@ class TakenOver:
 
 @record(frozen=True, slots=True)
 class Cancel:
-    """Stop and undo. Idempotent."""
+    """Stop and undo. Idempotent.
+
+    Attributes:
+        reason: In the canceller's words.
+        principal: Who cancels.
+    """
 
     reason: str
+    principal: Principal = ANONYMOUS
 
 
 @record(frozen=True, slots=True)
 class Answered:
-    """A participant answered, or a transport gave up on, attempt ``attempt`` of a step."""
+    """A participant answered, or a transport gave up on, one send of a step's call."""
 
     kind: Kind
     step_index: int
-    attempt: int
+    send_id: SendId
     answer: Answer
 
 

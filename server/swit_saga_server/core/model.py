@@ -1,89 +1,23 @@
 """What a saga is: immutable values, changed only by making new ones. The stored truth, nothing derived.
 
-``due_at``, the current data and a step's input are *derived* from these fields (see the functions at the end), so
-that they can never disagree with them.
+What a saga waits for (``agenda``), a step's input and the current data (``dataflow``) are *derived* from these fields,
+so that they can never disagree with them.
 """
 
 from collections.abc import Mapping
 from dataclasses import field, fields
-from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
-from swit_saga_server.core.definition import CompensationStrategy, CoordinatorMode, Definition
+from swit_saga_server.core.definition import CompensationStrategy, CoordinatorMode
 from swit_saga_server.core.errors import SagaError
+from swit_saga_server.core.identity import SendId
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.record import record
 from swit_saga_server.core.retry import DEFAULT_COMPENSATION_RETRY, DEFAULT_RETRY, RetryPolicy
+from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus, StopCause
 from swit_saga_server.core.units import MINUTE, SECOND, Instant, Span
-
-
-class SagaState(StrEnum):
-    """The seed's nine states."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    STEP_COMPLETED = "step_completed"
-    COMPLETED = "completed"
-    COMPENSATING = "compensating"
-    COMPENSATED = "compensated"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    TIMED_OUT = "timed_out"
-
-    @property
-    def is_terminal(self) -> bool:
-        """The outcome is recorded; only an operator reopens ``failed``."""
-        return self in TERMINAL_STATES
-
-    @property
-    def is_active(self) -> bool:
-        """As in the seed: running, step_completed or compensating; *pending is not active*."""
-        return self in ACTIVE_STATES
-
-
-TERMINAL_STATES = frozenset(
-    {SagaState.COMPLETED, SagaState.COMPENSATED, SagaState.FAILED, SagaState.CANCELLED, SagaState.TIMED_OUT}
-)
-ACTIVE_STATES = frozenset({SagaState.RUNNING, SagaState.STEP_COMPLETED, SagaState.COMPENSATING})
-
-
-class StepStatus(StrEnum):
-    """The seed's StepStateEnum."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    COMPENSATING = "compensating"
-    COMPENSATED = "compensated"
-    SKIPPED = "skipped"
-
-
-class CompensationStatus(StrEnum):
-    """The seed's CompensationStateEnum."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-class Effect(StrEnum):
-    """What is durably known of a step's effect: ``maybe`` from the commit that intends its first attempt."""
-
-    NONE = "none"
-    MAYBE = "maybe"
-    DONE = "done"
-
-
-class StopCause(StrEnum):
-    """Why a saga stopped going forward. The first cause fixes the outcome."""
-
-    FAILURE = "failure"
-    CANCEL = "cancel"
-    DEADLINE = "deadline"
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -91,9 +25,10 @@ class Call:
     """The attempts at one thing asked of a participant, an Execute or a Compensate. One shape serves both.
 
     Attributes:
+        generation: Of the latest attempt; 0 before the first.
         attempts: Attempts intended so far; also the number of the latest one.
+        sends: Sends of all attempts so far; also the number of the latest one.
         in_flight: The latest attempt is intended and not yet answered.
-        resends: Times an attempt was sent again under its own number, after a restart or takeover.
         doubt: Some send of this call ended, or may end, without an answer: it may have happened.
         not_after: The latest moment any unanswered attempt may still start at the participant.
         retry_at: When the next attempt is intended; 0 if none waits.
@@ -102,9 +37,10 @@ class Call:
         last_attempt_at: When the latest attempt was intended; 0 if never.
     """
 
+    generation: int = 0
     attempts: int = 0
+    sends: int = 0
     in_flight: bool = False
-    resends: int = 0
     doubt: bool = False
     not_after: Instant = 0
     retry_at: Instant = 0
@@ -112,13 +48,23 @@ class Call:
     started_at: Instant = 0
     last_attempt_at: Instant = 0
 
+    @property
+    def send_id(self) -> SendId:
+        """The latest send."""
+        return SendId(self.generation, self.attempts, self.sends)
+
+    @property
+    def resends(self) -> int:
+        """Times an attempt was sent again under its own number, after a restart or takeover."""
+        return self.sends - self.attempts
+
 
 @record(frozen=True, slots=True, kw_only=True)
 class CompensationState:
     """How far a step's undoing is.
 
     Attributes:
-        status: The seed's ``state``.
+        status: Where it stands.
         call: Its attempts.
         max_attempts: Attempts allowed by the policy in force.
         completed_at: When it was confirmed, skipped or given up; 0 before.
@@ -139,7 +85,7 @@ class StepState:
     Attributes:
         id: The step's id in the definition.
         index: Its place in the definition, from 0.
-        status: The seed's ``state``.
+        status: Where it stands.
         effect: Whether there is something to undo.
         call: The attempts at Execute.
         max_attempts: Attempts allowed by the policy in force.
@@ -206,7 +152,7 @@ class Saga:
     Attributes:
         id: Chosen by the caller or the coordinator; unique for ever.
         version: Transitions so far; grows by exactly 1 per transition (invariant 4).
-        state: The seed's state.
+        state: Where it stands.
         definition_id, definition_version, definition_digest: The immutable definition it is pinned to
             (invariant 17). Version 0 is an inline definition.
         settings: Effective timeout and retry policies.
@@ -215,10 +161,11 @@ class Saga:
         stop_cause: Why it no longer goes forward; None while it does. Set once.
         stop_reason: The canceller's words, or the failing step's error message.
         fingerprint: Of the request as sent; tells a repeat from a conflict.
-        stuck: Times in a row the machine itself failed on this saga (see ``machine.park``); 0 is healthy.
-        stuck_until: When a parked saga is tried again; 0 if not parked.
+        quarantined: Times in a row the machine itself failed on this saga (see ``quarantine``); 0 is healthy.
+        quarantined_until: When a quarantined saga is tried again; 0 if it is healthy.
         source: The coordinator that created it.
         service: The calling service, if it said so.
+        started_by: Who started it.
     """
 
     id: str
@@ -244,14 +191,15 @@ class Saga:
     stop_reason: str = ""
     last_sequence: int = 0
     fingerprint: str = ""
-    stuck: int = 0
-    stuck_until: Instant = 0
+    quarantined: int = 0
+    quarantined_until: Instant = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     correlation_id: str = ""
     source: str = ""
     service: str = ""
     trace: TraceContext = TraceContext()
+    started_by: Principal = ANONYMOUS
 
     @property
     def deadline(self) -> Instant:
@@ -262,31 +210,14 @@ class Saga:
     def current_step(self) -> int:
         """Index of the step the saga is at: the first not yet over, or the last when all are."""
         for step in self.steps:
-            if step.status not in (StepStatus.COMPLETED, StepStatus.SKIPPED):
+            if not step.status.is_passed:
                 return step.index
         return len(self.steps) - 1
-
-    @property
-    def current_data(self) -> Payload | None:
-        """The output of the latest completed step; the initial data before the first (the seed's CurrentData)."""
-        for step in reversed(self.steps):
-            if step.effect is Effect.DONE:
-                return step.output
-        return self.initial_data
-
-    @property
-    def result_data(self) -> Payload | None:
-        """The last step's output once the saga is completed; else None."""
-        return self.steps[-1].output if self.state is SagaState.COMPLETED else None
-
-    def input_of(self, index: int) -> Payload | None:
-        """What step ``index`` is given: the previous step's output, or the initial data for the first."""
-        return self.steps[index - 1].output if index else self.initial_data
 
 
 PROGRESS = (
     "version", "state", "last_sequence", "updated_at", "started_at", "completed_at", "timed_out_at", "error",
-    "stop_cause", "stop_reason", "stuck", "stuck_until",
+    "stop_cause", "stop_reason", "quarantined", "quarantined_until",
 )  # fmt: skip
 """What transitions change in a saga, its steps apart. Stored in this order: names are only ever appended."""
 
@@ -298,26 +229,9 @@ def same_origin(one: Saga, other: Saga) -> bool:
     return bool(_origin(one) == _origin(other))
 
 
-def idempotency_key(saga_id: str, step_id: str) -> str:
-    """The key of every Execute attempt of a step; the same for every attempt and resend."""
-    return f"{saga_id}/{step_id}"
-
-
-def compensation_key(saga_id: str, step_id: str) -> str:
-    """The key of every Compensate attempt of a step. Different from Execute's: it is another effect."""
-    return f"{saga_id}/{step_id}/compensate"
-
-
 def is_in_flight(saga: Saga) -> bool:
     """Whether a command may be out: what a takeover must send again."""
     for step in saga.steps:
         if step.call.in_flight or (step.compensation is not None and step.compensation.call.in_flight):
             return True
     return False
-
-
-def total_deadline(saga: Saga, definition: Definition, index: int) -> Instant:
-    """When step ``index`` runs out of its ``total_timeout``; 0 if it has none or has not begun."""
-    total = definition.steps[index].total_timeout
-    started = saga.steps[index].call.started_at
-    return started + total if total is not None and started else 0

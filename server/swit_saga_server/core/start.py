@@ -7,6 +7,7 @@ from typing import Any
 from swit_saga_server.core.definition import CoordinatorMode, Definition
 from swit_saga_server.core.model import Saga, Settings, StepState, TraceContext
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.record import record
 from swit_saga_server.core.retry import RetryPolicy
 from swit_saga_server.core.units import Instant, Span
@@ -50,6 +51,7 @@ def new_saga(
     trace: TraceContext,
     source: str,
     now: Instant,
+    started_by: Principal = ANONYMOUS,
 ) -> Saga:
     """The saga in its first state, ``pending`` at version 1. A ``Wake`` sets it going.
 
@@ -64,6 +66,7 @@ def new_saga(
         trace: The caller's trace with the saga's own span.
         source: The coordinator that creates it.
         now: The time by the store's clock.
+        started_by: Who asks for it.
     """
     settings = Settings(
         timeout=request.timeout or definition.timeout or defaults.timeout,
@@ -93,4 +96,5 @@ def new_saga(
         source=source,
         service=request.service,
         trace=trace,
+        started_by=started_by,
     )

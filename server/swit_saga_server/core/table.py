@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Wake
-from swit_saga_server.core.model import SagaState, StepStatus
+from swit_saga_server.core.states import SagaState, StepStatus
 
 S = SagaState
 T = StepStatus

@@ -15,4 +15,4 @@ HOUR: Span = 60 * MINUTE
 
 SKEW_ALLOWANCE: Span = 2 * SECOND
 """How far a participant's clock may lag the store's: an unanswered attempt is taken as over only this long
-after its not-after time (design §4, Stopping)."""
+after its not-after time."""

@@ -3,18 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
+from swit_saga_server.core.dataflow import input_of
 from swit_saga_server.core.definition import Definition
-from swit_saga_server.core.effects import Command, Withdraw
-from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import Effect, Saga, compensation_key, idempotency_key
+from swit_saga_server.core.effects import CancelCommand, Command
+from swit_saga_server.core.identity import Kind, SendId, idempotency_key
+from swit_saga_server.core.inputs import Answer, Answered
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import record
+from swit_saga_server.core.states import Effect
 from swit_saga_server.core.units import Instant, Span
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class ParticipantCommand:
-    """Everything a participant is told (design §5).
+    """Everything a participant is told.
 
     Attributes:
         not_after: Nothing may be started after this; absolute, by the store's clock.
@@ -32,8 +35,7 @@ class ParticipantCommand:
     step_index: int
     participant: str
     action: str
-    attempt: int
-    resend: int
+    send_id: SendId
     idempotency_key: str
     not_after: Instant
     timeout: Span
@@ -55,19 +57,33 @@ class ParticipantCommand:
     rejected_status_codes: tuple[str, ...]
 
     @property
+    def attempt(self) -> int:
+        """Which attempt this is."""
+        return self.send_id.attempt
+
+    @property
+    def resends(self) -> int:
+        """Times an attempt of this call had been sent again before."""
+        return self.send_id.send - self.send_id.attempt
+
+    @property
     def command_id(self) -> str:
-        """Unique per attempt; a resend has the same."""
-        return command_id(self.saga_id, self.kind, self.step_index, self.attempt)
+        """Unique per send."""
+        return command_id(self.saga_id, self.kind, self.step_index, self.send_id)
+
+    def answered(self, answer: Answer) -> Answered:
+        """The input for the saga: ``answer`` is this send's."""
+        return Answered(self.kind, self.step_index, self.send_id, answer)
 
 
-def command_id(saga_id: str, kind: Kind, step_index: int, attempt: int) -> str:
-    """Names one attempt of one call of one saga."""
-    return f"{saga_id}/{step_index}/{kind}/{attempt}"
+def command_id(saga_id: str, kind: Kind, step_index: int, send_id: SendId) -> str:
+    """Names one send of one call of one saga."""
+    return f"{saga_id}/{step_index}/{kind}/{send_id.generation}.{send_id.attempt}.{send_id.send}"
 
 
-def withdrawn_id(saga: Saga, effect: Withdraw) -> str:
-    """The id of the command that ``effect`` withdraws."""
-    return command_id(saga.id, effect.kind, effect.step_index, effect.attempt)
+def cancelled_id(saga: Saga, effect: CancelCommand) -> str:
+    """The id of the command that ``effect`` cancels."""
+    return command_id(saga.id, effect.kind, effect.step_index, effect.send_id)
 
 
 def fill(saga: Saga, definition: Definition, command: Command, epoch: int, now: Instant) -> ParticipantCommand:
@@ -82,7 +98,6 @@ def fill(saga: Saga, definition: Definition, command: Command, epoch: int, now: 
     """
     step = saga.steps[command.step_index]
     described = definition.steps[command.step_index]
-    execute_key = idempotency_key(saga.id, step.id)
     undo = command.kind is Kind.COMPENSATE
     call = step.compensation.call if undo and step.compensation else step.call
     return ParticipantCommand(
@@ -92,9 +107,8 @@ def fill(saga: Saga, definition: Definition, command: Command, epoch: int, now: 
         step_index=step.index,
         participant=described.participant,
         action=described.action_name,
-        attempt=command.attempt,
-        resend=command.resend,
-        idempotency_key=compensation_key(saga.id, step.id) if undo else execute_key,
+        send_id=command.send_id,
+        idempotency_key=idempotency_key(saga.id, step.id, command.kind, command.send_id.generation),
         not_after=call.not_after,
         timeout=max(call.not_after - now, 0),
         epoch=epoch,
@@ -106,9 +120,9 @@ def fill(saga: Saga, definition: Definition, command: Command, epoch: int, now: 
         correlation_id=saga.correlation_id,
         metadata=described.metadata,
         labels=saga.labels,
-        input=saga.input_of(step.index),
+        input=input_of(saga, step.index),
         output=step.output if undo else None,
-        execute_key=execute_key if undo else "",
+        execute_key=idempotency_key(saga.id, step.id, Kind.EXECUTE, step.call.generation) if undo else "",
         certainty=step.effect if undo else Effect.NONE,
         initial_data=saga.initial_data if undo else None,
         reason=saga.stop_reason if undo else "",

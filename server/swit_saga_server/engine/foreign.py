@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import structlog
 
+from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, StoreUnavailable
-from swit_saga_server.core.machine import due_at
 from swit_saga_server.core.model import Saga
 from swit_saga_server.engine.failpoints import Point, reach
 from swit_saga_server.engine.letters import Letter, open_reply, pack_letter

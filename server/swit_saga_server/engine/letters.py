@@ -9,16 +9,18 @@ from swit_saga_server.core.errors import (
     IllegalInput,
     SagaAlreadyFinished,
     SagaNotFound,
-    SagaParked,
+    SagaQuarantined,
     SwitSagaError,
 )
-from swit_saga_server.core.inputs import Answered, Cancel, Completed, Kind, Rejected
+from swit_saga_server.core.identity import Kind, SendId
+from swit_saga_server.core.inputs import Answered, Cancel, Completed, Rejected
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.principal import Principal
 from swit_saga_server.store.codec import pack_error, unpack_error
 
 Letter: TypeAlias = Cancel | Answered
 
-_REFUSALS = {c.reason: c for c in (SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaParked)}
+_REFUSALS = {c.reason: c for c in (SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaQuarantined)}
 
 
 class UnreadableLetter(SwitSagaError):
@@ -30,12 +32,12 @@ class UnreadableLetter(SwitSagaError):
 def pack_letter(letter: Letter) -> bytes:
     """The letter as bytes. Only what is certain is worth sending: an ``Unknown`` answer is a bug of the caller."""
     match letter:
-        case Cancel(reason):
-            return _pack("cancel", reason)
-        case Answered(kind, index, attempt, Completed(output)):
-            return _pack("completed", kind, index, attempt, output and (output.content_type, output.data))
-        case Answered(kind, index, attempt, Rejected(error)):
-            return _pack("rejected", kind, index, attempt, pack_error(error))
+        case Cancel(reason, principal):
+            return _pack("cancel", reason, principal)
+        case Answered(kind, index, send_id, Completed(output)):
+            return _pack("completed", kind, index, _ids(send_id), output and (output.content_type, output.data))
+        case Answered(kind, index, send_id, Rejected(error)):
+            return _pack("rejected", kind, index, _ids(send_id), pack_error(error))
         case _:
             raise TypeError(f"{letter!r} is not for the post")
 
@@ -48,12 +50,12 @@ def read_letter(body: bytes) -> Letter:
     """
     try:
         match msgpack.unpackb(body):
-            case ["cancel", str(reason)]:
-                return Cancel(reason)
-            case ["completed", kind, index, attempt, output]:
-                return Answered(Kind(kind), index, attempt, Completed(Payload(*output) if output else None))
-            case ["rejected", kind, index, attempt, error]:
-                return Answered(Kind(kind), index, attempt, Rejected(unpack_error(error)))
+            case ["cancel", str(reason), str(principal)]:
+                return Cancel(reason, Principal(principal))
+            case ["completed", kind, index, ids, output]:
+                return Answered(Kind(kind), index, SendId(*ids), Completed(Payload(*output) if output else None))
+            case ["rejected", kind, index, ids, error]:
+                return Answered(Kind(kind), index, SendId(*ids), Rejected(unpack_error(error)))
             case other:
                 raise ValueError(f"unknown letter {other!r:.80}")
     except (ValueError, TypeError, msgpack.UnpackException) as unreadable:
@@ -69,13 +71,17 @@ def open_reply(reply: bytes) -> None:
     """Return if the letter was taken.
 
     Raises:
-        SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaParked: It was refused.
+        SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaQuarantined: It was refused.
         CoordinatorUnavailable: It was refused for another reason.
     """
     if not reply:
         return
     reason, message, fields = msgpack.unpackb(reply)
     raise _REFUSALS.get(reason, CoordinatorUnavailable)(message, **fields)
+
+
+def _ids(send_id: SendId) -> tuple[int, int, int]:
+    return send_id.generation, send_id.attempt, send_id.send
 
 
 def _pack(*items: object) -> bytes:

@@ -31,8 +31,10 @@ from typing import Any, TypeVar
 import structlog
 from cachetools import LRUCache
 
+from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.definition import Definition
-from swit_saga_server.core.effects import Command, Withdraw, effects
+from swit_saga_server.core.draft import Decision
+from swit_saga_server.core.effects import CancelCommand, Command, effects
 from swit_saga_server.core.errors import (
     CoordinatorStopping,
     CoordinatorUnavailable,
@@ -41,17 +43,19 @@ from swit_saga_server.core.errors import (
     SagaAlreadyExists,
     SagaError,
     SagaNotFound,
-    SagaParked,
+    SagaQuarantined,
     StoreUnavailable,
     SwitSagaError,
 )
 from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Unknown, Wake
-from swit_saga_server.core.machine import Decision, decide, due_at, park
+from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Saga, is_in_flight, same_origin
+from swit_saga_server.core.quarantine import quarantine
 from swit_saga_server.core.record import record
 from swit_saga_server.core.units import SECOND, Instant, Span
 from swit_saga_server.engine.admission import Admission
-from swit_saga_server.engine.commands import ParticipantCommand, fill, withdrawn_id
+from swit_saga_server.engine.commands import ParticipantCommand, cancelled_id, fill
+from swit_saga_server.engine.concurrency import ConcurrencyLimiter
 from swit_saga_server.engine.counters import Counters
 from swit_saga_server.engine.failpoints import Point, reach
 from swit_saga_server.engine.feed import Feed
@@ -63,7 +67,6 @@ from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
 from swit_saga_server.engine.retention import Retention
 from swit_saga_server.engine.rota import Rota
-from swit_saga_server.engine.slots import Slots
 from swit_saga_server.engine.starts import Answer, Made, NotHeld, Starts, Told
 from swit_saga_server.engine.surroundings import Surroundings
 from swit_saga_server.engine.tail import Tail
@@ -153,7 +156,7 @@ class Engine:
         self.hungry.set()
         self._creating = 0
         limited = options.max_steps is not None or options.max_steps_of
-        self._slots = Slots(options.max_steps, options.max_steps_of) if limited else None
+        self._slots = ConcurrencyLimiter(options.max_steps, options.max_steps_of) if limited else None
         self._admission = Admission(options.max_sagas, options.max_queue, options.max_queue_wait)
         self._ready: dict[str, Entry] = {}
         self._to_load: dict[str, Entry] = {}
@@ -381,7 +384,7 @@ class Engine:
                 "step_in_doubt",
                 saga_id=saga_id,
                 step=answered.step_index,
-                attempt=answered.attempt,
+                attempt=answered.send_id.attempt,
                 kind=answered.kind.value,
                 code=error.code,
                 error=error.message,
@@ -523,8 +526,8 @@ class Engine:
         except Exception as error:
             if isinstance(error, SwitSagaError) and not isinstance(error, IllegalTransition):
                 raise
-            self._fold(entry, Item(item.saga_id, Wake()), self._park(before, error), created=False)
-            raise SagaParked(saga_id=item.saga_id) from error
+            self._fold(entry, Item(item.saga_id, Wake()), self._quarantined(before, error), created=False)
+            raise SagaQuarantined(saga_id=item.saga_id) from error
         if decision.saga is before:
             self._nothing_changed(entry, item)
         else:
@@ -532,13 +535,10 @@ class Engine:
 
     def _decided(self, before: Saga, definition: Definition, given: Input, now: Instant) -> Decision:
         chance = self.around.chance()
-        decision = decide(before, definition, given, now, chance)
-        if (slots := self._slots) is None:
-            return decision
-        lacking = slots.take(before, decision.saga, definition)
-        if lacking is not None:
-            decision = decide(before, definition, given, now, chance, room=False)
-            slots.wait(decision.saga, definition, lacking)
+        if (limiter := self._slots) is None:
+            return decide(before, definition, given, now, chance)
+        decision = decide(before, definition, given, now, chance, limiter.gate(before.id))
+        limiter.note(decision.saga, definition, decision.waiting)
         return decision
 
     def _begin(self, entry: Entry, item: Item, begin: Begin) -> None:
@@ -552,7 +552,7 @@ class Engine:
             return
         entry.definition = begin.definition
         self._fold(entry, item, Decision(begin.saga), created=True)
-        with suppress(SagaParked):  # Created it is all the same, and visibly stuck.
+        with suppress(SagaQuarantined):  # Created it is all the same, and visibly stuck.
             self._decide(entry, Item(item.saga_id, Wake()))
 
     def _fold(self, entry: Entry, item: Item, decision: Decision, *, created: bool) -> None:
@@ -601,13 +601,13 @@ class Engine:
         entry.items.append(item)
         entry.notify.append(lambda _: self._turn_away(item, refused))
 
-    def _park(self, saga: Saga, bug: Exception) -> Decision:
-        log.error("saga_parked", saga_id=saga.id, state=saga.state, exc_info=bug)
+    def _quarantined(self, saga: Saga, bug: Exception) -> Decision:
+        log.error("saga_quarantined", saga_id=saga.id, state=saga.state, exc_info=bug)
         self.counters.parked += 1
         text = f"{type(bug).__name__}: {bug}"
         now = self.around.clock.now()
         error = SagaError(code="DECIDE_FAILED", message=text, type=ErrorType.SYSTEM, timestamp=now)
-        return park(saga, error, now)
+        return quarantine(saga, error, now)
 
     # ---- commit --------------------------------------------------------------------------------------------------
 
@@ -811,7 +811,7 @@ class Engine:
         for effect in effects(before, after):
             if not isinstance(effect, Command):
                 if not any(_answers(item.given, effect) for item in items):
-                    withdrawn.append(withdrawn_id(after, effect))
+                    withdrawn.append(cancelled_id(after, effect))
             elif awaited is None:  # Else whoever takes the partition finds it in flight, and sends it.
                 self._outbox.append(fill(after, definition, effect, epoch, now))
         if withdrawn:
@@ -892,8 +892,9 @@ class Engine:
         log.error("saga_unreadable", saga_id=entry.saga_id, exc_info=error)
         self.counters.parked += 1
         self._drop(entry)
+        text = f"saga {entry.saga_id!r} cannot be read: {error}"
         for item in entry.waiting:
-            self._turn_away(item, SagaParked(f"saga {entry.saga_id!r} cannot be read: {error}", saga_id=entry.saga_id))
+            self._turn_away(item, SagaQuarantined(text, saga_id=entry.saga_id))
 
     def _missing(self, entry: Entry) -> None:
         self._drop(entry)
@@ -1070,11 +1071,11 @@ class Engine:
             self.failed.set()
 
 
-def _answers(given: Input | Begin, to: Withdraw) -> bool:
+def _answers(given: Input | Begin, to: CancelCommand) -> bool:
     """Whether it is the answer to what would be withdrawn: its transport has no use for hearing so."""
     return (
         isinstance(given, Answered)
         and given.step_index == to.step_index
-        and given.attempt == to.attempt
+        and given.send_id.attempt == to.send_id.attempt
         and given.kind is to.kind
     )

@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from swit_saga_server.core.errors import CoordinatorStopping, SagaNotFound, StoreUnavailable
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.model import TERMINAL_STATES, Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import TERMINAL_STATES, SagaState
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.feed import Feed
 from swit_saga_server.engine.surroundings import Clock

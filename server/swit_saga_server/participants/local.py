@@ -8,7 +8,8 @@ from typing import Protocol
 
 from swit_saga.v1 import participant_service_pb2
 from swit_saga_server.core.errors import ErrorType, SagaError
-from swit_saga_server.core.inputs import Answer, Answered, Kind, Unknown
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.inputs import Answer, Unknown
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.wire import command as wire
@@ -85,7 +86,7 @@ class LocalTransport:
     async def _call(self, command: ParticipantCommand) -> None:
         answer = await self._answer(command)
         if not self._closed:
-            self._deliver(command.saga_id, Answered(command.kind, command.step_index, command.attempt, answer))
+            self._deliver(command.saga_id, command.answered(answer))
 
     async def _answer(self, command: ParticipantCommand) -> Answer:
         participant = self._participants[command.participant]

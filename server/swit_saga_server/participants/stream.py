@@ -20,7 +20,8 @@ import structlog
 from swit_saga.v1 import participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer, StreamCommand, StreamRequest, StreamResponse
 from swit_saga_server.core.errors import ErrorType, SagaError
-from swit_saga_server.core.inputs import Answer, Answered, Kind, Unknown
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.inputs import Answer, Unknown
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.participants.deadlines import Deadlines
@@ -304,7 +305,7 @@ class StreamTransport:
             answered.span.end(answer.error.code if isinstance(answer, Unknown) else "")
         command = answered.command
         if not self._closed:
-            self._deliver(command.saga_id, Answered(command.kind, command.step_index, command.attempt, answer))
+            self._deliver(command.saga_id, command.answered(answer))
 
     def _forget(self, number: int) -> _Open | None:
         command = self._open.pop(number, None)

@@ -10,7 +10,8 @@ from grpc_status import rpc_status
 
 from swit_saga.v1 import participant_service_pb2_grpc
 from swit_saga_server.core.errors import ErrorType, SagaError
-from swit_saga_server.core.inputs import Answer, Answered, Kind, Unknown
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.inputs import Answer, Unknown
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.telemetry import open_span
@@ -85,7 +86,7 @@ class UnaryTransport:
             if self._calls.get(command.command_id) is asyncio.current_task():
                 del self._calls[command.command_id]
         if not self._closed:
-            self._deliver(command.saga_id, Answered(command.kind, command.step_index, command.attempt, answer))
+            self._deliver(command.saga_id, command.answered(answer))
 
     async def _answer(self, command: ParticipantCommand) -> Answer:
         span = open_span(command, self._address)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from swit_saga_server.core.errors import ErrorType, SagaError
-from swit_saga_server.core.inputs import Answered, Unknown
+from swit_saga_server.core.inputs import Unknown
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 
@@ -33,7 +33,7 @@ class Unroutable:
             error = SagaError(
                 code="UNKNOWN_PARTICIPANT", message=text, type=ErrorType.SYSTEM, retryable=True, timestamp=now
             )
-            answered = Answered(c.kind, c.step_index, c.attempt, Unknown(error))
+            answered = c.answered(Unknown(error))
             asyncio.get_running_loop().call_soon(self._deliver, c.saga_id, answered)
 
     def withdraw(self, command_ids: Sequence[str]) -> None:

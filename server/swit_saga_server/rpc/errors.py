@@ -30,7 +30,7 @@ CATALOGUE: Mapping[type[errors.SwitSagaError], "Code.ValueType"] = {
     errors.DefinitionDisabled: Code.FAILED_PRECONDITION,
     errors.IllegalInput: Code.FAILED_PRECONDITION,
     errors.IllegalTransition: Code.INTERNAL,
-    errors.SagaParked: Code.INTERNAL,
+    errors.SagaQuarantined: Code.INTERNAL,
     errors.CursorOutOfRange: Code.OUT_OF_RANGE,
     errors.CoordinatorOverloaded: Code.RESOURCE_EXHAUSTED,
     errors.CoordinatorUnavailable: Code.UNAVAILABLE,

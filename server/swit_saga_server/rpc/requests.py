@@ -6,9 +6,9 @@ from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import saga_pb2
 from swit_saga_server.core.definition import MAX_ID_LENGTH, CoordinatorMode
 from swit_saga_server.core.errors import InvalidRequest, Violation
-from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.record import record
 from swit_saga_server.core.start import StartRequest
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND, Instant
 from swit_saga_server.store.contract import SagaFilter, SagaOrder
 from swit_saga_server.wire.basic import instant, mapping, read_payload, span

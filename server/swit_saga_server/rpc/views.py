@@ -2,7 +2,8 @@
 
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import saga_pb2
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.service import SagaService
 from swit_saga_server.wire import saga as wire
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.store.contract import (
     Definitions,

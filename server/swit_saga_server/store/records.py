@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.errors import CoordinatorUnavailable, IllegalInput, SagaNotFound
 from swit_saga_server.core.events import EventType, SagaEvent
-from swit_saga_server.core.machine import due_at
-from swit_saga_server.core.model import ACTIVE_STATES, TERMINAL_STATES, Saga, SagaState, StepState, is_in_flight
+from swit_saga_server.core.model import Saga, StepState, is_in_flight
+from swit_saga_server.core.states import ACTIVE_STATES, TERMINAL_STATES, SagaState
 from swit_saga_server.core.table import TRANSITIONS
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import (

@@ -4,7 +4,7 @@ store. A backend checks one more: that the events continue the stored ones.
 
 from collections.abc import Sequence
 
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.contract import InboxAnswer, Write
 
 

@@ -9,8 +9,8 @@ import grpc
 from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2, payload_pb2
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
-from swit_saga_server.core.model import Effect
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.states import Effect
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.wire.basic import read_error, read_payload
@@ -23,7 +23,7 @@ REJECTED_STATUS = frozenset(
         grpc.StatusCode.OUT_OF_RANGE,
     }
 )
-"""From a plain servicer these mean *rejected*: libraries and proxies do not make them up (design §4)."""
+"""From a plain servicer these mean *rejected*: libraries and proxies do not make them up."""
 
 _STATUS_TYPES: Mapping[grpc.StatusCode, ErrorType] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: ErrorType.TIMEOUT,
@@ -112,7 +112,7 @@ def compensate_answer(response: participant_service_pb2.CompensateResponse) -> A
 
 def status_answer(c: ParticipantCommand, code: grpc.StatusCode, details: str, stack_trace: str = "") -> Answer:
     """What an aborted call means. Only the participant's own certain statuses are a rejection."""
-    first = c.attempt == 1 and not c.resend
+    first = c.send_id.send == 1
     rejected = (
         code in REJECTED_STATUS
         or code.name in c.rejected_status_codes
@@ -152,7 +152,7 @@ def _write_context(into: command_pb2.CommandContext, c: ParticipantCommand) -> N
     into.participant = c.participant
     into.action = c.action
     into.attempt = c.attempt
-    into.resend = c.resend
+    into.resend = c.resends
     into.idempotency_key = c.idempotency_key
     if c.not_after:
         into.not_after.seconds, micros = divmod(c.not_after, 1_000_000)

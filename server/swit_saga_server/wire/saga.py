@@ -1,20 +1,16 @@
-"""Sagas and their events, with every field of the seed filled, the derived ones too."""
+"""Sagas and their events, with every field of the specification filled, the derived ones too."""
 
 from importlib.metadata import version as installed_version
 
 from swit_saga.v1 import definition_pb2, event_pb2
 from swit_saga.v1 import saga_pb2 as pb
+from swit_saga_server.core.agenda import due_at
+from swit_saga_server.core.dataflow import current_data, input_of, result_data
 from swit_saga_server.core.definition import Definition, StepDefinition
 from swit_saga_server.core.events import SCHEMA_VERSION, SagaEvent
-from swit_saga_server.core.machine import due_at
-from swit_saga_server.core.model import (
-    CompensationState,
-    Saga,
-    SagaState,
-    StepState,
-    compensation_key,
-    idempotency_key,
-)
+from swit_saga_server.core.identity import Kind, idempotency_key
+from swit_saga_server.core.model import CompensationState, Saga, StepState
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.wire.basic import duration, enum_member, enum_value, error, payload, struct, timestamp
 from swit_saga_server.wire.definition import retry_policy
 
@@ -81,13 +77,13 @@ def saga(s: Saga, definition: Definition | None) -> pb.Saga:
         compensation_strategy=enum_value(
             definition_pb2.CompensationStrategy, "COMPENSATION_STRATEGY", s.compensation_strategy
         ),
-        stuck=s.stuck > 0,
+        stuck=s.quarantined > 0,
     )
     if definition is not None:
         for field, value in (
             (made.initial_data, s.initial_data),
-            (made.current_data, s.current_data),
-            (made.result_data, s.result_data),
+            (made.current_data, current_data(s)),
+            (made.result_data, result_data(s)),
         ):
             written = payload(value)
             if written is not None:
@@ -109,7 +105,7 @@ def result(s: Saga) -> pb.Saga:
         updated_at=timestamp(s.updated_at),
         started_at=timestamp(s.started_at),
         completed_at=timestamp(s.completed_at),
-        result_data=payload(s.result_data),
+        result_data=payload(result_data(s)),
     )
 
 
@@ -168,7 +164,7 @@ def _step(s: Saga, step: StepState, described: StepDefinition) -> pb.StepState:
         started_at=timestamp(call.started_at),
         completed_at=timestamp(step.completed_at),
         last_attempt_at=timestamp(call.last_attempt_at),
-        input_data=payload(s.input_of(step.index)),
+        input_data=payload(input_of(s, step.index)),
         output_data=payload(step.output),
         error=error(step.error),
         compensation_state=_compensation(s, step, step.compensation) if step.compensation else None,
@@ -181,7 +177,7 @@ def _step(s: Saga, step: StepState, described: StepDefinition) -> pb.StepState:
         resends=call.resends,
         retry_at=timestamp(call.retry_at or step.ready_at * (not call.attempts)),
         not_after=timestamp(call.not_after),
-        idempotency_key=idempotency_key(s.id, step.id),
+        idempotency_key=idempotency_key(s.id, step.id, Kind.EXECUTE, call.generation),
     )
 
 
@@ -195,6 +191,6 @@ def _compensation(s: Saga, step: StepState, c: CompensationState) -> pb.Compensa
         error=error(c.error),
         resends=c.call.resends,
         retry_at=timestamp(c.call.retry_at),
-        idempotency_key=compensation_key(s.id, step.id),
+        idempotency_key=idempotency_key(s.id, step.id, Kind.COMPENSATE, c.call.generation),
         in_flight=c.call.in_flight,
     )

@@ -24,9 +24,10 @@ from swit_saga.v1.participant_stream_service_pb2 import (
     StreamRequest,
     StreamResponse,
 )
-from swit_saga_server.core.inputs import Answered, Completed, Kind, Rejected, Unknown
-from swit_saga_server.core.model import Effect
+from swit_saga_server.core.identity import Kind, SendId
+from swit_saga_server.core.inputs import Answered, Completed, Rejected, Unknown
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.states import Effect
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.participants.stream import StreamTransport
 from swit_saga_server.participants.unary import UnaryTransport
@@ -42,7 +43,8 @@ def command(
 ) -> ParticipantCommand:
     undo = kind is Kind.COMPENSATE
     return ParticipantCommand(
-        kind=kind, saga_id=saga, step_id="do", step_index=0, participant="shop", action="do", attempt=attempt, resend=0,
+        kind=kind, saga_id=saga, step_id="do", step_index=0, participant="shop", action="do",
+        send_id=SendId(1, attempt, attempt),
         idempotency_key=f"{saga}/do{'/undo' if undo else ''}", not_after=round((time.time() + left_s) * 1e6),
         timeout=round(left_s * 1e6), epoch=1, completion_token="", definition_id="d", definition_version=1,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate="", correlation_id="",

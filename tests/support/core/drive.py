@@ -2,23 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from swit_saga_server.core import machine
+from swit_saga_server.core import agenda, machine
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
 from swit_saga_server.core.effects import Command, effects
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.inputs import (
-    Answer,
-    Answered,
-    Cancel,
-    Completed,
-    Input,
-    Kind,
-    Rejected,
-    TakenOver,
-    Unknown,
-    Wake,
-)
+from swit_saga_server.core.identity import Kind, SendId
+from swit_saga_server.core.inputs import Answer, Answered, Cancel, Completed, Input, Rejected, TakenOver, Unknown, Wake
 from swit_saga_server.core.model import Saga, Settings, TraceContext
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
@@ -48,6 +38,11 @@ def lost(retryable: bool = True) -> Unknown:
     return Unknown(SagaError(code="UNAVAILABLE", message="gone", type=ErrorType.NETWORK, retryable=retryable))
 
 
+def sent(attempt: int, send: int = 0) -> SendId:
+    """A send of this attempt: the first one, unless said."""
+    return SendId(1, attempt, send or attempt)
+
+
 @dataclass
 class Driven:
     """One saga, its definition and the time."""
@@ -74,7 +69,7 @@ class Driven:
         self.events += decision.events
         self.commands += [e for e in effects(before, self.saga) if isinstance(e, Command)]
         if self.checked:
-            due = machine.due_at(self.saga)
+            due = agenda.due_at(self.saga)
             check_transition(Transition(given, before, self.saga, decision.events, due), self.definition)
         return self
 
@@ -83,17 +78,17 @@ class Driven:
 
     def wake(self) -> "Driven":
         """Let time pass until the saga is due."""
-        self.now = max(self.now, machine.due_at(self.saga))
+        self.now = max(self.now, agenda.due_at(self.saga))
         return self.give(Wake())
 
     def ran(self, index: int, answer: Answer, attempt: int | None = None) -> "Driven":
         number = attempt or self.saga.steps[index].call.attempts
-        return self.give(Answered(Kind.EXECUTE, index, number, answer), 1000)
+        return self.give(Answered(Kind.EXECUTE, index, sent(number), answer), 1000)
 
     def undid(self, index: int, answer: Answer | None = None, attempt: int | None = None) -> "Driven":
         comp = self.saga.steps[index].compensation
         number = attempt or (comp.call.attempts if comp else 1)
-        return self.give(Answered(Kind.COMPENSATE, index, number, answer or Completed()), 1000)
+        return self.give(Answered(Kind.COMPENSATE, index, sent(number), answer or Completed()), 1000)
 
     def cancel(self) -> "Driven":
         return self.give(Cancel("enough"), 1000)

@@ -9,7 +9,8 @@ from typing import Any
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import StoreUnavailable
-from swit_saga_server.core.inputs import Answer, Answered, Kind
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.inputs import Answer
 from swit_saga_server.core.model import Saga, Settings, TraceContext
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.units import MINUTE, SECOND
@@ -142,7 +143,7 @@ class Bench:
 
     def answer(self, c: ParticipantCommand, answer: Answer) -> None:
         self.transport.open.discard(c.command_id)
-        self.engine.deliver(c.saga_id, Answered(c.kind, c.step_index, c.attempt, answer))
+        self.engine.deliver(c.saga_id, c.answered(answer))
 
     async def until(self, saga_id: str, holds: Callable[[Saga], bool]) -> Saga:
         """Wait, by the feed, until the applied saga is so."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from swit_saga_server.core.definition import Definition
-from swit_saga_server.core.inputs import Kind
+from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import Call, Saga
 from swit_saga_server.core.units import Instant
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from swit_saga_server.core.definition import Definition
-from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import Call, CompensationStatus, Effect, Saga, SagaState, StepState, same_origin
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.model import Call, Saga, StepState, same_origin
 from swit_saga_server.core.retry import Backoff, RetryPolicy
+from swit_saga_server.core.states import CompensationStatus, Effect, SagaState
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.contract import Write
 from tests.support.simulation.case import Case

@@ -21,8 +21,8 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import CompensationStatus, Effect, SagaState
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.states import CompensationStatus, Effect, SagaState
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import Verdict
 from tests.support.simulation.case import Case, Expected, Stored, Violation, expected_of

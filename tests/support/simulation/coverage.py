@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import TERMINAL_STATES, CompensationStatus, Effect, StepState
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.model import StepState
+from swit_saga_server.core.states import TERMINAL_STATES, CompensationStatus, Effect
 from swit_saga_server.store.contract import Verdict
 from tests.support.simulation.faults import KINDS
 from tests.support.simulation.observed import (

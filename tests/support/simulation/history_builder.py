@@ -11,20 +11,11 @@ from typing import Any
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.inputs import Kind
-from swit_saga_server.core.model import (
-    Call,
-    CompensationState,
-    CompensationStatus,
-    Effect,
-    Saga,
-    SagaState,
-    StepState,
-    StepStatus,
-    StopCause,
-)
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.model import Call, CompensationState, Saga, StepState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.retry import Jitter, RetryPolicy
+from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus, StopCause
 from swit_saga_server.core.units import MILLISECOND, SECOND
 from swit_saga_server.store.contract import InboxAnswer, Verdict, Write
 from tests.support.simulation.case import Expected
@@ -262,7 +253,8 @@ class Tale:
         call = replace(
             step.call,
             **{
-                "attempts": step.call.attempts + 1, "in_flight": True, "not_after": self.at + PATIENCE, "retry_at": 0,
+                "generation": 1, "attempts": step.call.attempts + 1, "sends": step.call.sends + 1, "in_flight": True,
+                "not_after": self.at + PATIENCE, "retry_at": 0,
                 "started_at": step.call.started_at or self.at, "last_attempt_at": self.at,
             }
             | other,
@@ -280,7 +272,15 @@ class Tale:
 
     def undoing(self, index: int, **other: Any) -> dict[str, Any]:
         """The step with its first Compensate on its way."""
-        call = Call(attempts=1, in_flight=True, started_at=self.at, last_attempt_at=self.at, not_after=self.at + SECOND)
+        call = Call(
+            generation=1,
+            attempts=1,
+            sends=1,
+            in_flight=True,
+            started_at=self.at,
+            last_attempt_at=self.at,
+            not_after=self.at + SECOND,
+        )
         comp = CompensationState(status=CompensationStatus.RUNNING, call=call)
         return {"status": StepStatus.COMPENSATING, "compensation": replace(comp, **other)}
 

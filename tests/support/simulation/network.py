@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from swit_saga_server.core.errors import ErrorType, SagaError, StoreUnavailable
-from swit_saga_server.core.inputs import Answer, Answered, Unknown
+from swit_saga_server.core.inputs import Answer, Unknown
 from swit_saga_server.core.units import MILLISECOND, SECOND, Span
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
@@ -163,13 +163,13 @@ class SimTransport:
         c = call.command
         if self._calls.get(c.command_id) is call:
             del self._calls[c.command_id]
-        self._deliver(c.saga_id, Answered(c.kind, c.step_index, c.attempt, answer))
+        self._deliver(c.saga_id, c.answered(answer))
 
     def _carry(self, call: "_Call") -> None:
         c, scene = call.command, self._scene
         self._sent[c.command_id] = number = self._sent.get(c.command_id, 0) + 1
         fate, late, delay, noticed, reply_fate, reply_late, *_ = scene.rolls(
-            "message", self._process.name, c.command_id, c.resend, number
+            "message", self._process.name, c.command_id, c.resends, number
         )
         chance = scene.weather.message
         receive = self._participants[c.participant].receive

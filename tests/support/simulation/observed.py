@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.inputs import Kind
+from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import Verdict, Write

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from swit_saga_server.core.errors import ErrorType, SagaError
-from swit_saga_server.core.inputs import Answer, Completed, Kind, Rejected, Unknown
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.units import MILLISECOND, SECOND, Span
 from swit_saga_server.engine.commands import ParticipantCommand
@@ -86,7 +87,7 @@ class Participant:
         self._scene.saw(
             Received(
                 at=self._scene.now(), participant=self._name, kind=c.kind, saga_id=c.saga_id, step_index=c.step_index,
-                step_id=c.step_id, attempt=c.attempt, resend=c.resend, key=c.idempotency_key,
+                step_id=c.step_id, attempt=c.attempt, resend=c.resends, key=c.idempotency_key,
                 execute_key=c.execute_key, epoch=c.epoch, not_after=c.not_after,
             )
         )  # fmt: skip

@@ -10,7 +10,8 @@ from typing import Any
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MINUTE, Instant, Span
 from swit_saga_server.store.contract import (
     Due,
@@ -446,7 +447,7 @@ def _matches(record: Record, wanted: SagaFilter) -> bool:
         and all(saga.labels.get(k) == v for k, v in wanted.labels.items())
         and all(k in saga.metadata and _same(saga.metadata[k], v) for k, v in wanted.metadata.items())
         and (not wanted.overdue_at or 0 < record.due_at < wanted.overdue_at)
-        and (not wanted.stuck or saga.stuck > 0)
+        and (not wanted.stuck or saga.quarantined > 0)
     )
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.model import Saga, SagaState, StepStatus
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState, StepStatus
 from tests.support.invariants import check_history, require
 from tests.support.soak.history import Life, Seen
 

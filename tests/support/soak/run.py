@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from swit_saga_server.core.model import Saga, SagaState, is_in_flight
+from swit_saga_server.core.model import Saga, is_in_flight
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.invariants import require

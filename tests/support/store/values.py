@@ -25,6 +25,7 @@ def any_of(kind: Any, depth: int = 2) -> st.SearchStrategy[Any]:
         return st.lists(any_of(get_args(kind)[0], depth), max_size=3).map(tuple)
     if get_origin(kind) in (dict, Mapping) or kind is Mapping:
         return st.dictionaries(st.text(max_size=4), any_of(get_args(kind)[1], depth), max_size=2)
+    kind = getattr(kind, "__supertype__", kind)  # A NewType.
     if kind is Any:
         return JSON
     if kind is NoneType:

@@ -47,7 +47,7 @@ EXPECTED: dict[type[core.SwitSagaError], type[CallError]] = {
     core.StoreUnavailable: UnavailableError,
     core.StoreRefused: CallError,
     core.NotImplementedYet: UnsupportedError,
-    core.SagaParked: CallError,
+    core.SagaQuarantined: CallError,
     core.SlowWatcher: CallError,
 }
 

@@ -7,7 +7,7 @@ import pytest
 from swit_saga import CodecError, Codecs, ErrorView, EventView, SagaView
 from swit_saga.v1 import error_pb2, event_pb2, saga_pb2
 from swit_saga.views import TERMINAL, state_name, state_value
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.states import SagaState
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 CODECS = Codecs()

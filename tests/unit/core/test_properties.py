@@ -3,14 +3,15 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swit_saga_server.core import machine
+from swit_saga_server.core import agenda
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
 from swit_saga_server.core.errors import SagaAlreadyFinished
-from swit_saga_server.core.inputs import Answered, Cancel, Completed, Input, Kind, TakenOver, Wake
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.inputs import Answered, Cancel, Completed, Input, TakenOver, Wake
 from swit_saga_server.core.model import Saga, Settings
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy, delay_after
 from swit_saga_server.core.units import MINUTE, SECOND
-from tests.support.core.drive import Driven, done, lost, no
+from tests.support.core.drive import Driven, done, lost, no, sent
 
 policies = st.builds(
     RetryPolicy,
@@ -55,7 +56,7 @@ inputs = st.one_of(
     st.just(Wake()),
     st.just(TakenOver()),
     st.just(Cancel("x")),
-    st.builds(Answered, st.sampled_from(Kind), st.integers(0, 3), st.integers(0, 4), answers),
+    st.builds(Answered, st.sampled_from(Kind), st.integers(0, 3), st.builds(sent, st.integers(0, 4)), answers),
 )
 histories = st.lists(st.tuples(inputs, st.sampled_from([0, 1, 1000, SECOND, 13 * SECOND])), max_size=30)
 
@@ -89,7 +90,7 @@ def finish(s: Driven) -> None:
         if s.saga.state.is_terminal:
             return
         out = [
-            (kind, step.index, call.attempts)
+            (kind, step.index, call.send_id)
             for step in s.saga.steps
             for kind, call in (
                 (Kind.EXECUTE, step.call),
@@ -98,10 +99,10 @@ def finish(s: Driven) -> None:
             if call is not None and call.in_flight
         ]
         if out:
-            kind, index, attempt = out[0]
-            s.give(Answered(kind, index, attempt, Completed()), 1)
+            kind, index, send_id = out[0]
+            s.give(Answered(kind, index, send_id, Completed()), 1)
             continue
-        due, before = machine.due_at(s.saga), s.saga
+        due, before = agenda.due_at(s.saga), s.saga
         assert due > 0, "invariant 14: never due"
         s.now = max(s.now, due)
         s.give(Wake())
@@ -114,7 +115,7 @@ def finish(s: Driven) -> None:
 def test_every_saga_can_come_to_an_end(definition, settings_, history):
     s = play(definition, settings_, history)
     finish(s)
-    assert machine.due_at(s.saga) == 0
+    assert agenda.due_at(s.saga) == 0
 
 
 @settings(max_examples=200, deadline=None)

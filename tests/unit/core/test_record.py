@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from swit_saga_server.core.inputs import Completed
-from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve
+from swit_saga_server.core.states import SagaState
 from tests.support.core.drive import Driven, chain, done
 
 

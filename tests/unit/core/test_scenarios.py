@@ -2,20 +2,23 @@
 
 import pytest
 
+from swit_saga_server.core.agenda import due_at
+from swit_saga_server.core.dataflow import current_data, input_of, result_data
 from swit_saga_server.core.definition import Definition, StepDefinition
 from swit_saga_server.core.errors import SagaAlreadyFinished
-from swit_saga_server.core.inputs import Kind, Wake
-from swit_saga_server.core.machine import due_at, park
-from swit_saga_server.core.model import CompensationStatus, Effect, SagaState, StepStatus, StopCause
+from swit_saga_server.core.identity import Kind, SendId
+from swit_saga_server.core.inputs import Wake
+from swit_saga_server.core.quarantine import quarantine
 from swit_saga_server.core.retry import NO_RETRY
+from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus, StopCause
 from swit_saga_server.core.units import MINUTE, SECOND, SKEW_ALLOWANCE
-from tests.support.core.drive import NO_UNDO, Driven, chain, done, lost, no
+from tests.support.core.drive import NO_UNDO, Driven, chain, done, lost, no, sent
 
 
 def test_every_step_completes():
     s = Driven(chain("a", "b")).start().ran(0, done("1")).ran(1, done("2"))
     assert s.saga.state is SagaState.COMPLETED
-    assert s.saga.result_data == done("2").output
+    assert result_data(s.saga) == done("2").output
     assert s.types == [
         "saga.started", "saga.step.started a", "saga.step.completed a", "saga.step.started b",
         "saga.step.completed b", "saga.completed",
@@ -31,7 +34,7 @@ def test_completing_a_step_and_intending_the_next_is_one_transition():
 
 def test_output_of_a_step_is_the_next_ones_input():
     s = Driven(chain("a", "b")).start().ran(0, done("from a"))
-    assert s.saga.input_of(1) == s.saga.current_data == done("from a").output
+    assert input_of(s.saga, 1) == current_data(s.saga) == done("from a").output
 
 
 def test_rejection_undoes_what_was_done_in_reverse():
@@ -136,7 +139,7 @@ def test_answer_to_an_attempt_never_made_is_ignored(attempt):
     before = s.saga
     from swit_saga_server.core.inputs import Answered
 
-    assert s.give(Answered(Kind.EXECUTE, 0, attempt, done())).saga is before
+    assert s.give(Answered(Kind.EXECUTE, 0, sent(attempt), done())).saga is before
 
 
 def test_duplicate_answers_change_nothing():
@@ -289,7 +292,7 @@ class TestTakeover:
         call = s.saga.steps[0].call
         assert (call.attempts, call.resends, call.doubt) == (1, 1, True)
         assert call.not_after == first.not_after + 8 * SECOND
-        assert [(c.attempt, c.resend) for c in s.commands] == [(1, 0), (1, 1)]
+        assert [(c.send_id.attempt, c.send_id.send) for c in s.commands] == [(1, 1), (1, 2)]
 
     def test_in_backoff_sends_nothing(self):
         s = Driven(chain("a")).start().ran(0, lost())
@@ -311,7 +314,7 @@ class TestTakeover:
     def test_resends_a_compensation(self):
         s = Driven(chain("a", "b")).start().ran(0, done()).ran(1, no()).taken_over()
         assert s.commands[-1].kind is Kind.COMPENSATE
-        assert s.commands[-1].resend == 1
+        assert s.commands[-1].send_id == SendId(1, 1, 2)
         assert s.undid(0).saga.state is SagaState.COMPENSATED
 
     def test_past_the_deadline_stops_instead(self):
@@ -329,12 +332,12 @@ def test_a_parked_saga_is_visible_and_tried_again():
     from swit_saga_server.core.errors import ErrorType, SagaError
 
     s = Driven(chain("a")).start()
-    parked = park(s.saga, SagaError(code="X", message="bug", type=ErrorType.SYSTEM), s.now)
+    parked = quarantine(s.saga, SagaError(code="X", message="bug", type=ErrorType.SYSTEM), s.now)
     assert [e.type for e in parked.events] == ["saga.stuck"]
     assert due_at(parked.saga) == s.now + MINUTE
     s.saga = parked.saga
     assert s.give(Wake(), SECOND).saga is parked.saga, "not before its time"
-    s.saga = park(parked.saga, SagaError(code="X", message="bug", type=ErrorType.SYSTEM), s.now).saga
+    s.saga = quarantine(parked.saga, SagaError(code="X", message="bug", type=ErrorType.SYSTEM), s.now).saga
     assert due_at(s.saga) == s.now + 2 * MINUTE
     assert s.ran(0, done()).saga.state is SagaState.COMPLETED, "an answer is taken at once"
-    assert s.saga.stuck == 0
+    assert s.saga.quarantined == 0

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from swit_saga_server.core.errors import IllegalInput, SagaAlreadyFinished
-from swit_saga_server.core.inputs import Answered, Cancel, Input, Kind, TakenOver, Wake
-from swit_saga_server.core.model import SagaState, StepStatus
+from swit_saga_server.core.identity import FIRST_SEND, Kind
+from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Wake
+from swit_saga_server.core.states import SagaState, StepStatus
 from swit_saga_server.core.table import RECEPTION, STEP_TRANSITIONS, TRANSITIONS, Reception, mermaid
 from swit_saga_server.core.units import MINUTE, SECOND
 from tests.support.core.drive import Driven, chain, done, no
@@ -29,7 +30,7 @@ INPUTS: dict[type[Input], Input] = {
     Wake: Wake(),
     TakenOver: TakenOver(),
     Cancel: Cancel("x"),
-    Answered: Answered(Kind.EXECUTE, 0, 1, done()),
+    Answered: Answered(Kind.EXECUTE, 0, FIRST_SEND, done()),
 }
 
 

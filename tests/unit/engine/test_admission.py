@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.engine.admission import Admission
 from swit_saga_server.store.contract import partition_of
 

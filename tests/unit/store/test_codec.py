@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.events import EventType, SagaEvent
-from swit_saga_server.core.model import PROGRESS, Saga, SagaState, StepState, StepStatus, same_origin
+from swit_saga_server.core.model import PROGRESS, Saga, StepState, same_origin
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.states import SagaState, StepStatus
 from swit_saga_server.store import codec
 from tests.support.store.values import any_of
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.errors import CoordinatorUnavailable, IllegalInput, SagaNotFound
 from swit_saga_server.core.events import EventType
-from swit_saga_server.core.machine import due_at
-from swit_saga_server.core.model import Call, Saga, SagaState, Settings, StepStatus
+from swit_saga_server.core.model import Call, Saga, Settings
+from swit_saga_server.core.states import SagaState, StepStatus
 from swit_saga_server.core.table import TRANSITIONS
 from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.store.conformance.backend import hold_all
@@ -182,10 +183,10 @@ async def test_get_timeout_sagas(world: World) -> None:
         await saga(state, 10 * MINUTE)
     # Parked until after the time, or before it: its due time says nothing of its deadline.
     late += [
-        await saga(S.RUNNING, 10 * MINUTE, stuck=2, stuck_until=T0 + 60 * MINUTE),
-        await saga(S.RUNNING, 10 * MINUTE, stuck=1, stuck_until=T0 + 5 * MINUTE),
+        await saga(S.RUNNING, 10 * MINUTE, quarantined=2, quarantined_until=T0 + 60 * MINUTE),
+        await saga(S.RUNNING, 10 * MINUTE, quarantined=1, quarantined_until=T0 + 5 * MINUTE),
     ]
-    await saga(S.RUNNING, 40 * MINUTE, stuck=1, stuck_until=T0 + 5 * MINUTE)
+    await saga(S.RUNNING, 40 * MINUTE, quarantined=1, quarantined_until=T0 + 5 * MINUTE)
     assert due_at(late[3]) > now > due_at(late[4])
     got = [s.id async for s in world.records.get_timeout_sagas(now)]
     assert sorted(got) == sorted(s.id for s in late)

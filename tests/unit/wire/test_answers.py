@@ -6,9 +6,10 @@ import pytest
 from swit_saga.v1 import command_pb2, error_pb2, payload_pb2
 from swit_saga.v1 import participant_service_pb2 as pb
 from swit_saga_server.core.errors import ErrorType
-from swit_saga_server.core.inputs import Completed, Kind, Rejected, Unknown
-from swit_saga_server.core.model import Effect
+from swit_saga_server.core.identity import Kind, SendId
+from swit_saga_server.core.inputs import Completed, Rejected, Unknown
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.states import Effect
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.wire.command import (
     compensate_answer,
@@ -50,8 +51,7 @@ def command(kind: Kind = Kind.EXECUTE, attempt: int = 1, resend: int = 0, codes:
         step_index=2,
         participant="shop",
         action="take",
-        attempt=attempt,
-        resend=resend,
+        send_id=SendId(1, attempt, attempt + resend),
         idempotency_key="key",
         not_after=1_700_000_000_123_456,
         timeout=2_500_000,

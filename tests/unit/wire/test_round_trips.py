@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
 from swit_saga_server.core.errors import ErrorType, SagaError
-from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.contract import StoredDefinition
 from swit_saga_server.wire import basic
 from swit_saga_server.wire.definition import definition, read_definition, read_retry_policy, retry_policy

@@ -1,6 +1,6 @@
 """``due``, ``in_flight``, ``events``, ``feed``: what is found without knowing an id, and in which order."""
 
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.conformance.backend import WithStore, hold_all
 from swit_saga_server.store.conformance.samples import T0, applied, change, event, finish, ids_in, start
 from swit_saga_server.store.contract import Due, FeedItem, Lease, StateStorage, Verdict, partition_of

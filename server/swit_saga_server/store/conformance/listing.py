@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from swit_saga_server.core.errors import InvalidRequest
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.conformance.backend import WithStore
 from swit_saga_server.store.conformance.samples import T0, applied, change, finish, start
 from swit_saga_server.store.contract import Lease, SagaFilter, SagaOrder, StateStorage
@@ -43,14 +44,16 @@ class ListingTests(WithStore):
                 definition_id=("order", "refund", "gift")[n % 3],
                 labels={"tenant": "ab"[n % 2], "n": str(n)} if n else {},
                 metadata={"priority": n, "text": str(n), "vip": n % 2 == 0, "deep": {"n": n}},
-                stuck=int(n in (4, 5)),
+                quarantined=int(n in (4, 5)),
             )
             for n in range(12)
         ]
         sagas = await applied(store, leases, *made)
         for n in (11, 8, 5, 2):
             (sagas[n],) = await applied(
-                store, leases, change(sagas[n], updated_at=T0 + 1_000 - n, due_at=T0 + 100 + n, stuck=sagas[n].stuck)
+                store,
+                leases,
+                change(sagas[n], updated_at=T0 + 1_000 - n, due_at=T0 + 100 + n, quarantined=sagas[n].quarantined),
             )
         for n, state in ((10, S.COMPLETED), (7, S.FAILED), (4, S.COMPENSATED)):
             (sagas[n],) = await applied(store, leases, finish(sagas[n], state, updated_at=T0 + 2_000 - n))

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from swit_saga_server.core.events import SagaEvent
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.contract import Due, InboxEntry, Lease, Verdict, Write, partition_of
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MINUTE
 from swit_saga_server.store.conformance.backend import Backend
 from swit_saga_server.store.conformance.model import Model

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.conformance.backend import WithStore, hold_all
 from swit_saga_server.store.conformance.samples import (
     answers_to,

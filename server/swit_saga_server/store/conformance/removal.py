@@ -2,7 +2,8 @@
 
 import pytest
 
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.conformance.backend import Backend, WithStore, hold_all, reopen
 from swit_saga_server.store.conformance.samples import T0, applied, change, finish, fresh, ids_in, start
 from swit_saga_server.store.contract import Lease, SagaFilter, SagaOrder, StateStorage, partition_of

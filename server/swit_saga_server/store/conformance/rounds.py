@@ -3,8 +3,8 @@
 import asyncio
 
 from swit_saga_server.core.errors import ErrorType, SagaError
-from swit_saga_server.core.model import SagaState
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.conformance.backend import TERM, Backend, WithStore, hold_all, reopen
 from swit_saga_server.store.conformance.samples import (
     T0,

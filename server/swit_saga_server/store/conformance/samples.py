@@ -8,19 +8,9 @@ from typing import Any
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.events import EventType, SagaEvent
-from swit_saga_server.core.model import (
-    Call,
-    CompensationState,
-    CompensationStatus,
-    Effect,
-    Saga,
-    SagaState,
-    StepState,
-    StepStatus,
-    TraceContext,
-    same_origin,
-)
+from swit_saga_server.core.model import Call, CompensationState, Saga, StepState, TraceContext, same_origin
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import InboxAnswer, Lease, StateStorage, Verdict, Write, partition_of
 
@@ -124,7 +114,7 @@ def undone_step(index: int) -> StepState:
         index,
         status=StepStatus.COMPENSATED,
         effect=Effect.DONE,
-        call=Call(attempts=2, resends=1, doubt=True, not_after=T0 + 5, backoff=7, started_at=T0 + 1),
+        call=Call(generation=1, attempts=2, sends=3, doubt=True, not_after=T0 + 5, backoff=7, started_at=T0 + 1),
         error=SagaError(
             code="OUT",
             message="m",

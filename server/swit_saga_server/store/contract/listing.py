@@ -5,8 +5,9 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.record import record
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant
 
 

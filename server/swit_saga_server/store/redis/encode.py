@@ -4,7 +4,7 @@ from typing import Any
 
 import msgpack
 
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store import codec
 from swit_saga_server.store.contract import Lease, Write
 
@@ -41,7 +41,7 @@ def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
             str(saga.created_at),
             str(saga.updated_at),
             str(saga.completed_at) if ended else "0",
-            int(saga.stuck > 0),
+            int(saga.quarantined > 0),
             answers,
             _origin(write) if write.changed_origin else (),
         )
@@ -57,7 +57,7 @@ def _mutable(write: Write) -> bytes:
     saga = write.saga
     words = (
         f"{saga.version} {write.commit_id} {saga.last_sequence} {saga.state.value} {write.due_at}"
-        f" {write.in_flight:d} {saga.stuck > 0:d} {len(saga.steps)}\n"
+        f" {write.in_flight:d} {saga.quarantined > 0:d} {len(saga.steps)}\n"
     )
     return words.encode() + codec.pack_progress(saga)
 

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage
 from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.redis.connection import RedisConnection

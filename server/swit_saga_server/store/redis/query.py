@@ -116,7 +116,7 @@ def matches(saga: Saga, due_at: Instant, wanted: SagaFilter) -> bool:
         and all(saga.labels.get(k) == v for k, v in wanted.labels.items())
         and all(k in saga.metadata and _same(saga.metadata[k], v) for k, v in wanted.metadata.items())
         and (not wanted.overdue_at or 0 < due_at < wanted.overdue_at)
-        and (not wanted.stuck or saga.stuck > 0)
+        and (not wanted.stuck or saga.quarantined > 0)
     )
 
 

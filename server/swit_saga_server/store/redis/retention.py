@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from swit_saga_server.core.model import TERMINAL_STATES
+from swit_saga_server.core.states import TERMINAL_STATES
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import Lease
 from swit_saga_server.store.redis.connection import RedisConnection

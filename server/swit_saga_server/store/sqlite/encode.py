@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from swit_saga_server.core.model import Saga, SagaState
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.record import record
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store import codec
 from swit_saga_server.store.contract import InboxAnswer, Write
@@ -46,7 +47,7 @@ class EncodedWrite:
             _expires(saga),
             write.due_at,
             int(write.in_flight),
-            int(saga.stuck > 0),
+            int(saga.quarantined > 0),
         )
         self.origin = _origin(saga) if write.changed_origin else ()
 

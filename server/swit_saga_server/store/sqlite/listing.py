@@ -5,7 +5,7 @@ from typing import Any
 
 import apsw
 
-from swit_saga_server.core.model import SagaState
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage
 from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.sqlite import query

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from swit_saga_server.core.model import TERMINAL_STATES
+from swit_saga_server.core.states import TERMINAL_STATES
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import Lease
 from swit_saga_server.store.sqlite.file import SqliteFile

@@ -6,19 +6,20 @@ from typing import Any
 import pytest
 
 from swit_saga_server.core.definition import Definition, StepDefinition
-from swit_saga_server.core.inputs import Answered, Cancel, Input, Kind, TakenOver, Wake
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Wake
 from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Saga, TraceContext
 from swit_saga_server.core.start import StartRequest, new_saga
-from swit_saga_server.engine.slots import Slots
+from swit_saga_server.engine.concurrency import ConcurrencyLimiter
 from tests.support.core.drive import SETTINGS, T0, done, lost, no
 
 
 class Room:
-    """Sagas that go through ``Slots`` as the engine has them."""
+    """Sagas that go through the limiter as the engine has them."""
 
-    def __init__(self, most: int | None, **most_of: int) -> None:
-        self.slots = Slots(most, most_of)
+    def __init__(self, max_open: int | None, **max_of: int) -> None:
+        self.limiter = ConcurrencyLimiter(max_open, max_of)
         self.sagas: dict[str, Saga] = {}
         self.definitions: dict[str, Definition] = {}
         self.now = T0
@@ -36,27 +37,24 @@ class Room:
         """Whether there was room for what followed."""
         self.now += 2_000_000  # So that retries are due.
         before, definition = self.sagas[saga_id], self.definitions[saga_id]
-        after = decide(before, definition, given, self.now, 0.5).saga
-        lacking = self.slots.take(before, after, definition)
-        if lacking is not None:
-            after = decide(before, definition, given, self.now, 0.5, room=False).saga
-            self.slots.wait(after, definition, lacking)
-        self.sagas[saga_id] = after
-        return lacking is None
+        decision = decide(before, definition, given, self.now, 0.5, self.limiter.gate(saga_id))
+        self.limiter.note(decision.saga, definition, decision.waiting)
+        self.sagas[saga_id] = decision.saga
+        return not decision.waiting
 
     def answer(self, saga_id: str, answer: Any, kind: Kind = Kind.EXECUTE) -> bool:
         saga = self.sagas[saga_id]
-        index, attempt = next(
-            (s.index, c.attempts)
+        index, send_id = next(
+            (s.index, c.send_id)
             for s in saga.steps
             if (c := s.call if kind is Kind.EXECUTE else s.compensation and s.compensation.call) and c.in_flight
         )
-        return self.give(saga_id, Answered(kind, index, attempt, answer))
+        return self.give(saga_id, Answered(kind, index, send_id, answer))
 
     def called(self) -> list[str]:
         """Everybody whose turn it is, each getting its wake-up."""
         found = []
-        while (saga_id := self.slots.call()) is not None:
+        while (saga_id := self.limiter.call()) is not None:
             assert self.give(saga_id, Wake()), "room was kept for it"
             found.append(saga_id)
         return found
@@ -65,7 +63,7 @@ class Room:
 def test_they_wait_in_order():
     room = Room(2)
     assert [room.begin(s) for s in "abcde"] == [True, True, False, False, False]
-    assert (room.slots.open, room.slots.waiting) == (2, 3)
+    assert (room.limiter.open, room.limiter.waiting) == (2, 3)
     assert room.called() == []
     room.answer("a", done())
     assert room.called() == ["c"]
@@ -75,7 +73,7 @@ def test_they_wait_in_order():
     assert room.called() == ["d", "e"]
     room.answer("d", done())
     assert room.called() == ["f"]
-    assert (room.slots.open, room.slots.waiting) == (2, 0)
+    assert (room.limiter.open, room.limiter.waiting) == (2, 0)
 
 
 def test_what_was_begun_goes_on_before_what_is_new():
@@ -133,11 +131,11 @@ def test_compensations_and_resends_count_and_never_wait():
     assert room.begin("a", "p", "q")
     room.answer("a", done())
     assert room.answer("a", no())
-    assert room.slots.open == 1, "the compensation of the first step"
+    assert room.limiter.open == 1, "the compensation of the first step"
     assert not room.begin("b")
     room.sagas["c"] = replace(decided("c", room), version=7)
     assert room.give("c", TakenOver())
-    assert room.slots.open == 2
+    assert room.limiter.open == 2
     assert room.called() == []
     room.answer("a", done(), Kind.COMPENSATE)
     assert room.called() == []
@@ -158,9 +156,9 @@ def test_who_waits_can_leave():
     room.begin("a")
     room.begin("b")
     room.begin("c")
-    assert room.slots.is_waiting("b")
+    assert room.limiter.is_waiting("b")
     assert room.give("b", Cancel("enough"))
-    assert not room.slots.is_waiting("b")
+    assert not room.limiter.is_waiting("b")
     room.answer("a", done())
     assert room.called() == ["c"]
 
@@ -170,11 +168,11 @@ def test_room_is_kept_for_who_was_called():
     for s in "abc":
         room.begin(s)
     room.answer("a", done())
-    assert room.slots.call() == "b"
-    assert room.slots.call() is None, "it is not decided yet"
+    assert room.limiter.call() == "b"
+    assert room.limiter.call() is None, "it is not decided yet"
     assert not room.begin("d")
     assert room.give("b", Wake())
-    assert room.slots.open == 1
+    assert room.limiter.open == 1
 
 
 @pytest.mark.parametrize("how", ["forgotten", "cancelled"])
@@ -183,13 +181,13 @@ def test_room_kept_for_nothing_is_free_again(how):
     for s in "abc":
         room.begin(s)
     room.answer("a", done())
-    assert room.slots.call() == "b"
+    assert room.limiter.call() == "b"
     if how == "forgotten":
-        room.slots.forget("b")
+        room.limiter.forget("b")
     else:
         room.give("b", Cancel("enough"))
     assert room.called() == ["c"]
-    assert room.slots.known() == {"c"}
+    assert room.limiter.known() == {"c"}
 
 
 def test_nothing_is_left_of_what_is_over():
@@ -201,5 +199,5 @@ def test_nothing_is_left_of_what_is_over():
             if any(step.call.in_flight for step in room.sagas[s].steps):
                 room.answer(s, done())
         room.called()
-    assert room.slots.known() == set()
-    assert (room.slots.open, room.slots.waiting) == (0, 0)
+    assert room.limiter.known() == set()
+    assert (room.limiter.open, room.limiter.waiting) == (0, 0)

@@ -2,21 +2,33 @@
 
 import pytest
 
-from swit_saga_server.core import machine
-from swit_saga_server.core.inputs import Answered, Cancel, Input, Kind, TakenOver, Wake
-from swit_saga_server.core.model import Effect, SagaState, StepStatus, StopCause
+from swit_saga_server.core import agenda, machine
+from swit_saga_server.core.gate import UNLIMITED, Reason
+from swit_saga_server.core.identity import FIRST_SEND, Kind
+from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Wake
+from swit_saga_server.core.states import Effect, SagaState, StepStatus, StopCause
 from swit_saga_server.core.units import MINUTE, SECOND
 from tests.support.core.drive import Driven, chain, done, lost, no
 from tests.support.invariants import Transition, check_transition
+
+
+class Full:
+    """Every place is taken."""
+
+    def in_all(self, kind: Kind) -> int:
+        return 0 if kind is Kind.EXECUTE else UNLIMITED
+
+    def places(self, participant: str, kind: Kind) -> int | Reason:
+        return UNLIMITED
 
 
 def without_room(d: Driven, given: Input, after: int = 0) -> Driven:
     """As ``Driven.give``, without room for a step."""
     d.now += after
     before = d.saga
-    decision = machine.decide(before, d.definition, given, d.now, 0.5, room=False)
+    decision = machine.decide(before, d.definition, given, d.now, 0.5, Full())
     d.saga = decision.saga
-    check_transition(Transition(given, before, d.saga, decision.events, machine.due_at(d.saga)), d.definition)
+    check_transition(Transition(given, before, d.saga, decision.events, agenda.due_at(d.saga)), d.definition)
     return d
 
 
@@ -24,7 +36,7 @@ def test_a_new_saga_begins_and_waits_with_its_first_step():
     d = without_room(Driven(chain("a", "b")), Wake())
     assert (d.saga.state, d.saga.steps[0].status) == (SagaState.STEP_COMPLETED, StepStatus.PENDING)
     assert d.saga.steps[0].effect is Effect.NONE
-    assert machine.due_at(d.saga) == d.now, "overdue, so that whoever comes next finds it (invariant 14)"
+    assert agenda.due_at(d.saga) == d.now, "overdue, so that whoever comes next finds it (invariant 14)"
 
 
 def test_waiting_on_changes_nothing():
@@ -42,7 +54,7 @@ def test_with_room_the_attempt_has_all_its_time():
 
 def test_a_result_counts_and_the_next_step_waits():
     d = Driven(chain("a", "b")).start()
-    without_room(d, Answered(Kind.EXECUTE, 0, 1, done()), 1000)
+    without_room(d, Answered(Kind.EXECUTE, 0, FIRST_SEND, done()), 1000)
     assert d.saga.steps[0].status is StepStatus.COMPLETED
     assert (d.saga.state, d.saga.steps[1].call.in_flight) == (SagaState.STEP_COMPLETED, False)
     d.give(Wake(), SECOND).ran(1, done())
@@ -51,20 +63,20 @@ def test_a_result_counts_and_the_next_step_waits():
 
 def test_the_last_result_needs_no_room():
     d = Driven(chain("a")).start()
-    assert without_room(d, Answered(Kind.EXECUTE, 0, 1, done()), 1000).saga.state is SagaState.COMPLETED
+    assert without_room(d, Answered(Kind.EXECUTE, 0, FIRST_SEND, done()), 1000).saga.state is SagaState.COMPLETED
 
 
 def test_a_retry_waits_too():
     d = Driven(chain("a")).start().ran(0, lost())
     waiting = d.saga
-    d.now = machine.due_at(waiting)
+    d.now = agenda.due_at(waiting)
     assert without_room(d, Wake()).saga is waiting
     assert d.give(Wake(), SECOND).saga.steps[0].call.attempts == 2
 
 
 def test_a_delay_is_kept_besides():
     d = without_room(Driven(chain("a", delay=MINUTE)), Wake())
-    assert machine.due_at(d.saga) == d.now + MINUTE
+    assert agenda.due_at(d.saga) == d.now + MINUTE
     d.give(Wake(), SECOND)
     assert not d.saga.steps[0].call.in_flight
     assert d.wake().saga.steps[0].call.in_flight
@@ -83,7 +95,7 @@ def test_a_saga_that_waits_can_be_stopped(given, after, cause):
 
 def test_compensations_need_no_room():
     d = Driven(chain("a", "b")).start().ran(0, done())
-    without_room(d, Answered(Kind.EXECUTE, 1, 1, no()), 1000)
+    without_room(d, Answered(Kind.EXECUTE, 1, FIRST_SEND, no()), 1000)
     comp = d.saga.steps[0].compensation
     assert comp is not None
     assert comp.call.in_flight

@@ -1,26 +1,28 @@
-"""How many commands may be open at once, in all and per participant; who must wait for room waits here, in order.
+"""How many commands may be open at once, in all and per participant; who must wait for a place waits here, in order.
 
 What counts is the state, not the network: a command is open from the decision that intends it until the one that takes
-its answer. A saga that goes on after an answer keeps the room its last command had, so that what was begun is finished
+its answer. A saga that goes on after an answer keeps the place of its last command, so that what was begun is finished
 before more is begun. Compensations and resends after a takeover count, but never wait.
 
 Nothing here is durable: a saga that waits is overdue in the store, and is found there by whoever comes next.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from swit_saga_server.core.definition import Definition
+from swit_saga_server.core.gate import UNLIMITED, Gate, Reason, Waiting
+from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import Saga
 
 
-class Slots:
-    """Open commands, and the sagas that wait for room."""
+class ConcurrencyLimiter:
+    """Open commands, and the sagas that wait for a place."""
 
-    def __init__(self, most: int | None, most_of: Mapping[str, int]) -> None:
-        """Limit open commands to ``most`` in all, and to ``most_of[participant]``; unlimited where nothing is said."""
-        self._most = most
-        self._most_of = dict(most_of)
+    def __init__(self, max_open: int | None, max_of: Mapping[str, int]) -> None:
+        """Limit open commands to ``max_open`` in all and to ``max_of[participant]``; None and unnamed: unlimited."""
+        self._max = max_open
+        self._max_of = dict(max_of)
         self._open: dict[str, tuple[str, ...]] = {}
         """By saga: the participants of its open commands."""
         self._total = 0
@@ -38,41 +40,31 @@ class Slots:
 
     @property
     def waiting(self) -> int:
-        """Sagas that wait for room."""
+        """Sagas that wait for a place."""
         return len(self._queue_of)
 
     def is_waiting(self, saga_id: str) -> bool:
-        """Whether it waits for room."""
+        """Whether it waits for a place."""
         return saga_id in self._queue_of
 
-    def take(self, before: Saga, after: Saga, definition: Definition) -> str | None:
-        """Note what is open when ``before`` has become ``after``, which waits no more then.
+    def gate(self, saga_id: str) -> Gate:
+        """What the saga may have open, as things stand."""
+        return _Gate(self, saga_id)
 
-        Returns:
-            None; or the participant for which there is no room, and then nothing is noted.
+    def note(self, after: Saga, definition: Definition, waiting: Sequence[Waiting]) -> None:
+        """Take in what became of a saga, and what it waits for.
+
+        One that was called and came too late stands where it stood.
         """
         saga_id = after.id
-        own, then = self._open.get(saga_id, ()), _open(after, definition)
-        if then != own:  # Else it goes on in the room it had.
-            for i, step in enumerate(after.steps):
-                was = before.steps[i].call
-                if not step.call.in_flight or (was.in_flight and was.attempts == step.call.attempts):
-                    continue
-                participant = definition.steps[i].participant
-                if self._is_behind(saga_id, participant, own) or self._is_full(participant, own, then):
-                    return participant
-            self._set(saga_id, then)
-        self._leave(saga_id)
-        self._called.pop(saga_id, None)
-        return None
-
-    def wait(self, saga: Saga, definition: Definition, participant: str) -> None:
-        """It waits for room from now on; one that was called and came too late stands where it stood."""
-        saga_id = saga.id
-        self._set(saga_id, _open(saga, definition))
+        self._set(saga_id, _open(after, definition))
+        if not waiting:
+            self._leave(saga_id)
+            self._called.pop(saga_id, None)
+            return
         if saga_id in self._queue_of:
             return
-        ticket = self._called.pop(saga_id, None)
+        participant, ticket = waiting[0].participant, self._called.pop(saga_id, None)
         queue = self._queues.setdefault(participant, OrderedDict())
         if ticket is None:
             self._ticket += 1
@@ -83,15 +75,15 @@ class Slots:
         self._queue_of[saga_id] = participant
 
     def call(self) -> str | None:
-        """Whose turn it is: the one that has waited longest of those for whom there is room; None if there is none.
+        """Whose turn it is: the one that has waited longest of those for whom there is a place; None if there is none.
 
-        The room is kept for it until ``take``, ``wait`` or ``forget`` says what became of it.
+        The place is kept for it until ``note`` or ``forget`` says what became of it.
         """
-        if not self._queue_of or (self._most is not None and self._total >= self._most):
+        if not self._queue_of or (self._max is not None and self._total >= self._max):
             return None
         best: tuple[int, str] | None = None
         for participant, queue in self._queues.items():
-            if not queue or self._of[participant] >= self._most_of.get(participant, self._of[participant] + 1):
+            if not queue or self._of[participant] >= self._max_of.get(participant, self._of[participant] + 1):
                 continue
             saga_id, ticket = next(iter(queue.items()))
             if best is None or ticket < best[0]:
@@ -115,18 +107,24 @@ class Slots:
         """All sagas of which something is known here."""
         return {*self._open, *self._queue_of, *self._called}
 
+    def in_all(self, saga_id: str) -> int:
+        """How many commands the saga may have open: those it has, and what is free."""
+        own = len(self._open.get(saga_id, ()))
+        return UNLIMITED if self._max is None else own + max(self._max - self._total, 0)
+
+    def places(self, saga_id: str, participant: str) -> int:
+        """The same for one participant."""
+        own = self._open.get(saga_id, ())
+        if self._is_behind(saga_id, participant, own):
+            return own.count(participant)
+        limit = self._max_of.get(participant)
+        return UNLIMITED if limit is None else own.count(participant) + max(limit - self._of[participant], 0)
+
     def _is_behind(self, saga_id: str, participant: str, own: tuple[str, ...]) -> bool:
-        """Whether others have waited for longer. Who was called stands before them all, and so does who has room."""
+        """Whether others have waited for longer. Who was called stands before them all, and so does who has a place."""
         if not self._queues.get(participant) or saga_id in self._called:
             return False
-        return not own or (participant in self._most_of and participant not in own)
-
-    def _is_full(self, participant: str, own: tuple[str, ...], then: tuple[str, ...]) -> bool:
-        if self._most is not None and self._total - len(own) + len(then) > max(self._most, self._total):
-            return True
-        most = self._most_of.get(participant)
-        of = self._of[participant]
-        return most is not None and of - own.count(participant) + then.count(participant) > max(most, of)
+        return not own or (participant in self._max_of and participant not in own)
 
     def _set(self, saga_id: str, participants: tuple[str, ...]) -> None:
         was = self._open.pop(saga_id, ())
@@ -143,6 +141,22 @@ class Slots:
         participant = self._queue_of.pop(saga_id, None)
         if participant is not None:
             del self._queues[participant][saga_id]
+
+
+class _Gate:
+    """One saga's view of the limits. Compensations are never held back: what must be undone goes before what is new."""
+
+    __slots__ = ("_limiter", "_saga_id")
+
+    def __init__(self, limiter: ConcurrencyLimiter, saga_id: str) -> None:
+        self._limiter = limiter
+        self._saga_id = saga_id
+
+    def in_all(self, kind: Kind) -> int:
+        return self._limiter.in_all(self._saga_id) if kind is Kind.EXECUTE else UNLIMITED
+
+    def places(self, participant: str, kind: Kind) -> int | Reason:
+        return self._limiter.places(self._saga_id, participant) if kind is Kind.EXECUTE else UNLIMITED
 
 
 def _open(saga: Saga, definition: Definition) -> tuple[str, ...]:

@@ -1,0 +1,95 @@
+"""What an answer to an Execute means."""
+
+from typing import assert_never
+
+from swit_saga_server.core import attempts
+from swit_saga_server.core.attempts import Over
+from swit_saga_server.core.draft import Draft
+from swit_saga_server.core.errors import SagaError
+from swit_saga_server.core.events import EventType
+from swit_saga_server.core.identity import Kind
+from swit_saga_server.core.inputs import Answered, Completed, Rejected, Unknown
+from swit_saga_server.core.model import StepState
+from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.record import evolve
+from swit_saga_server.core.states import Effect, StepStatus, StopCause
+from swit_saga_server.core.stopping import stop
+
+
+def take(draft: Draft, given: Answered) -> None:
+    """Take an answer in. Any attempt's answer counts until the step's compensation is intended."""
+    step, attempt = draft.steps[given.step_index], given.send_id.attempt
+    is_open = step.compensation is None and (step.status is StepStatus.RUNNING or step.effect is Effect.MAYBE)
+    if not is_open or not 1 <= attempt <= step.call.attempts:
+        return
+    latest = step.call.in_flight and attempt == step.call.attempts
+    match given.answer:
+        case Completed(output):
+            _completed(draft, step, output)
+        case Rejected(error):
+            # An older attempt's rejection says nothing about the one now open.
+            if latest or not step.call.in_flight:
+                _rejected(draft, step, error)
+        case Unknown(error):
+            if latest:
+                unanswered(draft, step.index, error)
+        case _:
+            assert_never(given.answer)
+
+
+def unanswered(draft: Draft, index: int, error: SagaError) -> None:
+    """The open attempt ended without a certain answer."""
+    match attempts.leave_in_doubt(draft, index, Kind.EXECUTE, error):
+        case None:
+            return
+        case Over.NOT_WORTH_IT:
+            _give_up(draft, index, error)
+        case over:
+            _spent(draft, index, error, over)
+
+
+def _completed(draft: Draft, step: StepState, output: Payload | None) -> None:
+    call = step.call
+    settled = evolve(call, in_flight=False, retry_at=0, doubt=call.doubt and call.sends > 1)
+    if step.status is not StepStatus.RUNNING:
+        draft.set_step(step.index, effect=Effect.DONE, output=output, call=settled)
+        return
+    duration = draft.now - call.started_at
+    draft.record_attempt(
+        EventType.STEP_COMPLETED, step.index, call.attempts, step.max_attempts, StepStatus.COMPLETED, duration=duration
+    )
+    draft.set_step(
+        step.index, effect=Effect.DONE, output=output, call=settled, status=StepStatus.COMPLETED,
+        completed_at=draft.now, error=None,
+    )  # fmt: skip
+
+
+def _rejected(draft: Draft, step: StepState, error: SagaError) -> None:
+    """It did not happen by this attempt: certain only if no other send may have done it (invariant 11)."""
+    certain = step.call.sends == 1 or not step.call.doubt
+    settled = evolve(step.call, in_flight=False, retry_at=0, doubt=not certain)
+    draft.set_step(step.index, call=settled, effect=Effect.NONE if certain else Effect.MAYBE)
+    if step.status is StepStatus.RUNNING:
+        _give_up(draft, step.index, error)
+
+
+def _give_up(draft: Draft, index: int, error: SagaError) -> None:
+    """The step failed for good."""
+    attempts.record_failure(draft, index, Kind.EXECUTE, StepStatus.FAILED, error)
+    step = draft.set_step(index, status=StepStatus.FAILED, completed_at=draft.now, error=error)
+    stop(draft, StopCause.FAILURE, error, f"step {step.id!r}: {error.message}")
+
+
+def _spent(draft: Draft, index: int, error: SagaError, over: Over) -> None:
+    """No further attempt is allowed."""
+    attempts.record_failure(draft, index, Kind.EXECUTE, StepStatus.FAILED, error)
+    attempts.record_exhaustion(draft, index, Kind.EXECUTE, error)
+    step = draft.steps[index]
+    if over is Over.TIME:
+        code, what = "STEP_TIMED_OUT", "its total timeout leaves no room"
+    else:
+        code, what = "RETRY_EXHAUSTED", f"all {step.call.attempts} attempts went unanswered"
+    text = f"step {step.id!r}: {what}; last: {error.message}"
+    spent = draft.made_up(code, text, error.type, cause=error)
+    draft.set_step(index, status=StepStatus.FAILED, completed_at=draft.now, error=spent)
+    stop(draft, StopCause.FAILURE, spent, text)
