@@ -1,0 +1,153 @@
+"""One stage of the loop: what is ready is committed, many sagas in one go, and applied as the store's verdicts say.
+
+If the outcome of a commit is unknown, the identical round is committed again until there is a verdict or the lease
+ends; meanwhile its sagas stand still.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import structlog
+
+from swit_saga_server.core.agenda import due_at
+from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.model import Saga, is_in_flight, same_origin
+from swit_saga_server.engine.applying import Applying
+from swit_saga_server.engine.context import Context
+from swit_saga_server.engine.failpoints import Point, reach
+from swit_saga_server.engine.patience import YIELD_EVERY, Backoff
+from swit_saga_server.engine.supervisor import Supervisor
+from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write, partition_of
+
+log = structlog.get_logger(__name__)
+
+_Verdicts: TypeAlias = Coroutine[Any, Any, Sequence[Verdict | None]]
+
+
+class Rounds:
+    """Commits what is ready: a round of any size if none is under way, full ones beside those that are.
+
+    Attributes:
+        under_way: Rounds begun and not yet applied.
+    """
+
+    def __init__(self, context: Context, applying: Applying, supervisor: Supervisor) -> None:
+        self._store = context.store
+        self._options = context.options
+        self._env = context.env
+        self._ownership = context.ownership
+        self._working_set = context.working_set
+        self._counters = context.counters
+        self._mailbox = context.mailbox
+        self._applying = applying
+        self._supervisor = supervisor
+        self.under_way = 0
+
+    def begin(self) -> None:
+        """Begin all rounds that may be begun now."""
+        size, ready = self._options.round_size, self._working_set.ready
+        while ready and (not self.under_way or (len(ready) >= size and self.under_way < self._options.rounds)):
+            entries = self._working_set.take_ready(size)
+            changed = [entry for entry in entries if entry.pending is not entry.applied]
+            if changed:
+                self._spawn(changed, self._verdicts([self._write(entry) for entry in changed]))
+            for entry in entries:
+                if entry.pending is entry.applied:
+                    self._spawn([entry], self._replied(entry))
+
+    def _spawn(self, entries: Sequence[Entry], verdicts: _Verdicts) -> None:
+        self.under_way += 1
+        self._supervisor.spawn(self._commit(entries, verdicts))
+
+    async def _commit(self, entries: Sequence[Entry], verdicts: _Verdicts) -> None:
+        applying = self._applying
+        try:
+            for n, (entry, verdict) in enumerate(zip(entries, await verdicts, strict=True), 1):
+                if n % YIELD_EVERY == 0:
+                    await asyncio.sleep(0)
+                match verdict:
+                    case Verdict.APPLIED | Verdict.ALREADY_APPLIED:
+                        applying.apply(entry)
+                    case Verdict.FENCED:
+                        applying.fenced(entry)
+                    case Verdict.CONFLICT:
+                        applying.conflicted(entry)
+                    case None:
+                        applying.unknown(entry)
+            applying.done()
+        finally:
+            self.under_way -= 1
+            self._mailbox.turn.set()
+
+    def _write(self, entry: Entry) -> Write:
+        after, before = entry.pending, entry.applied
+        assert after is not None
+        entry.phase = Phase.COMMITTING
+        entry.commit_id = self._env.hex(16)
+        entry.due_at = due_at(after)
+        old = before.steps if before is not None else ()
+        return Write(
+            saga=after,
+            base_version=before.version if before is not None else 0,
+            commit_id=entry.commit_id,
+            changed_steps=tuple([i for i, s in enumerate(after.steps) if i >= len(old) or old[i] is not s]),
+            events=tuple(entry.events),
+            due_at=entry.due_at,
+            in_flight=is_in_flight(after),
+            changed_origin=before is None or not same_origin(before, after),
+            definition=entry.definition if before is None and not after.definition_version else None,
+            answers=tuple(entry.answers),
+        )
+
+    def _replied(self, entry: Entry) -> _Verdicts:
+        """The store's verdict on answers to inbox messages that changed nothing."""
+        saga = entry.applied
+        assert saga is not None
+        entry.phase = Phase.COMMITTING
+        entry.due_at = due_at(saga)
+        return self._reply(entry.partition, saga, tuple(entry.answers))
+
+    async def _reply(self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]) -> Sequence[Verdict | None]:
+        backoff = Backoff()
+        while (lease := self._ownership.leases.get(partition)) is not None:
+            try:
+                reach(Point.COMMIT_BEFORE)
+                verdict = await self._store.reply(saga.id, saga.version, answers, lease)
+                reach(Point.COMMIT_AFTER)
+                return [verdict]
+            except StoreUnavailable as unknown:
+                log.warning("reply_outcome_unknown", saga_id=saga.id, error=str(unknown))
+                if not self._ownership.holds(partition):
+                    return [None]
+                await backoff.wait()
+            except Exception:
+                log.exception("reply_failed", saga_id=saga.id)
+                return [None]
+        return [Verdict.FENCED]
+
+    async def _verdicts(self, writes: Sequence[Write]) -> Sequence[Verdict | None]:
+        """The store's verdicts; None where there is none: its lease ended first, or the store cannot take the write."""
+        leases: Mapping[int, Lease] = dict(self._ownership.leases)
+        backoff = Backoff()
+        while True:
+            try:
+                reach(Point.COMMIT_BEFORE)
+                verdicts = await self._store.commit(writes, leases)
+                reach(Point.COMMIT_AFTER)
+                self._counters.rounds += 1
+                self._counters.writes += len(writes)
+                return verdicts
+            except StoreUnavailable as unknown:
+                held = [self._ownership.holds(partition_of(w.saga.id, self._store.partitions)) for w in writes]
+                log.warning("commit_outcome_unknown", writes=len(writes), held=sum(held), error=str(unknown))
+                if not any(held):
+                    return [None] * len(writes)
+                await backoff.wait()
+            except Exception:
+                if len(writes) == 1:
+                    log.exception("write_failed", saga_id=writes[0].saga.id)
+                    return [None]
+                # One bad write must not hold up the others: each on its own.
+                return [v for write in writes for v in await self._verdicts([write])]
