@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from swit_saga_server.core.errors import SagaNotFound, SagaQuarantined, StoreUnavailable, SwitSagaError
+from swit_saga_server.core.errors import NewerRecord, SagaNotFound, SagaQuarantined, StoreUnavailable, SwitSagaError
 from swit_saga_server.core.model import Saga
 from swit_saga_server.engine.applying import Applying
 from swit_saga_server.engine.context import Context
@@ -108,6 +108,12 @@ class Loading:
             self._mailbox.put(item)
 
     def _unreadable(self, entry: Entry, error: Exception) -> None:
+        if isinstance(error, NewerRecord):
+            log.info("saga_left_to_newer", saga_id=entry.saga_id, error=str(error))
+            self._applying.drop(entry)
+            for item in entry.waiting:
+                self._rejecting.reject(item, error)
+            return
         log.error("saga_unreadable", saga_id=entry.saga_id, exc_info=error)
         self._counters.quarantined += 1
         self._applying.drop(entry)

@@ -6,6 +6,7 @@ from typing import Protocol
 import pytest
 
 from swit_saga_server.core.units import Span
+from swit_saga_server.store.codec import PRESENT, Codec
 from swit_saga_server.store.contract import Lease, StateStorage
 
 
@@ -20,8 +21,12 @@ class Backend(Protocol):
     time_is_free: bool
     is_shared: bool
 
-    def handle(self) -> StateStorage:
-        """Another store object on the same data, not opened. At most one is open at a time."""
+    def handle(self, codec: Codec = PRESENT) -> StateStorage:
+        """Another store object on the same data, not opened. At most one is open at a time.
+
+        Args:
+            codec: Of the version that the store is to be.
+        """
         ...
 
     async def pass_time(self, span: Span) -> None:

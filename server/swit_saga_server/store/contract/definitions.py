@@ -32,11 +32,18 @@ class Definitions(Protocol):
 
         Returns:
             The definition as stored, and whether it is new. Registering a disabled version's content enables nothing.
+
+        Raises:
+            NeedsNewerLevel: It has something that a coordinator that lives could not read.
         """
         ...
 
     async def definition(self, definition_id: str, version: int, digest: str) -> StoredDefinition | None:
-        """One version. Version 0 with a digest is one that came inline; without, the latest that is not disabled."""
+        """One version. Version 0 with a digest is one that came inline; without, the latest that is not disabled.
+
+        Raises:
+            NewerRecord: A newer version wrote it.
+        """
         ...
 
     async def list_definitions(
@@ -46,6 +53,7 @@ class Definitions(Protocol):
 
         Raises:
             InvalidRequest: The token is not one of this listing's.
+            NewerRecord: A newer version wrote one that may be on the page.
         """
         ...
 

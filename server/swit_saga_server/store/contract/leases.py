@@ -74,7 +74,8 @@ class Leases(Protocol):
 
         Returns:
             All that are said to live, sorted by owner, ``owner`` among them: for sharing partitions out evenly. One
-            whose level is not known counts as level 1.
+            whose level is not known counts as level 1. From now on this store writes what the lowest of them reads
+            (``levels``); before its first heartbeat, what the first release reads.
         """
         ...
 

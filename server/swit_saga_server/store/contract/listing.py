@@ -71,9 +71,10 @@ class Listing(Protocol):
 
         Raises:
             InvalidRequest: The token is not one of this listing's.
+            NewerRecord: A newer version wrote a saga that may be on the page; it is not left out in silence.
         """
         ...
 
     async def count(self) -> Mapping[SagaState, int]:
-        """Sagas per state, over all partitions; states without any may be missing."""
+        """Sagas per state, over all partitions; states without any, or unknown to this version, may be missing."""
         ...

@@ -30,11 +30,20 @@ class Reading(Protocol):
     """Reads; none of them needs a lease."""
 
     async def load(self, saga_ids: Sequence[str]) -> Sequence[Saga | None]:
-        """The sagas, whole, in order; None for those that do not exist."""
+        """The sagas, whole, in order; None for those that do not exist.
+
+        Raises:
+            NewerRecord: A newer version wrote one of them, which its ``saga_id`` names. The others are read by
+                themselves.
+        """
         ...
 
     async def events(self, saga_id: str, after: int, limit: int) -> Sequence[SagaEvent]:
-        """A saga's events with ``sequence > after``, in order. Never trimmed while the saga exists."""
+        """A saga's events with ``sequence > after``, in order. Never trimmed while the saga exists.
+
+        Raises:
+            NewerRecord: A newer version wrote one of them.
+        """
         ...
 
     async def due(self, partition: int, until: Instant, limit: int) -> Sequence[Due]:
@@ -46,7 +55,12 @@ class Reading(Protocol):
         ...
 
     async def feed(self, partition: int, after: int, limit: int) -> Sequence[FeedItem]:
-        """The partition's events with ``position > after``, in order of commit."""
+        """The partition's events with ``position > after``, in order of commit.
+
+        Raises:
+            NewerRecord: A newer version wrote one of them.
+            CursorOutOfRange: They were trimmed; its ``oldest`` says after which position the feed begins.
+        """
         ...
 
     async def feed_end(self, partition: int) -> int:

@@ -84,6 +84,8 @@ class Rounds(Protocol):
         Raises:
             ValueError: A write breaks a rule of ``Write``, or a saga stands in the round twice: a bug of the caller.
                 Nothing of that write's partition was applied. All may be submitted again, each by itself.
+            NeedsNewerLevel: A saga has something that a coordinator that lives could not read; nothing was applied.
+                Each may be submitted again by itself.
         """
         ...
 
@@ -95,6 +97,7 @@ class Rounds(Protocol):
 
         Raises:
             ValueError: The saga is not pending, or the write breaks a rule of ``Write``; nothing was applied.
+            NeedsNewerLevel: As ``commit``.
         """
         ...
 

@@ -31,7 +31,8 @@ class StateStorage(Leases, Rounds, Inbox, Reading, Listing, Retention, Definitio
         A store that only one process can have open lets all leases expire: the former holders are gone.
 
         Raises:
-            StoreRefused: The store is held by another process and takes only one, or its schema is of another version.
+            StoreRefused: The store is held by another process and takes only one, or its schema is not
+                one that this version can read or take forward.
         """
         ...
 

@@ -1,15 +1,14 @@
 """Definitions in Redis: a hash per id for registered versions; inline ones stand where their sagas do."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import msgpack
 from cachetools import LRUCache
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store import codec
 from swit_saga_server.store.contract import StoredDefinition
+from swit_saga_server.store.fleet import Fleet
 from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.keys import Keys
@@ -21,19 +20,21 @@ DEFINITIONS_KEPT = 1_000
 class RedisDefinitions:
     """``Definitions`` in Redis."""
 
-    def __init__(self, redis: RedisConnection, keys: Keys, scripts: Scripts) -> None:
+    def __init__(self, redis: RedisConnection, keys: Keys, scripts: Scripts, fleet: Fleet) -> None:
         self._redis = redis
         self._keys = keys
         self._scripts = scripts
+        self._fleet = fleet
         self._newest: LRUCache[str, int] = LRUCache(DEFINITIONS_KEPT)
         """Versions that were the newest of their ids; only guesses of what to read."""
+        self._unpacked: LRUCache[bytes, tuple[str, Instant, Definition]] = LRUCache(DEFINITIONS_KEPT)
 
     async def register(self, definition: Definition, digest: str, at: Instant) -> tuple[StoredDefinition, bool]:
         """See the contract."""
         keys = [self._keys.definition(definition.id), self._keys.definition_ids]
-        record = msgpack.packb((digest, at, codec.pack_definition(definition)))
+        record = msgpack.packb((digest, at, self._fleet.writer.pack_definition(definition)))
         version, found, disabled, created = await self._scripts.run("register", keys, definition.id, digest, record)
-        return _read_definition(int(version), found, disabled), bool(created)
+        return self._stored(int(version), found, disabled), bool(created)
 
     async def definition(self, definition_id: str, version: int, digest: str) -> StoredDefinition | None:
         """See the contract."""
@@ -48,7 +49,7 @@ class RedisDefinitions:
         number, record, disabled = await self._redis.do(lambda c: c.hmget(key, *fields))
         newest = self._newest[definition_id] = int(number or 0)
         if newest == guess and record:
-            guessed = _read_definition(guess, record, disabled)
+            guessed = self._stored(guess, record, disabled)
             if not guessed.disabled:
                 return guessed
         for candidate in range(newest, 0, -1):
@@ -62,12 +63,12 @@ class RedisDefinitions:
         keys = [f"{self._keys.of(p)}inl:{digest}" for p in range(self._keys.partitions)]
         for record in await self._redis.pipeline([("GET", key) for key in keys]):
             if record is not None:
-                return _read_definition(0, record, b"0")
+                return self._stored(0, record, b"0")
         return None
 
     async def _version(self, key: str, version: int) -> StoredDefinition | None:
         record, disabled = await self._redis.do(lambda c: c.hmget(key, f"v{version}", f"x{version}"))
-        return _read_definition(version, record, disabled) if record else None
+        return self._stored(version, record, disabled) if record else None
 
     async def list_definitions(
         self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
@@ -116,15 +117,12 @@ class RedisDefinitions:
         await self._redis.do(lambda c: c.hset(key, f"x{version}", int(disabled)))
         return await self._version(key, version)
 
-
-def _read_definition(version: int, record: bytes, disabled: bytes | None) -> StoredDefinition:
-    digest, at, definition = _unpack_definition(record)
-    return StoredDefinition(
-        definition=definition, version=version, digest=digest, registered_at=at, disabled=disabled == b"1"
-    )
-
-
-@lru_cache(DEFINITIONS_KEPT)
-def _unpack_definition(record: bytes) -> tuple[str, Instant, Definition]:
-    digest, at, data, *_ = msgpack.unpackb(record)
-    return digest, at, codec.unpack_definition(data)
+    def _stored(self, version: int, record: bytes, disabled: bytes | None) -> StoredDefinition:
+        found = self._unpacked.get(record)
+        if found is None:
+            digest, at, data, *_ = msgpack.unpackb(record)
+            found = self._unpacked[record] = digest, at, self._fleet.codec.unpack_definition(data)
+        digest, at, definition = found
+        return StoredDefinition(
+            definition=definition, version=version, digest=digest, registered_at=at, disabled=disabled == b"1"
+        )

@@ -7,7 +7,7 @@ key                       type      holds
 ``P{n}:saga:<id>``        hash      ``m``: a line with version, commit id, last sequence, state, due time, whether in
                                     flight, whether stuck and number of steps, with blanks between (later versions
                                     append words), and after the line the progress;
-                                    ``h``: the header as of when its origin last changed; ``de``: the definition's id;
+                                    ``o``: its origin; ``de``: the definition's id;
                                     ``lb``: the labels' indexes; ``s<i>``: a step. A transition writes ``m`` and the
                                     steps it changed
 ``P{n}:ev:<id>``          list      the saga's events; index + 1 is the sequence

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.store.contract import Lease, Peer
+from swit_saga_server.store.fleet import Fleet
+from swit_saga_server.store.levels import LOWEST
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.hints import RedisHints
 from swit_saga_server.store.redis.keys import Keys
@@ -16,11 +18,12 @@ from swit_saga_server.store.redis.scripts import Scripts
 class RedisLeases:
     """``Leases`` in Redis."""
 
-    def __init__(self, redis: RedisConnection, keys: Keys, scripts: Scripts, hints: RedisHints) -> None:
+    def __init__(self, redis: RedisConnection, keys: Keys, scripts: Scripts, hints: RedisHints, fleet: Fleet) -> None:
         self._redis = redis
         self._keys = keys
         self._scripts = scripts
         self._hints = hints
+        self._fleet = fleet
 
     async def now(self) -> Instant:
         """See the contract."""
@@ -66,9 +69,11 @@ class RedisLeases:
         )
         of: dict[bytes, bytes] = known if isinstance(known, dict) else dict(zip(known[::2], known[1::2], strict=True))
         if gone := of.keys() - set(found):
-            # One that comes back at this very moment counts as level 1 until it speaks again: too careful, never wrong.
+            # One that comes back at this very moment counts as of the lowest level until it speaks again.
             await self._redis.do(lambda c: c.hdel(levels, *gone))
-        return [Peer(o.decode(), int(of.get(o, 1))) for o in sorted(found)]
+        peers = [Peer(o.decode(), int(of.get(o, LOWEST))) for o in sorted(found)]
+        self._fleet.met(peers)
+        return peers
 
     async def deregister(self, owner: str) -> None:
         """See the contract."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage
 from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.redis.connection import RedisConnection
@@ -17,9 +18,10 @@ from swit_saga_server.store.redis.query import Walk, matches
 class RedisListing:
     """``Listing`` from Redis; ``query`` finds the candidates."""
 
-    def __init__(self, redis: RedisConnection, keys: Keys) -> None:
+    def __init__(self, redis: RedisConnection, keys: Keys, codec: Codec) -> None:
         self._redis = redis
         self._keys = keys
+        self._codec = codec
 
     async def list_sagas(self, wanted: SagaFilter, order: SagaOrder, page_size: int, page_token: str) -> SagaPage:
         """See the contract."""
@@ -28,9 +30,8 @@ class RedisListing:
         walk = Walk(self._redis, self._keys, range(self._keys.partitions), wanted, order, after)
         page: list[tuple[int, Saga]] = []
         while len(page) <= page_size and (ids := await walk.next(page_size + 1)):
-            for (score, _), (saga, due) in zip(
-                ids, await read_sagas(self._redis, self._keys, [i for _, i in ids]), strict=True
-            ):
+            sagas = await read_sagas(self._redis, self._keys, self._codec, [i for _, i in ids])
+            for (score, _), (saga, due) in zip(ids, sagas, strict=True):
                 if saga is not None and matches(saga, due, wanted):
                     page.append((score, saga))
         token = ""

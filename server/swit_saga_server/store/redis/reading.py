@@ -6,7 +6,7 @@ from swit_saga_server.core.errors import CursorOutOfRange
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store import codec
+from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.contract import Due, FeedItem
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.decode import read_sagas, scored
@@ -16,13 +16,14 @@ from swit_saga_server.store.redis.keys import Keys
 class RedisReading:
     """``Reading`` from Redis."""
 
-    def __init__(self, redis: RedisConnection, keys: Keys) -> None:
+    def __init__(self, redis: RedisConnection, keys: Keys, codec: Codec) -> None:
         self._redis = redis
         self._keys = keys
+        self._codec = codec
 
     async def load(self, saga_ids: Sequence[str]) -> Sequence[Saga | None]:
         """See the contract."""
-        return [saga for saga, _ in await read_sagas(self._redis, self._keys, saga_ids)]
+        return [saga for saga, _ in await read_sagas(self._redis, self._keys, self._codec, saga_ids)]
 
     async def events(self, saga_id: str, after: int, limit: int) -> Sequence[SagaEvent]:
         """See the contract."""
@@ -30,7 +31,7 @@ class RedisReading:
             return []
         key = f"{self._keys.of_saga(saga_id)}ev:{saga_id}"
         found = await self._redis.do(lambda c: c.lrange(key, max(after, 0), max(after, 0) + limit - 1))
-        return [codec.unpack_event(data) for data in found]
+        return [self._codec.unpack_event(data) for data in found]
 
     async def due(self, partition: int, until: Instant, limit: int) -> Sequence[Due]:
         """See the contract."""
@@ -57,7 +58,7 @@ class RedisReading:
             raise CursorOutOfRange(f"the feed of partition {partition} begins after {oldest}", oldest=oldest)
         commands = [("LRANGE", f"{p}ev:{i}", q - n, q - 1) for _, i, n, q in entries]
         items = [
-            FeedItem(last - n + k, saga_id, codec.unpack_event(data))
+            FeedItem(last - n + k, saga_id, self._codec.unpack_event(data))
             for (last, saga_id, n, _), events in zip(entries, await self._redis.pipeline(commands), strict=True)
             for k, data in enumerate(events, 1)
         ]

@@ -56,7 +56,7 @@ for _, taken in ipairs(writes) do
   local fields = { 'm', mutable }
   for _, value in ipairs(steps) do fields[#fields + 1] = value end
   if #origin > 0 then
-    local header, labels, definition, inline, inline_digest = unpack(origin, 1, 5)
+    local started_with, labels, definition, inline, inline_digest = unpack(origin, 1, 5)
     if base == 0 then
       fields[#fields + 1] = 'de'
       fields[#fields + 1] = definition
@@ -74,8 +74,8 @@ for _, taken in ipairs(writes) do
       fields[#fields + 1] = 'lb'
       fields[#fields + 1] = labels
     end
-    fields[#fields + 1] = 'h'
-    fields[#fields + 1] = header
+    fields[#fields + 1] = 'o'
+    fields[#fields + 1] = started_with
   end
   redis.call('HSET', saga, unpack(fields))
   redis.call('ZADD', p .. 'upd', updated, id)

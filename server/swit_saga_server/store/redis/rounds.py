@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from swit_saga_server.core.units import MINUTE, Span
 from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write
+from swit_saga_server.store.fleet import Fleet
 from swit_saga_server.store.redis.encode import encode_write
 from swit_saga_server.store.redis.hints import RedisHints
 from swit_saga_server.store.redis.keys import Keys
@@ -23,10 +24,11 @@ _VERDICTS = {b"A": Verdict.APPLIED, b"S": Verdict.ALREADY_APPLIED, b"F": Verdict
 class RedisRounds:
     """``Rounds`` in Redis."""
 
-    def __init__(self, keys: Keys, scripts: Scripts, hints: RedisHints, *, is_cluster: bool) -> None:
+    def __init__(self, keys: Keys, scripts: Scripts, hints: RedisHints, fleet: Fleet, *, is_cluster: bool) -> None:
         self._keys = keys
         self._scripts = scripts
         self._hints = hints
+        self._fleet = fleet
         self._is_cluster = is_cluster
 
     async def commit(self, writes: Sequence[Write], leases: Mapping[int, Lease]) -> Sequence[Verdict]:
@@ -43,7 +45,9 @@ class RedisRounds:
         """See the contract."""
         check_create(write)
         partition = self._keys.partition_of(write.saga.id)
-        (verdict,) = await self._apply([encode_write(write, partition, None)], partition, leaseless=True)
+        (verdict,) = await self._apply(
+            [encode_write(write, partition, None, self._fleet.writer)], partition, leaseless=True
+        )
         await self._hints.give("due", partition)
         return verdict
 
@@ -63,12 +67,13 @@ class RedisRounds:
 
     def _batches(self, writes: Sequence[Write], leases: Mapping[int, Lease]) -> list[list[tuple[int, int, bytes]]]:
         """The round as (index, partition, encoded write), cut into what one script takes."""
+        writer = self._fleet.writer
         queues: dict[int, list[list[tuple[int, int, bytes]]]] = defaultdict(lambda: [[]])
         sizes: dict[int, int] = defaultdict(int)
         for i, write in enumerate(writes):
             partition = self._keys.partition_of(write.saga.id)
             queue = partition if self._is_cluster else -1
-            data = encode_write(write, partition, leases.get(partition))
+            data = encode_write(write, partition, leases.get(partition), writer)
             batch = queues[queue][-1]
             if batch and (len(batch) == ROUND_WRITES or sizes[queue] + len(data) > ROUND_BYTES):
                 queues[queue].append(batch := [])

@@ -2,6 +2,8 @@
 
 from swit_saga_server.core.errors import StoreRefused
 from swit_saga_server.store.assembled import AssembledStore
+from swit_saga_server.store.codec import PRESENT, Codec
+from swit_saga_server.store.fleet import Fleet
 from swit_saga_server.store.redis.checks import Durability, check
 from swit_saga_server.store.redis.connection import RedisConnection, RedisOptions
 from swit_saga_server.store.redis.definitions import RedisDefinitions
@@ -15,7 +17,8 @@ from swit_saga_server.store.redis.retention import RedisRetention
 from swit_saga_server.store.redis.rounds import RedisRounds
 from swit_saga_server.store.redis.scripts import Scripts
 
-SCHEMA = "2"
+SCHEMA = 3
+"""Of the keys. It changes only when adding to them is not enough; see ``store.levels``."""
 
 
 class RedisStore(AssembledStore):
@@ -29,6 +32,7 @@ class RedisStore(AssembledStore):
         partitions: int = 64,
         durability: Durability = Durability.RELAXED,
         replicas: int = 1,
+        codec: Codec = PRESENT,
     ) -> None:
         """Say where; nothing is connected yet.
 
@@ -38,6 +42,7 @@ class RedisStore(AssembledStore):
             partitions: For a new store; an existing one keeps its own.
             durability: When a write counts as done.
             replicas: That must have it, for ``replicated``.
+            codec: What this version reads and writes; tests of upgrades hand in those of others.
 
         Raises:
             ValueError: The URL is not one of those in ``RedisOptions``.
@@ -48,15 +53,16 @@ class RedisStore(AssembledStore):
         self._timeout_s = options.timeout_s
         self._keys = keys = Keys(prefix, partitions)
         self._scripts = scripts = Scripts(redis)
+        fleet = Fleet(codec)
         self._published = hints = RedisHints(redis, keys)
         super().__init__(
-            leases=RedisLeases(redis, keys, scripts, hints),
-            rounds=RedisRounds(keys, scripts, hints, is_cluster=redis.is_cluster),
+            leases=RedisLeases(redis, keys, scripts, hints, fleet),
+            rounds=RedisRounds(keys, scripts, hints, fleet, is_cluster=redis.is_cluster),
             inbox=RedisInbox(redis, keys, scripts, hints),
-            reading=RedisReading(redis, keys),
-            listing=RedisListing(redis, keys),
+            reading=RedisReading(redis, keys, codec),
+            listing=RedisListing(redis, keys, codec),
             retention=RedisRetention(redis, keys, scripts),
-            definitions=RedisDefinitions(redis, keys, scripts),
+            definitions=RedisDefinitions(redis, keys, scripts, fleet),
             hints=hints,
         )
 
@@ -74,6 +80,16 @@ class RedisStore(AssembledStore):
             await self._redis.close()
             raise
         self._published.open()
+
+    def _check_schema(self, schema: int) -> None:
+        keys = f"the keys under {self._keys.prefix!r} have schema {schema}"
+        if schema < SCHEMA:
+            raise StoreRefused(
+                f"{keys}, of before the first release, and this version reads {SCHEMA}: let the version that wrote them"
+                " finish its sagas, then use another prefix or delete the keys"
+            )
+        if schema > SCHEMA:
+            raise StoreRefused(f"{keys}, of a newer version, and this one reads {SCHEMA}: use that version")
 
     async def close(self) -> None:
         """See the contract."""
@@ -93,10 +109,7 @@ class RedisStore(AssembledStore):
         found = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema", "partitions"))
         if found[0] is None:
             await self._redis.do(lambda c: c.hsetnx(self._keys.meta, "partitions", self._keys.partitions))
-            await self._redis.do(lambda c: c.hsetnx(self._keys.meta, "schema", SCHEMA))
+            await self._redis.do(lambda c: c.hsetnx(self._keys.meta, "schema", str(SCHEMA)))
             found = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema", "partitions"))
-        if found[0] != SCHEMA.encode():
-            raise StoreRefused(
-                f"the keys under {self._keys.prefix!r} have schema {found[0]!r}; this version reads {SCHEMA}"
-            )
+        self._check_schema(int(found[0]))
         self._keys.partitions = int(found[1])

@@ -7,8 +7,8 @@ import apsw
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store import codec
 from swit_saga_server.store.contract import StoredDefinition
+from swit_saga_server.store.fleet import Fleet
 from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.sqlite.file import SqliteFile
 from swit_saga_server.store.sqlite.writer import INSERT_DEFINITION
@@ -19,12 +19,13 @@ _COLUMNS = "version, digest, registered, disabled, data"
 class SqliteDefinitions:
     """``Definitions`` in one file."""
 
-    def __init__(self, file: SqliteFile) -> None:
+    def __init__(self, file: SqliteFile, fleet: Fleet) -> None:
         self._file = file
+        self._fleet = fleet
 
     async def register(self, definition: Definition, digest: str, at: Instant) -> tuple[StoredDefinition, bool]:
         """See the contract."""
-        data = codec.pack_definition(definition)
+        data = self._fleet.writer.pack_definition(definition)
 
         def register(db: apsw.Connection) -> tuple[tuple[Any, ...], bool]:
             known = f"select {_COLUMNS} from definition where id = ? and digest = ? and version > 0"
@@ -37,7 +38,7 @@ class SqliteDefinitions:
             return (version, digest, at, 0, data), True
 
         row, created = await self._file.write(register)
-        return _stored(row), created
+        return self._stored(row), created
 
     async def definition(self, definition_id: str, version: int, digest: str) -> StoredDefinition | None:
         """See the contract."""
@@ -50,7 +51,7 @@ class SqliteDefinitions:
         else:
             sql += " and version > 0 and not disabled order by version desc limit 1"
         rows = await self._file.rows(sql, parameters)
-        return _stored(rows[0]) if rows else None
+        return self._stored(rows[0]) if rows else None
 
     async def list_definitions(
         self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
@@ -67,7 +68,7 @@ class SqliteDefinitions:
             f" and (id, version) > (?3, ?4){latest} order by id, version limit ?5"
         )
         rows = await self._file.rows(sql, (definition_id, int(include_disabled), *after, page_size + 1))
-        page = [_stored(row) for row in rows[:page_size]]
+        page = [self._stored(row) for row in rows[:page_size]]
         more = len(rows) > page_size
         return page, make_token(listing, [page[-1].definition.id, page[-1].version]) if more else ""
 
@@ -81,13 +82,12 @@ class SqliteDefinitions:
         )
         return await self.definition(definition_id, version, "") if version else None
 
-
-def _stored(row: tuple[Any, ...]) -> StoredDefinition:
-    version, digest, registered, disabled, data = row
-    return StoredDefinition(
-        definition=codec.unpack_definition(data),
-        version=version,
-        digest=digest,
-        registered_at=registered,
-        disabled=bool(disabled),
-    )
+    def _stored(self, row: tuple[Any, ...]) -> StoredDefinition:
+        version, digest, registered, disabled, data = row
+        return StoredDefinition(
+            definition=self._fleet.codec.unpack_definition(data),
+            version=version,
+            digest=digest,
+            registered_at=registered,
+            disabled=bool(disabled),
+        )

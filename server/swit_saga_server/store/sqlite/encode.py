@@ -8,7 +8,7 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.record import record
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store import codec
+from swit_saga_server.store.codec import Writer
 from swit_saga_server.store.contract import InboxAnswer, Write
 
 Row: TypeAlias = tuple[Any, ...]
@@ -16,7 +16,7 @@ Row: TypeAlias = tuple[Any, ...]
 ALWAYS = ("version", "commit_id", "last_seq", "updated", "progress")
 IF_CHANGED = ("state", "expires", "due", "in_flight", "stuck")
 """Written only when they differ: an index is touched for every column named, not for every column changed."""
-ORIGIN = ("definition", "created", "labels", "metadata", "header")
+ORIGIN = ("definition", "created", "labels", "metadata", "origin")
 """Written only when the origin is said to have changed."""
 
 
@@ -34,13 +34,13 @@ class EncodedWrite:
 
     __slots__ = ("always", "data", "definition", "if_changed", "origin", "steps", "write")
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, writer: Writer) -> None:
         saga = write.saga
         self.write = write
-        self.steps = [(i, codec.pack_step(saga.steps[i])) for i in write.changed_steps]
-        self.data = codec.pack_events(write.events)
-        self.definition = codec.pack_definition(write.definition) if write.definition is not None else None
-        progress = codec.pack_progress(saga)
+        self.steps = [(i, writer.pack_step(saga.steps[i])) for i in write.changed_steps]
+        self.data = writer.pack_events(write.events)
+        self.definition = writer.pack_definition(write.definition) if write.definition is not None else None
+        progress = writer.pack_progress(saga)
         self.always: Row = (saga.version, write.commit_id, saga.last_sequence, saga.updated_at, progress)
         self.if_changed: Row = (
             saga.state.value,
@@ -49,12 +49,12 @@ class EncodedWrite:
             int(write.in_flight),
             int(saga.quarantined > 0),
         )
-        self.origin = _origin(saga) if write.changed_origin else ()
+        self.origin = _origin(saga, writer) if write.changed_origin else ()
 
 
-def _origin(saga: Saga) -> Row:
+def _origin(saga: Saga, writer: Writer) -> Row:
     labels, metadata = _json(saga.labels), _json(saga.metadata)
-    return saga.definition_id, saga.created_at, labels, metadata, codec.pack_header(saga)
+    return saga.definition_id, saga.created_at, labels, metadata, writer.pack_origin(saga)
 
 
 def _expires(saga: Saga) -> Instant:

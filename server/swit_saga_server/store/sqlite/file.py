@@ -5,7 +5,7 @@ Writes have a connection of their own and so have reads: in WAL mode a read does
 
 import asyncio
 import fcntl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +15,8 @@ import apsw
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 from swit_saga_server.store.contract import partition_of
+from swit_saga_server.store.sqlite.migrations import FIRST, MIGRATIONS, steps_from
 
-SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53414741
 """``SAGA`` in ASCII, in the file's header: tells our files from other SQLite files."""
 
@@ -47,9 +47,10 @@ class SqliteFile:
         partitions: For a new file; once it is open, the file's own.
     """
 
-    def __init__(self, path: str | Path, partitions: int = 1) -> None:
+    def __init__(self, path: str | Path, partitions: int = 1, *, migrations: Sequence[str] = MIGRATIONS) -> None:
         self.partitions = partitions
         self._path = str(path)
+        self._migrations = migrations
         self._lock: IO[bytes] | None = None
         self._writer: _Thread | None = None
         self._reader: _Thread | None = None
@@ -64,7 +65,7 @@ class SqliteFile:
         return partition_of(saga_id, self.partitions)
 
     async def open(self) -> None:
-        """Lock, connect, and create the schema in a new file.
+        """Lock, connect, create the schema in a new file and take that of an older one forward.
 
         Raises:
             StoreRefused, StoreUnavailable.
@@ -158,21 +159,26 @@ class SqliteFile:
 
     def _set_up(self, db: apsw.Connection) -> int:
         is_new = not db.execute("select 1 from sqlite_schema").fetchone()
-        if not is_new:
-            if db.pragma("application_id") != APPLICATION_ID:
-                raise self._refused("is a database of another program; choose another file")
-            if (version := db.pragma("user_version")) != SCHEMA_VERSION:
-                raise self._refused(f"has schema version {version}; this server reads {SCHEMA_VERSION}")
+        if not is_new and db.pragma("application_id") != APPLICATION_ID:
+            raise self._refused("is a database of another program; choose another file")
+        version = FIRST if is_new else db.pragma("user_version")
+        try:
+            steps = steps_from(version, self._migrations)
+        except ValueError as wrong:
+            raise self._refused(str(wrong)) from wrong
         mode = db.pragma("journal_mode", "wal")
         if mode not in ("wal", "memory"):
             raise self._refused(f"is on a file system without write-ahead logging (journal mode {mode})")
         db.pragma("synchronous", 2)  # FULL: a commit is on disk before it is acknowledged.
-        if is_new:
+        if is_new or steps:
             with db:
-                db.execute(files(__package__).joinpath("schema.sql").read_text())
-                db.execute("insert into meta values ('partitions', ?), ('position', 0)", (self.partitions,))
-                db.pragma("application_id", APPLICATION_ID)
-                db.pragma("user_version", SCHEMA_VERSION)
+                if is_new:
+                    db.execute(files(__package__).joinpath("schema.sql").read_text())
+                    db.execute("insert into meta values ('partitions', ?), ('position', 0)", (self.partitions,))
+                    db.pragma("application_id", APPLICATION_ID)
+                for step in steps:
+                    db.execute(step)
+                db.pragma("user_version", version + len(steps))
         row: Any = db.execute("select value from meta where key = 'partitions'").fetchone()
         return int(row[0])
 

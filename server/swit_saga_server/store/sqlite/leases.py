@@ -7,6 +7,7 @@ import apsw
 
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.store.contract import Lease, Peer
+from swit_saga_server.store.fleet import Fleet
 from swit_saga_server.store.sqlite.file import SqliteFile
 from swit_saga_server.store.sqlite.hints import SqliteHints
 
@@ -14,9 +15,10 @@ from swit_saga_server.store.sqlite.hints import SqliteHints
 class SqliteLeases:
     """``Leases`` in one file."""
 
-    def __init__(self, file: SqliteFile, hints: SqliteHints, clock: Callable[[], Instant]) -> None:
+    def __init__(self, file: SqliteFile, hints: SqliteHints, fleet: Fleet, clock: Callable[[], Instant]) -> None:
         self._file = file
         self._hints = hints
+        self._fleet = fleet
         self._clock = clock
         self._living: dict[str, tuple[Instant, int]] = {}
 
@@ -82,7 +84,9 @@ class SqliteLeases:
         """See the contract."""
         now = self._clock()
         self._living[owner] = now + term, level
-        return [Peer(o, known) for o, (until, known) in sorted(self._living.items()) if until > now]
+        peers = [Peer(o, known) for o, (until, known) in sorted(self._living.items()) if until > now]
+        self._fleet.met(peers)
+        return peers
 
     async def deregister(self, owner: str) -> None:
         """See the contract."""

@@ -7,7 +7,7 @@ import apsw
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store import codec
+from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.contract import Due, FeedItem
 from swit_saga_server.store.sqlite.decode import SagaRow, decode_saga, read_saga
 from swit_saga_server.store.sqlite.file import SqliteFile
@@ -16,8 +16,9 @@ from swit_saga_server.store.sqlite.file import SqliteFile
 class SqliteReading:
     """``Reading`` from one file."""
 
-    def __init__(self, file: SqliteFile) -> None:
+    def __init__(self, file: SqliteFile, codec: Codec) -> None:
         self._file = file
+        self._codec = codec
 
     async def load(self, saga_ids: Sequence[str]) -> Sequence[Saga | None]:
         """See the contract."""
@@ -25,7 +26,8 @@ class SqliteReading:
         def load(db: apsw.Connection) -> list[SagaRow | None]:
             return [read_saga(db, "id = ?", saga_id) for saga_id in saga_ids]
 
-        return [decode_saga(row) if row else None for row in await self._file.read(load)]
+        rows = await self._file.read(load)
+        return [decode_saga(self._codec, i, row) if row else None for i, row in zip(saga_ids, rows, strict=True)]
 
     async def events(self, saga_id: str, after: int, limit: int) -> Sequence[SagaEvent]:
         """See the contract."""
@@ -35,7 +37,7 @@ class SqliteReading:
             " where saga.id = ? and event.seq > ? order by event.seq limit ?"
         )
         rows = await self._file.rows(sql, (saga_id, after, limit))
-        found = [event for (data,) in rows for event in codec.unpack_events(data) if event.sequence > after]
+        found = [event for (data,) in rows for event in self._codec.unpack_events(data) if event.sequence > after]
         return found[:limit]
 
     async def due(self, partition: int, until: Instant, limit: int) -> Sequence[Due]:
@@ -57,7 +59,7 @@ class SqliteReading:
         rows = await self._file.rows(sql, (after, partition, limit))
         items = [
             FeedItem(last - len(events) + k, saga_id, event)
-            for last, saga_id, events in ((p, i, codec.unpack_events(data)) for p, i, data in rows)
+            for last, saga_id, events in ((p, i, self._codec.unpack_events(data)) for p, i, data in rows)
             for k, event in enumerate(events, 1)
         ]
         return [item for item in items if item.position > after][:limit]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.assembled import AssembledStore
+from swit_saga_server.store.codec import PRESENT, Codec
+from swit_saga_server.store.fleet import Fleet
 from swit_saga_server.store.sqlite.clock import system_clock
 from swit_saga_server.store.sqlite.definitions import SqliteDefinitions
 from swit_saga_server.store.sqlite.file import SqliteFile
@@ -21,7 +23,14 @@ from swit_saga_server.store.sqlite.rounds import SqliteRounds
 class SqliteStore(AssembledStore):
     """``StateStorage`` on one SQLite file. See ``contract`` for what its methods guarantee."""
 
-    def __init__(self, path: str | Path, *, partitions: int = 1, clock: Callable[[], Instant] = system_clock) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        partitions: int = 1,
+        clock: Callable[[], Instant] = system_clock,
+        codec: Codec = PRESENT,
+    ) -> None:
         """Name the file; nothing is opened yet.
 
         Args:
@@ -29,19 +38,20 @@ class SqliteStore(AssembledStore):
                 ``:memory:`` keeps nothing.
             partitions: For a new file; an existing one keeps its own.
             clock: The store's clock.
+            codec: What this version reads and writes; tests of upgrades hand in those of others.
         """
         self._file = file = SqliteFile(path, partitions)
         self._position = position = FeedPosition()
-        hints = SqliteHints()
-        self._sqlite_leases = SqliteLeases(file, hints, clock)
+        hints, fleet = SqliteHints(), Fleet(codec)
+        self._sqlite_leases = SqliteLeases(file, hints, fleet, clock)
         super().__init__(
             leases=self._sqlite_leases,
-            rounds=SqliteRounds(file, position, hints, clock),
+            rounds=SqliteRounds(file, position, hints, fleet, clock),
             inbox=SqliteInbox(file, hints),
-            reading=SqliteReading(file),
-            listing=SqliteListing(file),
+            reading=SqliteReading(file, codec),
+            listing=SqliteListing(file, codec),
             retention=SqliteRetention(file, position),
-            definitions=SqliteDefinitions(file),
+            definitions=SqliteDefinitions(file, fleet),
             hints=hints,
         )
 
