@@ -109,8 +109,10 @@ async def reach(kind: Any, port: int) -> AsyncIterator[tuple[Any, Heard]]:
 
 
 @asynccontextmanager
-async def server(add: Callable[[grpc.aio.Server], object]) -> AsyncIterator[int]:
-    made = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+async def server(
+    add: Callable[[grpc.aio.Server], object], *interceptors: grpc.aio.ServerInterceptor
+) -> AsyncIterator[int]:
+    made = grpc.aio.server(interceptors=interceptors, options=(("grpc.so_reuseport", 0),))
     add(made)
     port = made.add_insecure_port("127.0.0.1:0")
     await made.start()
@@ -698,8 +700,9 @@ async def test_after_a_reconnection_the_stream_is_asked_for_again():
         async with reach(StreamTransport, link.port) as (transport, heard):
             transport.send([command("a")])
             assert isinstance(await heard.of("a"), Completed)
-            async with shop.participant().serve("127.0.0.1:0") as replaced:
-                link.target = replaced.port
+            counting = Counting()
+            async with server(shop.participant().add_to, counting) as replaced:
+                link.target = replaced
                 link.cut()
 
                 async def answered() -> bool:
@@ -708,9 +711,11 @@ async def test_after_a_reconnection_the_stream_is_asked_for_again():
                     return isinstance(await heard.of("b"), Completed)
 
                 await eventually(answered)
+                calls = counting.calls["Execute"]
                 transport.send([command("slow", "slow"), command("c")])
                 assert isinstance(await heard.of("c"), Completed)
-                assert transport._unary.in_flight == 0, "none of them by a call"
+                await eventually(lambda: shop.calls["slow"])
+                assert counting.calls["Execute"] == calls, "none of them by a call"
                 assert transport.in_flight == 1
                 shop.let.set()
                 await heard.of("slow")
