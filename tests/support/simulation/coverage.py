@@ -17,6 +17,7 @@ from tests.support.simulation.observed import (
     Received,
     Refused,
     Remains,
+    Replied,
     Rewound,
     Said,
     Unanswered,
@@ -85,6 +86,8 @@ def counted(observations: Sequence[Observation]) -> dict[str, Counter[str]]:
             case Committed():
                 counts["verdicts"][f"create {seen.verdict.value}" if seen.is_create else seen.verdict.value] += 1
                 situations.update(_of_write(seen))
+            case Replied() if seen.verdict is Verdict.APPLIED:
+                situations["inbox entry consumed"] += 1
             case Posted():
                 situations["cancel by the inbox"] += 1
             case Rewound():

@@ -173,6 +173,19 @@ class Posted(Seen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replied(Seen):
+    """The store judged answers to inbox entries that changed nothing; see ``Rounds.reply``."""
+
+    saga_id: str
+    base_version: int | None
+    entry_ids: tuple[str, ...]
+    verdict: Verdict
+    partition: int
+    epoch: int
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rewound(Seen):
     """The store went back to what it held at the time ``to``; what was committed since then is gone."""
 
@@ -200,5 +213,5 @@ class Remains(Seen):
 Observation: TypeAlias = (
     Asked | Answered | Waited | Refused | Unanswered | Watched | WatchOver
     | Received | Effect | Said
-    | Leased | Committed | Posted | Rewound | Fault | Remains
+    | Leased | Committed | Replied | Posted | Rewound | Fault | Remains
 )  # fmt: skip
