@@ -12,12 +12,15 @@ from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine.messages import UnreadableMessage, open_reply, pack_input, pack_reply, read_input
 from swit_saga_server.service.sagas import Sagas
+from swit_saga_server.store.codec import PRESENT
 from swit_saga_server.store.contract import InboxEntry, partition_of
+from swit_saga_server.store.levels import LEVEL
 from tests.support.core.drive import done, lost, no
 from tests.support.engine.harness import Bench, FaultyStore, bench, over
 from tests.support.waiting import eventually
 
 PARTITIONS = 4
+WRITER = PRESENT.at(LEVEL)
 OPTIONS = {"lease_term": SECOND, "inbox_poll": SECOND // 5, "timer_poll": SECOND // 2, "watch_poll": SECOND // 50}
 
 
@@ -162,7 +165,7 @@ async def test_what_a_dead_coordinator_had_in_flight_is_taken_over(tmp_path):
 @pytest.mark.parametrize("body", [b"", b"\xc1", b"\x01", b"\x93\xa6cancel\x01\x02", b"\x91\xa4what"])
 def test_what_is_no_letter_is_refused(body):
     with pytest.raises(UnreadableMessage):
-        read_input(body)
+        read_input(body, PRESENT)
 
 
 def test_only_what_is_certain_is_for_the_post():
@@ -176,9 +179,9 @@ def test_only_what_is_certain_is_for_the_post():
         Answered(Kind.EXECUTE, 1, SendId(1, 2, 3), done()),
         Answered(Kind.COMPENSATE, 0, SendId(2, 1, 1), no()),
     ):
-        assert read_input(pack_input(letter)) == letter
+        assert read_input(pack_input(letter, WRITER), PRESENT) == letter
     with pytest.raises(TypeError):
-        pack_input(Answered(Kind.EXECUTE, 1, SendId(1, 2, 2), lost()))
+        pack_input(Answered(Kind.EXECUTE, 1, SendId(1, 2, 2), lost()), WRITER)
 
 
 def test_a_reply_carries_the_refusal():

@@ -4,13 +4,14 @@ Applied: commands go out, callers hear, watchers see, timers are armed. Refused 
 disagree, the store is the truth; the saga leaves memory, and its inputs are put to it again if it is still ours.
 """
 
-from swit_saga_server.core.errors import CoordinatorUnavailable
+from swit_saga_server.core.errors import CoordinatorUnavailable, NeedsNewerLevel
 from swit_saga_server.core.units import SECOND, Instant
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.deciding import Deciding
 from swit_saga_server.engine.inbox import Inbox
 from swit_saga_server.engine.items import Begin, Item, NotHeld
 from swit_saga_server.engine.outbox import Outbox
+from swit_saga_server.engine.postponed import PAUSE, Postponed
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.wakeups import Wakeups
 from swit_saga_server.engine.working_set import Entry, Phase
@@ -27,6 +28,7 @@ class Applying:
         outbox: Outbox,
         inbox: Inbox,
         rejecting: Rejecting,
+        postponed: Postponed,
     ) -> None:
         self._clock = context.env.clock
         self._ownership = context.ownership
@@ -41,6 +43,7 @@ class Applying:
         self._outbox = outbox
         self._inbox = inbox
         self._rejecting = rejecting
+        self._postponed = postponed
         self._expected: dict[str, int] = {}
         """Versions that were applied here of sagas whose next write met a conflict."""
 
@@ -83,6 +86,23 @@ class Applying:
     def unknown(self, entry: Entry) -> None:
         """There will be no verdict."""
         self.forget(entry, again=False)
+
+    def refused(self, entry: Entry, why: NeedsNewerLevel) -> None:
+        """Nothing was written: an older coordinator was met after this was decided, and could not read it.
+
+        Each input is decided once more; that alone which leads to what is newer is refused then.
+        """
+        self.drop(entry)
+        for item in entry.items:
+            if item.answer is not None:
+                item.answer.fail(why)
+            elif item.message_id:
+                self._inbox.done(item.message_id)
+            else:
+                self._postponed.put(item)
+        for item in entry.waiting:
+            self._mailbox.put(item)
+        self._wakeups.arm_at(entry.saga_id, self._clock.now() + PAUSE)
 
     def done(self) -> None:
         """All of a round is applied."""

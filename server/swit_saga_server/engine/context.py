@@ -7,6 +7,7 @@ from swit_saga_server.engine.concurrency import ConcurrencyLimiter
 from swit_saga_server.engine.counters import Counters
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.feed import Feed
+from swit_saga_server.engine.left_to_newer import LeftToNewer
 from swit_saga_server.engine.mailbox import Mailbox
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
@@ -31,4 +32,5 @@ class Context:
     limiter: ConcurrencyLimiter | None
     admission: Admission
     counters: Counters
+    left_to_newer: LeftToNewer
     feed: Feed

@@ -21,6 +21,8 @@ class Counters:
         sagas_finished: Sagas that reached an outcome here.
         updated_at: Of the last applied transition.
         quarantined: Times a saga was set aside because ``decide`` failed on it, or it could not be read.
+        left_to_newer: Sagas and inbox messages that were left to a newer coordinator, each once per taking of its
+            partition.
         rewinds: Times the store was found behind what it had confirmed.
     """
 
@@ -33,6 +35,7 @@ class Counters:
     saga_time: Span = 0
     step_time: Span = 0
     quarantined: int = 0
+    left_to_newer: int = 0
     rewinds: int = 0
     rounds: int = 0
     writes: int = 0

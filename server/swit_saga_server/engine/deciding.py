@@ -13,6 +13,7 @@ from swit_saga_server.core.draft import Decision
 from swit_saga_server.core.errors import (
     ErrorType,
     IllegalTransition,
+    NeedsNewerLevel,
     SagaAlreadyExists,
     SagaError,
     SagaQuarantined,
@@ -26,6 +27,7 @@ from swit_saga_server.core.units import SECOND, Instant
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.items import Begin, Item
 from swit_saga_server.engine.messages import pack_reply
+from swit_saga_server.engine.postponed import PAUSE, Postponed
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.wakeups import Wakeups
 from swit_saga_server.engine.working_set import Entry, Phase
@@ -37,12 +39,14 @@ log = structlog.get_logger(__name__)
 class Deciding:
     """Decides inputs of sagas in memory, one at a time, and leaves their entries ready for the next round."""
 
-    def __init__(self, context: Context, wakeups: Wakeups, rejecting: Rejecting) -> None:
+    def __init__(self, context: Context, wakeups: Wakeups, rejecting: Rejecting, postponed: Postponed) -> None:
         self._env = context.env
         self._working_set = context.working_set
         self._limiter = context.limiter
         self._counters = context.counters
+        self._levels = context.ownership.levels
         self._wakeups = wakeups
+        self._postponed = postponed
         self._rejecting = rejecting
 
     def take(self, entry: Entry, item: Item) -> None:
@@ -50,7 +54,10 @@ class Deciding:
         try:
             self._decide(entry, item)
         except SwitSagaError as refused:
-            self._refuse(entry, item, refused)
+            if isinstance(refused, NeedsNewerLevel) and not (item.answer or item.message_id):
+                self._postpone(item, refused)
+            else:
+                self._refuse(entry, item, refused)
 
     def _decide(self, entry: Entry, item: Item) -> None:
         if isinstance(item.given, Begin):
@@ -65,7 +72,9 @@ class Deciding:
         except Exception as error:
             if isinstance(error, SwitSagaError) and not isinstance(error, IllegalTransition):
                 raise
-            self._fold(entry, Item(item.saga_id, Wake()), self._quarantine(before, error), created=False)
+            quarantined = self._quarantine(before, error)
+            self._levels.check(before, quarantined.saga, quarantined.events)
+            self._fold(entry, Item(item.saga_id, Wake()), quarantined, created=False)
             raise SagaQuarantined(saga_id=item.saga_id) from error
         if decision.saga is before:
             self._nothing_changed(entry, item)
@@ -76,8 +85,11 @@ class Deciding:
         chance = self._env.chance()
         limiter = self._limiter
         if limiter is None:
-            return decide(before, definition, given, now, chance)
+            decision = decide(before, definition, given, now, chance)
+            self._levels.check(before, decision.saga, decision.events)
+            return decision
         decision = decide(before, definition, given, now, chance, limiter.gate(before.id))
+        self._levels.check(before, decision.saga, decision.events)
         limiter.note(decision.saga, definition, decision.waiting)
         return decision
 
@@ -90,9 +102,11 @@ class Deciding:
                 )
             self._nothing_changed(entry, item)
             return
+        self._levels.check(None, begin.saga, (), None if begin.saga.definition_version else begin.definition)
         entry.definition = begin.definition
         self._fold(entry, item, Decision(begin.saga), created=True)
-        with suppress(SagaQuarantined):  # Created it is all the same, and visibly stuck.
+        # Created it is all the same: visibly stuck, or tried again until all that live can read what comes next.
+        with suppress(SagaQuarantined, NeedsNewerLevel):
             self._decide(entry, Item(item.saga_id, Wake()))
 
     def _fold(self, entry: Entry, item: Item, decision: Decision, *, created: bool) -> None:
@@ -137,6 +151,14 @@ class Deciding:
             return
         entry.items.append(item)
         entry.on_applied.append(lambda _: self._rejecting.reject(item, refused))
+
+    def _postpone(self, item: Item, why: NeedsNewerLevel) -> None:
+        """Nobody waits for it, and it must not be lost: it is tried again, until all that live can read its outcome."""
+        log.info("input_postponed", saga_id=item.saga_id, error=str(why))
+        if isinstance(item.given, Wake):
+            self._wakeups.arm_at(item.saga_id, self._env.clock.now() + PAUSE)
+        else:
+            self._postponed.put(item)
 
     def _quarantine(self, saga: Saga, bug: Exception) -> Decision:
         log.error("saga_quarantined", saga_id=saga.id, state=saga.state, exc_info=bug)

@@ -26,12 +26,14 @@ from swit_saga_server.engine.feed import Feed
 from swit_saga_server.engine.feed_poller import FeedPoller
 from swit_saga_server.engine.inbox import Inbox
 from swit_saga_server.engine.items import Item
+from swit_saga_server.engine.left_to_newer import LeftToNewer
 from swit_saga_server.engine.loading import Loading
 from swit_saga_server.engine.loop import Loop
 from swit_saga_server.engine.mailbox import Mailbox
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.outbox import Outbox
 from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.engine.postponed import Postponed
 from swit_saga_server.engine.reading import Reading
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.remote import Remote
@@ -98,19 +100,21 @@ class Engine:
             limiter=ConcurrencyLimiter(options.max_steps, options.max_steps_of) if limited else None,
             admission=Admission(options.max_sagas, options.max_queue, options.max_queue_wait),
             counters=self.counters,
+            left_to_newer=LeftToNewer(self.ownership, self.counters),
             feed=self.feed,
         )
         self.reading = Reading(context)
         self.answers = Answers(env.clock, options.answer_timeout)
-        self._remote = Remote(store, options, env)
+        self._remote = Remote(store, options, env, self.ownership.levels)
         self.requests = Requests(context, self.answers, self.reading, self._remote, self.supervisor)
         self._inbox = Inbox(context, self._take_message, self._refuse_message)
         self._rejecting = Rejecting(self._inbox.done, self._send_on)
         self.wakeups = Wakeups(context)
         self.outbox = Outbox(self.transport)
-        deciding = Deciding(context, self.wakeups, self._rejecting)
-        applying = Applying(context, deciding, self.wakeups, self.outbox, self._inbox, self._rejecting)
-        self._loading = Loading(context, applying, self._inbox, self._rejecting, self.supervisor)
+        self._postponed = postponed = Postponed(env.clock, context.mailbox)
+        deciding = Deciding(context, self.wakeups, self._rejecting, postponed)
+        applying = Applying(context, deciding, self.wakeups, self.outbox, self._inbox, self._rejecting, postponed)
+        self._loading = Loading(context, applying, self.wakeups, self._inbox, self._rejecting, self.supervisor)
         self._rounds = Rounds(context, applying, self._commits)
         self.loop = Loop(context, self.transport, deciding, self._loading, self._rounds, self._rejecting)
         self.ownership.tenant = Takeover(context, applying, self.wakeups, self.outbox, self._inbox)
@@ -155,6 +159,7 @@ class Engine:
         self._stop_listening()
         await self.transport.close()
         self.wakeups.stop()
+        self._postponed.stop()
         await self.supervisor.stop()
         # What is on its way to the store is let through, so that its callers learn the truth.
         await self._commits.wait(self.options.lease_term / 1e6)

@@ -36,14 +36,26 @@ class Inbox:
         self._store = context.store
         self._options = context.options
         self._ownership = context.ownership
+        self._codec = context.options.codec
+        self._left_to_newer = context.left_to_newer
         self._take = take
         self._refuse = refuse
         self._at_work: set[str] = set()
+        self._left: dict[int, set[str]] = {}
+        """Of those at work, by partition: what is left to a newer coordinator."""
         self.schedule = PollSchedule()
 
     def done(self, message_id: str) -> None:
         """The message was answered, or cannot be here; if it is still there, it is taken again."""
         self._at_work.discard(message_id)
+
+    def leave(self, message_id: str, partition: int) -> None:
+        """It stays where it is, for a newer coordinator, and is not read again while the partition is held."""
+        self._left.setdefault(partition, set()).add(message_id)
+
+    def lost(self, partition: int) -> None:
+        """The partition is another's. If it comes back, what was left and is still there is taken again."""
+        self._at_work -= self._left.pop(partition, set())
 
     async def run(self) -> None:
         """Look for ever, on hints and every now and then. Ends by cancellation."""
@@ -62,11 +74,10 @@ class Inbox:
                 continue
             self._at_work.add(entry.entry_id)
             try:
-                given = read_input(entry.body)
+                given = read_input(entry.body, self._codec)
             except NewerRecord as newer:
-                # It stays where it is, and at work, so that no page is full of such: for whoever holds the partition
-                # next and can read it.
-                log.info("inbox_message_newer", saga_id=entry.saga_id, error=str(newer))
+                self.leave(entry.entry_id, partition)
+                self._left_to_newer.leave_message(entry.saga_id, partition, newer)
             except UnreadableMessage as unreadable:
                 log.error("inbox_message_unreadable", saga_id=entry.saga_id, error=str(unreadable))
                 self._refuse(entry, unreadable)

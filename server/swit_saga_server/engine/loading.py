@@ -10,11 +10,13 @@ from swit_saga_server.engine.applying import Applying
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.definitions import Definitions
 from swit_saga_server.engine.inbox import Inbox
-from swit_saga_server.engine.items import Begin, Item
+from swit_saga_server.engine.items import Begin, Item, NotHeld
+from swit_saga_server.engine.left_to_newer import LOOK_AGAIN
 from swit_saga_server.engine.messages import pack_reply
 from swit_saga_server.engine.patience import until_answered
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.supervisor import Supervisor
+from swit_saga_server.engine.wakeups import Wakeups
 from swit_saga_server.engine.working_set import Entry, Phase
 from swit_saga_server.store.contract import InboxAnswer, partition_of
 
@@ -29,7 +31,13 @@ class Loading:
     """
 
     def __init__(
-        self, context: Context, applying: Applying, inbox: Inbox, rejecting: Rejecting, supervisor: Supervisor
+        self,
+        context: Context,
+        applying: Applying,
+        wakeups: Wakeups,
+        inbox: Inbox,
+        rejecting: Rejecting,
+        supervisor: Supervisor,
     ) -> None:
         self._store = context.store
         self._options = context.options
@@ -39,7 +47,9 @@ class Loading:
         self._counters = context.counters
         self._mailbox = context.mailbox
         self._definitions = Definitions(context.store)
+        self._left_to_newer = context.left_to_newer
         self._applying = applying
+        self._wakeups = wakeups
         self._inbox = inbox
         self._rejecting = rejecting
         self._supervisor = supervisor
@@ -109,10 +119,7 @@ class Loading:
 
     def _unreadable(self, entry: Entry, error: Exception) -> None:
         if isinstance(error, NewerRecord):
-            log.info("saga_left_to_newer", saga_id=entry.saga_id, error=str(error))
-            self._applying.drop(entry)
-            for item in entry.waiting:
-                self._rejecting.reject(item, error)
+            self._leave(entry, error)
             return
         log.error("saga_unreadable", saga_id=entry.saga_id, exc_info=error)
         self._counters.quarantined += 1
@@ -120,6 +127,19 @@ class Loading:
         text = f"saga {entry.saga_id!r} cannot be read: {error}"
         for item in entry.waiting:
             self._rejecting.reject(item, SagaQuarantined(text, saga_id=entry.saga_id))
+
+    def _leave(self, entry: Entry, newer: NewerRecord) -> None:
+        """A newer coordinator must drive it: nothing that came for it is lost, and nothing is tried over and over."""
+        self._applying.drop(entry)
+        self._left_to_newer.leave_saga(entry.saga_id, entry.partition, newer)
+        self._wakeups.arm_at(entry.saga_id, self._env.clock.now() + LOOK_AGAIN)
+        for item in entry.waiting:
+            if item.message_id:
+                self._inbox.leave(item.message_id, entry.partition)
+            elif item.answer is not None:
+                item.answer.fail(newer)
+            else:
+                self._rejecting.reject(item, NotHeld())  # So that a participant's answer goes to the inbox.
 
     def _missing(self, entry: Entry) -> None:
         self._applying.drop(entry)

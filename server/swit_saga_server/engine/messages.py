@@ -11,6 +11,7 @@ import msgpack
 from swit_saga_server.core.errors import (
     CoordinatorUnavailable,
     IllegalInput,
+    NeedsNewerLevel,
     NewerRecord,
     SagaAlreadyFinished,
     SagaNotFound,
@@ -18,12 +19,11 @@ from swit_saga_server.core.errors import (
     SwitSagaError,
 )
 from swit_saga_server.core.inputs import Answered, Input, TakenOver, Unknown, Wake
-from swit_saga_server.store.codec import PRESENT
-from swit_saga_server.store.levels import LEVEL
+from swit_saga_server.store.codec import Codec, Writer
 
 _KINDS = {kind.__name__: kind for kind in get_args(Input) if kind not in (Wake, TakenOver)}
 """A wake-up and a takeover are this process's own."""
-_REFUSALS = {c.reason: c for c in (SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaQuarantined)}
+_REFUSALS = {c.reason: c for c in (SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaQuarantined, NeedsNewerLevel)}
 
 
 class UnreadableMessage(SwitSagaError):
@@ -32,19 +32,20 @@ class UnreadableMessage(SwitSagaError):
     reason = "UNREADABLE_MESSAGE"
 
 
-def pack_input(given: Input) -> bytes:
-    """An input as bytes.
+def pack_input(given: Input, writer: Writer) -> bytes:
+    """An input as bytes, at the level of ``writer``.
 
     Raises:
+        NeedsNewerLevel: A coordinator that lives could not read it.
         TypeError: It is nothing to tell another coordinator: only what somebody asks for, or a certain answer.
     """
     name = type(given).__name__
     if name not in _KINDS or (isinstance(given, Answered) and isinstance(given.answer, Unknown)):
         raise TypeError(f"{given!r} is not for another coordinator")
-    return _pack(name, PRESENT.at(LEVEL).pack_record(given))
+    return _pack(name, writer.pack_record(given))
 
 
-def read_input(body: bytes) -> Input:
+def read_input(body: bytes, codec: Codec) -> Input:
     """The reverse of ``pack_input``.
 
     Raises:
@@ -55,7 +56,7 @@ def read_input(body: bytes) -> Input:
         name, data = msgpack.unpackb(body)
         if isinstance(name, str) and name not in _KINDS:
             raise NewerRecord(f"a newer version wrote an input {name!r}")
-        given: Input = PRESENT.unpack_record(_KINDS[name], data)
+        given: Input = codec.unpack_record(_KINDS[name], data)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as unreadable:
         raise UnreadableMessage(str(unreadable)) from unreadable
     return given
@@ -70,7 +71,7 @@ def open_reply(reply: bytes) -> None:
     """Return if the input was taken.
 
     Raises:
-        SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaQuarantined: It was refused.
+        SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaQuarantined, NeedsNewerLevel: It was refused.
         CoordinatorUnavailable: It was refused for another reason.
     """
     if not reply:

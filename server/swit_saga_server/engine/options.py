@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from swit_saga_server.core.units import MINUTE, SECOND, Span
+from swit_saga_server.store.codec import PRESENT, Codec
 
 
 class CachePolicy(StrEnum):
@@ -60,6 +61,8 @@ class EngineOptions:
         max_queue: Starts that wait to be taken in, and sagas that wait for ``max_steps``, each at most; past either,
             starts are refused. None is no limit.
         max_queue_wait: Starts are refused that would wait for longer to be taken in. None is no limit.
+        codec: What this version reads and writes, the same as its store's; its level is announced with each heartbeat.
+            Tests of upgrades hand in those of others.
     """
 
     owner: str
@@ -81,3 +84,4 @@ class EngineOptions:
     max_steps_of: Mapping[str, int] = field(default_factory=dict)
     max_queue: int | None = None
     max_queue_wait: Span | None = None
+    codec: Codec = PRESENT

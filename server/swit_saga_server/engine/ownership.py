@@ -5,6 +5,7 @@ of epoch and nonce on every commit.
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Protocol
 
 import structlog
@@ -12,9 +13,10 @@ import structlog
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.units import Span
 from swit_saga_server.engine.environment import Environment
+from swit_saga_server.engine.levels import Levels
 from swit_saga_server.engine.options import EngineOptions
+from swit_saga_server.engine.shares import Shares
 from swit_saga_server.store.contract import Lease, StateStorage
-from swit_saga_server.store.levels import LEVEL
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +45,7 @@ class Ownership:
 
     Attributes:
         tenant: Who works in them.
+        levels: What this coordinator reads, and what all that live read; learnt with every heartbeat.
     """
 
     tenant: Tenant
@@ -52,6 +55,8 @@ class Ownership:
         self._store = store
         self._options = options
         self._clock = env.clock
+        self.levels = Levels(options.codec)
+        self._shares = Shares(options.owner, options.codec.level, options.lease_term)
         self._held: dict[int, Lease] = {}
         self._good_until: dict[int, Span] = {}
         self._again = asyncio.Event()
@@ -79,23 +84,24 @@ class Ownership:
         """A partition may have become free: see at once."""
         self._again.set()
 
+    def decline(self, partition: int) -> None:
+        """Something in it is newer than this coordinator reads: it goes to a newer one, as soon as one lives."""
+        self._shares.met_newer(partition)
+        if self.levels.highest > self.levels.codec.level:
+            self._again.set()
+
     async def take_share(self) -> None:
-        """Take partitions that are free, up to a fair share; give up what goes beyond it."""
-        peers = await self._store.heartbeat(self._options.owner, self._options.lease_term, LEVEL)
-        living = [peer.owner for peer in peers]
-        rank, total = living.index(self._options.owner), self._store.partitions
-        share = total // len(living) + (rank < total % len(living))
-        if excess := list(self._held)[share:]:
-            await self.tenant.leaving(excess)
-            log.info("partitions_given_away", partitions=excess, living=len(living))
-            await self._give_up(excess)
-        # Newcomers begin to look in different places, so as not to ask for the same ones.
-        for i in range(total):
-            if len(self._held) >= share:
-                return
-            partition = (i + rank * total // len(living)) % total
-            if partition not in self._held:
-                await self._take(partition)
+        """Take partitions that are free, up to a fair share; give up what goes beyond it. See ``shares``."""
+        options, shares, held = self._options, self._shares, self._held
+        peers = await self._store.heartbeat(options.owner, options.lease_term, self.levels.codec.level)
+        self.levels.met(peers)
+        shares.met(peers, self._store.partitions, held, self._clock.elapsed())
+        if given := shares.to_give_up(list(held)):
+            await self.tenant.leaving(given)
+            log.info("partitions_given_away", partitions=given, living=len(peers))
+            await self._give_up(given)
+        for partition in chain(shares.to_take(held), shares.left_over(held, self._clock.elapsed())):
+            await self._take(partition)
 
     async def run(self) -> None:
         """Renew for ever, drop what could not be renewed in time, keep a fair share. Ends by cancellation.
@@ -136,6 +142,7 @@ class Ownership:
         self._clock.align(await self._store.now())
         resume = await self.tenant.taken(lease)
         self._hold(lease, asked_at)
+        self._shares.taken(partition, len(self._held), self._clock.elapsed())
         resume()  # In one breath with holding it, so that nothing gets in before what was in flight.
 
     async def _give_up(self, partitions: Sequence[int]) -> None:

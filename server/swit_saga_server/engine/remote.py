@@ -7,11 +7,12 @@ import structlog
 
 from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.definition import Definition
-from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, StoreUnavailable
+from swit_saga_server.core.errors import CoordinatorUnavailable, NeedsNewerLevel, SagaAlreadyExists, StoreUnavailable
 from swit_saga_server.core.inputs import Input
 from swit_saga_server.core.model import Saga
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.failpoints import Point, reach
+from swit_saga_server.engine.levels import Levels
 from swit_saga_server.engine.messages import open_reply, pack_input
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.patience import Backoff
@@ -27,8 +28,9 @@ T = TypeVar("T")
 class Remote:
     """The way to another coordinator's sagas."""
 
-    def __init__(self, store: StateStorage, options: EngineOptions, env: Environment) -> None:
+    def __init__(self, store: StateStorage, options: EngineOptions, env: Environment, levels: Levels) -> None:
         self._store = store
+        self._levels = levels
         self._options = options
         self._env = env
 
@@ -40,6 +42,7 @@ class Remote:
 
         Raises:
             SagaAlreadyExists: It was started by a different request.
+            NeedsNewerLevel: A coordinator that lives could not read it.
             CoordinatorUnavailable: The outcome is unknown; the same call may be made again.
         """
         write = Write(
@@ -70,10 +73,11 @@ class Remote:
         """Give an input to whoever holds the saga, and return once it is taken, durably.
 
         Raises:
-            SagaNotFound, SagaAlreadyFinished, IllegalInput: It was refused.
+            SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaQuarantined: It was refused.
+            NeedsNewerLevel: A coordinator that lives could not read it, or what it leads to.
             CoordinatorUnavailable: There was no answer in time; the outcome is unknown. The same may be asked again.
         """
-        entry = InboxEntry(entry_id=self._env.hex(24), saga_id=saga_id, body=pack_input(given))
+        entry = self._entry(saga_id, given)
         until = self._env.clock.elapsed() + self._options.answer_timeout
         reach(Point.POST_BEFORE)
         await self._patiently(lambda: self._store.post(entry))
@@ -88,9 +92,12 @@ class Remote:
     async def send_on(self, saga_id: str, given: Input) -> None:
         """Tell the holder something it would find out by itself, only later; best-effort."""
         try:
-            await self._store.post(InboxEntry(entry_id=self._env.hex(24), saga_id=saga_id, body=pack_input(given)))
-        except StoreUnavailable as unavailable:
-            log.info("answer_not_sent_on", saga_id=saga_id, error=str(unavailable))
+            await self._store.post(self._entry(saga_id, given))
+        except (StoreUnavailable, NeedsNewerLevel) as not_sent:
+            log.info("answer_not_sent_on", saga_id=saga_id, error=str(not_sent))
+
+    def _entry(self, saga_id: str, given: Input) -> InboxEntry:
+        return InboxEntry(entry_id=self._env.hex(24), saga_id=saga_id, body=pack_input(given, self._levels.writer))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat what is safe to repeat until the store answers, for as long as an answer is waited for."""

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from swit_saga_server.core.agenda import due_at
-from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.errors import NeedsNewerLevel, StoreUnavailable
 from swit_saga_server.core.model import Saga, is_in_flight, same_origin
 from swit_saga_server.engine.applying import Applying
 from swit_saga_server.engine.context import Context
@@ -23,7 +23,9 @@ from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write, 
 
 log = structlog.get_logger(__name__)
 
-_Verdicts: TypeAlias = Coroutine[Any, Any, Sequence[Verdict | None]]
+_Found: TypeAlias = Verdict | NeedsNewerLevel | None
+"""A verdict; that nothing was written, for a coordinator that lives could not read it; None if there will be none."""
+_Verdicts: TypeAlias = Coroutine[Any, Any, Sequence[_Found]]
 
 
 class Rounds:
@@ -74,6 +76,8 @@ class Rounds:
                         applying.fenced(entry)
                     case Verdict.CONFLICT:
                         applying.conflicted(entry)
+                    case NeedsNewerLevel():
+                        applying.refused(entry, verdict)
                     case None:
                         applying.unknown(entry)
             applying.done()
@@ -109,7 +113,7 @@ class Rounds:
         entry.due_at = due_at(saga)
         return self._reply(entry.partition, saga, tuple(entry.answers))
 
-    async def _reply(self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]) -> Sequence[Verdict | None]:
+    async def _reply(self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]) -> Sequence[_Found]:
         backoff = Backoff()
         while (lease := self._ownership.leases.get(partition)) is not None:
             try:
@@ -127,7 +131,7 @@ class Rounds:
                 return [None]
         return [Verdict.FENCED]
 
-    async def _verdicts(self, writes: Sequence[Write]) -> Sequence[Verdict | None]:
+    async def _verdicts(self, writes: Sequence[Write]) -> Sequence[_Found]:
         """The store's verdicts; None where there is none: its lease ended first, or the store cannot take the write."""
         leases: Mapping[int, Lease] = dict(self._ownership.leases)
         backoff = Backoff()
@@ -145,8 +149,10 @@ class Rounds:
                 if not any(held):
                     return [None] * len(writes)
                 await backoff.wait()
-            except Exception:
+            except Exception as failed:
                 if len(writes) == 1:
+                    if isinstance(failed, NeedsNewerLevel):
+                        return [failed]
                     log.exception("write_failed", saga_id=writes[0].saga.id)
                     return [None]
                 # One bad write must not hold up the others: each on its own.

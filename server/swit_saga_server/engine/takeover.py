@@ -30,6 +30,7 @@ class Takeover:
         self._working_set = context.working_set
         self._limiter = context.limiter
         self._admission = context.admission
+        self._left_to_newer = context.left_to_newer
         self._mailbox = context.mailbox
         self._feed = context.feed
         self._applying = applying
@@ -66,6 +67,9 @@ class Takeover:
     def lost(self, partition: int) -> None:
         """Nothing of this partition is ours any more. Rounds under way are settled by their verdicts."""
         self._outbox.left(partition)
+        self._inbox.lost(partition)
+        for saga_id in self._left_to_newer.lost(partition):
+            self._wakeups.disarm(saga_id)
         partitions = self._store.partitions
         self._admission.lost(partition, partitions)
         if self._limiter is not None:

@@ -35,6 +35,7 @@ class Wakeups:
         self._ownership = context.ownership
         self._working_set = context.working_set
         self._limiter = context.limiter
+        self._left_to_newer = context.left_to_newer
         self._mailbox = context.mailbox
         self._timers = Timers()
         self._alarm = Alarm(self._clock.now, self._fire)
@@ -86,8 +87,8 @@ class Wakeups:
         """One page; whether there may be more."""
         limiter = self._limiter
         until = self._clock.now() + self._options.timer_horizon
-        # Those that wait for a place are overdue: a page of them must not hide the others.
-        limit = PAGE + (limiter.waiting if limiter is not None else 0)
+        # Those that wait for a place, or for a newer coordinator, are overdue: they must not hide the others.
+        limit = PAGE + (limiter.waiting if limiter is not None else 0) + len(self._left_to_newer)
         page = await self._store.due(partition, until, limit)
         for due in page:
             if limiter is not None and limiter.is_waiting(due.saga_id):

@@ -65,7 +65,10 @@ class Writer:
         self.pack_events: Callable[[Sequence[SagaEvent]], bytes] = _packer(lambda events: [event(e) for e in events])
 
     def pack_record(self, value: Any) -> bytes:
-        """A value of any dataclass of the model."""
+        """A value of any dataclass of the model, one that came later included."""
+        name = type(value).__name__
+        if (since := self._layouts.since(name)) > self.level:
+            raise self._layouts.needs(name, since)
         return pack((FORMAT, self._layouts.of(type(value)).flat(value)))
 
 
@@ -128,6 +131,8 @@ class Codec:
 
     def unpack_record(self, kind: type[T], data: bytes) -> T:
         """The reverse of ``pack_record``."""
+        if self._layouts.since(kind.__name__) > self.level:
+            raise self._layouts.newer(f"a {kind.__name__}")
         value: T = self._layouts.of(kind).read(_items(data))
         return value
 
