@@ -96,7 +96,7 @@ class Ownership:
         peers = await self._store.heartbeat(options.owner, options.lease_term, self.levels.codec.level)
         self.levels.met(peers)
         shares.met(peers, self._store.partitions, held, self._clock.elapsed())
-        if given := shares.to_give_up(list(held)):
+        if given := shares.to_give_up(list(held), self._clock.elapsed()):
             await self.tenant.leaving(given)
             log.info("partitions_given_away", partitions=given, living=len(peers))
             await self._give_up(given)

@@ -64,12 +64,14 @@ class Shares:
         if held > self._share:
             self._left_over[partition] = now + KEPT_TERMS * self._term
 
-    def to_give_up(self, held: Sequence[int]) -> list[int]:
+    def to_give_up(self, held: Sequence[int], now: Span) -> list[int]:
         """What is declined, and what goes beyond the share and was not left over by others."""
         declined = [p for p in held if self._is_declined(p)]
         spare = [p for p in held if p not in self._left_over and not self._is_declined(p)]
         excess = max(len(held) - len(declined) - self._share, 0)
-        return declined + spare[max(len(spare) - excess, 0) :]
+        if given := declined + spare[max(len(spare) - excess, 0) :]:
+            self._look_at = now + self._term // 2  # Others first, once it is free.
+        return given
 
     def to_take(self, held: Collection[int]) -> Iterator[int]:
         """What to try next, one after the other, for as long as less than the share is held."""

@@ -1,10 +1,14 @@
-"""An engine on a real SQLite store, with a transport that the test answers for and a store that fails when told to."""
+"""An engine on a real SQLite store, with a transport that the test answers for and a store that fails when told to.
+
+Engines of several versions share a store that is simulated: a real one of one file takes one process only.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from swit_saga_server.core.definition import Definition
@@ -20,21 +24,24 @@ from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.items import StartResult
 from swit_saga_server.engine.options import EngineOptions
+from swit_saga_server.store.assembled import AssembledStore
+from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.contract import Verdict, Write
 from swit_saga_server.store.digest import digest
 from swit_saga_server.store.sqlite import SqliteStore
+from swit_saga_server.store.sqlite.clock import system_clock
 from tests.support.core.drive import RETRY, chain
 from tests.support.invariants import check_history, require
+from tests.support.simulation.store import SimStore
 
 FAST = replace(RETRY, initial_delay=20_000, max_delay=20_000)
 SETTINGS = Settings(timeout=10 * MINUTE, step_timeout=5 * SECOND, retry_policy=FAST, compensation_retry_policy=FAST)
 
 
-class FaultyStore(SqliteStore):
+class _Faulty(AssembledStore):
     """A store whose commits can be held up, and whose replies can be lost before or after the write."""
 
-    def __init__(self, path: Path, partitions: int = 1) -> None:
-        super().__init__(path, partitions=partitions)
+    def _begin(self) -> None:
         self.open_gate = asyncio.Event()
         self.open_gate.set()
         self._begun = asyncio.Event()
@@ -67,10 +74,26 @@ class FaultyStore(SqliteStore):
         return verdicts
 
 
+class FaultyStore(_Faulty, SqliteStore):
+    """On a real file."""
+
+    def __init__(self, path: Path, partitions: int = 1) -> None:
+        super().__init__(path, partitions=partitions)
+        self._begin()
+
+
+class VersionStore(_Faulty, SimStore):
+    """Of one version; ``as_version`` is the same store of another, with the same gate and faults."""
+
+    def __init__(self, codec: Codec, partitions: int = 1) -> None:
+        super().__init__(partitions, system_clock, Random(1), codec=codec)
+        self._begin()
+
+
 class ByHand:
     """A transport that keeps the commands for the test to answer, and checks invariant 6 on each."""
 
-    def __init__(self, store: FaultyStore) -> None:
+    def __init__(self, store: FaultyStore | VersionStore) -> None:
         self._store = store
         self.sent: list[ParticipantCommand] = []
         self._arrived = asyncio.Event()
@@ -115,7 +138,7 @@ class ByHand:
 class Bench:
     """The engine under test."""
 
-    def __init__(self, store: FaultyStore, options: EngineOptions) -> None:
+    def __init__(self, store: FaultyStore | VersionStore, options: EngineOptions) -> None:
         self.store = store
         self.transport = ByHand(self.store)
         self.options = options
@@ -181,7 +204,7 @@ def over(saga: Saga) -> bool:
 
 @asynccontextmanager
 async def bench(
-    folder: Path, *, store: FaultyStore | None = None, owner: str = "test", **options: Any
+    folder: Path, *, store: FaultyStore | VersionStore | None = None, owner: str = "test", **options: Any
 ) -> AsyncIterator[Bench]:
     made = Bench(store or FaultyStore(folder / "saga.db"), EngineOptions(owner=owner, **options))
     await made.store.open()

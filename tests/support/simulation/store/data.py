@@ -9,7 +9,7 @@ from swit_saga_server.core.errors import NeedsNewerLevel, NewerRecord
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store.codec import PRESENT, Writer
+from swit_saga_server.store.codec import PRESENT, Codec, Writer
 from swit_saga_server.store.contract import FeedItem, InboxEntry, Lease, StoredDefinition, Write, partition_of
 from swit_saga_server.store.fleet import Fleet
 from tests.support.simulation.observed import Observation
@@ -52,17 +52,25 @@ class Data:
         return replace(self, **{f.name: copy.copy(getattr(self, f.name)) for f in fields(self)})
 
 
+@dataclass(slots=True)
+class Shelf:
+    """Where the data lies, which a rewind replaces."""
+
+    data: Data
+
+
 class Memory:
-    """The data, which a rewind replaces, with the clock and the witness.
+    """The data, with the clock and the witness, as processes of one version have it.
 
     Attributes:
-        data: Everything stored.
         partitions: Their number.
         clock: The store's clock.
         true_time: For observations.
         saw: Told of every lease, judged write and posted entry.
         fleet: At which level it is written.
     """
+
+    _shelf: Shelf
 
     def __init__(
         self,
@@ -72,12 +80,27 @@ class Memory:
         saw: Callable[[Observation], None],
         fleet: Fleet,
     ) -> None:
-        self.data = Data()
+        self._shelf = Shelf(Data())
         self.partitions = partitions
         self.clock = clock
         self.true_time = true_time
         self.saw = saw
         self.fleet = fleet
+
+    def as_version(self, codec: Codec) -> "Memory":
+        """The same data, as a process of another version has it, which has met nobody yet."""
+        other = Memory(self.partitions, self.clock, self.true_time, self.saw, Fleet(codec))
+        other._shelf = self._shelf
+        return other
+
+    @property
+    def data(self) -> Data:
+        """Everything stored."""
+        return self._shelf.data
+
+    @data.setter
+    def data(self, data: Data) -> None:
+        self._shelf.data = data
 
     def part(self, saga_id: str) -> int:
         """The partition of a saga."""

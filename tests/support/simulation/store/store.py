@@ -1,7 +1,9 @@
 """The simulated store, put together from its ports, and what the world asks of it."""
 
+import copy
 import random
 from collections.abc import Callable
+from typing import Self
 
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.assembled import AssembledStore
@@ -42,10 +44,15 @@ class SimStore(AssembledStore):
             true_time: For observations; the store's clock by default.
             codec: Of the version that the store is to be.
         """
-        self._memory = memory = Memory(partitions, clock, true_time or clock, saw, Fleet(codec))
-        hints = SimHints()
+        self._rng = rng
+        self._told = SimHints()
+        self.put_together(Memory(partitions, clock, true_time or clock, saw, Fleet(codec)))
+
+    def put_together(self, memory: Memory) -> None:
+        """Have ports onto these data."""
+        self._memory, hints = memory, self._told
         super().__init__(
-            leases=SimLeases(memory, hints, rng),
+            leases=SimLeases(memory, hints, self._rng),
             rounds=SimRounds(memory, hints),
             inbox=SimInbox(memory, hints),
             reading=SimReading(memory),
@@ -54,6 +61,12 @@ class SimStore(AssembledStore):
             definitions=SimDefinitions(memory),
             hints=hints,
         )
+
+    def as_version(self, codec: Codec) -> Self:
+        """The same store, as a process of another version has it, which has met nobody yet."""
+        other = copy.copy(self)
+        other.put_together(self._memory.as_version(codec))
+        return other
 
     @property
     def partitions(self) -> int:
