@@ -94,8 +94,8 @@ class Applying:
         """
         self.drop(entry)
         for item in entry.items:
-            if item.answer is not None:
-                item.answer.fail(why)
+            if item.waiter is not None:
+                item.waiter.fail(why)
             elif item.message_id:
                 self._inbox.done(item.message_id)
             else:

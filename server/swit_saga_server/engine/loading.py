@@ -136,8 +136,8 @@ class Loading:
         for item in entry.waiting:
             if item.message_id:
                 self._inbox.leave(item.message_id, entry.partition)
-            elif item.answer is not None:
-                item.answer.fail(newer)
+            elif item.waiter is not None:
+                item.waiter.fail(newer)
             else:
                 self._rejecting.reject(item, NotHeld())  # So that a participant's answer goes to the inbox.
 
