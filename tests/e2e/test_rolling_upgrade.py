@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from bench.contestants.contestant import ROOT
 from examples.order_saga.processes import Process
 from swit_saga import AsyncSagaClient, Participant, Saga, Step, StepContext, UnavailableError, fixed
+from swit_saga_server.store.contract import partition_of
 from tests.support.next_level import LABEL
 from tests.support.previous import NotThere, previous
 from tests.support.redis_server import RedisServer, running
@@ -28,6 +30,8 @@ PARTITIONS = 8
 STEPS = ("a", "b")
 ORDER = Saga("order", retry=fixed("50ms", max_attempts=100), steps=[Step(name, "shop", timeout="1s") for name in STEPS])
 WITHIN_S = 30
+WITH_NEWER = {0, 2, 3, 5, 6}
+"""Partitions that newer sagas are put in: one more than half of them, so that an older one must meet some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,14 @@ def before() -> Version:
     except NotThere as why:
         pytest.fail(str(why))
     return Version(f"previous-{tree.commit[:7]}", ["-m", "swit_saga"], tree.environment)
+
+
+def ids_in(partitions: Iterable[int]) -> list[str]:
+    """Ids of two sagas in each."""
+    found: dict[int, list[str]] = {}
+    for n in range(200):
+        found.setdefault(partition_of(f"new-{n}", PARTITIONS), []).append(f"new-{n}")
+    return [saga_id for partition in partitions for saga_id in found[partition][:2]]
 
 
 class Shop:
@@ -90,6 +102,7 @@ class Fleet:
         )
         self._where = f"--participant=shop=127.0.0.1:{participant}"
         self._shop = shop
+        self._redis = redis
         self._places: dict[str, Process] = {}
         self.clients: dict[str, AsyncSagaClient] = {}
         self._impatient: list[AsyncSagaClient] = []
@@ -119,9 +132,12 @@ class Fleet:
         self._impatient.append(client)
         return client
 
-    async def begin(self, name: str, number: int = 6, *, labels: Mapping[str, str] | None = None) -> list[str]:
-        """Start sagas, in turn by either, and see them at work."""
-        ids = [f"{name}-{n}" for n in range(number)]
+    async def begin(self, name: str, number: int = 6) -> list[str]:
+        """Start so many sagas, in turn by either, and see them at work."""
+        return await self.begin_all([f"{name}-{n}" for n in range(number)])
+
+    async def begin_all(self, ids: list[str], labels: Mapping[str, str] | None = None) -> list[str]:
+        """Start these."""
         clients = list(self.clients.values())
         for n, saga_id in enumerate(ids):
             await clients[n % len(clients)].start("order", {}, saga_id=saga_id, labels=labels)
@@ -142,6 +158,12 @@ class Fleet:
             assert {saga.id: saga.state for saga in sagas} == {i: self.begun[i] for i in ids}
         self._shop.gate.clear()
 
+    def partitions_of(self, place: str) -> set[int]:
+        """Those that the coordinator there holds."""
+        with Redis(port=self._redis.port, decode_responses=True) as client:
+            owners = {p: str(client.hget(f"swit-saga:{{{p}}}:lease", "owner")) for p in range(PARTITIONS)}
+        return {p for p, owner in owners.items() if owner.endswith(f"-{self._places[place].pid}")}
+
     async def stop(self) -> None:
         await asyncio.gather(*(c.close() for c in (*self.clients.values(), *self._impatient)))
         await asyncio.gather(*(p.stop() for p in self._places.values()))
@@ -161,7 +183,8 @@ class Fleet:
         for saga_id, state in self.begun.items():
             steps = STEPS if state == "completed" else ()
             assert self._shop.books.get(saga_id, set()) == {f"{saga_id}/{step}" for step in steps}
-        assert [line for line in self.said() if line["level"] in ("error", "critical")] == []
+        errors = {line["event"] for line in self.said() if line["level"] in ("error", "critical")}
+        assert errors <= {"not_serving"}, "which one says that has, for a moment, no partition that it can read"
 
 
 @asynccontextmanager
@@ -204,9 +227,10 @@ async def test_to_the_next_level_and_back(before, tmp_path):
             await both.impatient("b").start("order", {}, saga_id="too soon", labels=new)
         await both.put("a", NEXT)
         await both.end(ids)
-        newer = await both.begin("new", 16, labels=new)
+        newer = await both.begin_all(ids_in(WITH_NEWER), labels=new)
         # One that is older comes back: what is newer is not its business, and all the rest is.
         await both.put("a", before)
+        await eventually(lambda: both.partitions_of("a") == set(range(PARTITIONS)) - WITH_NEWER, WITHIN_S)
         ids = await both.begin("back")
         await both.cancel(newer[0], "b")
         await both.cancel(ids[0], "a")
@@ -215,6 +239,6 @@ async def test_to_the_next_level_and_back(before, tmp_path):
         with pytest.raises(UnavailableError, match="newer version"):
             await both.impatient("a").get(newer[1])
         left = {line["saga_id"] for line in both.said() if line["event"] == "saga_left_to_newer"}
-        assert left, "the older one met none"
+        assert 0 < len(left) <= len(newer)
         assert left <= set(newer)
         await both.check("b")
