@@ -1,4 +1,4 @@
-"""The loop: folding, commits whose outcome is unknown, fences, conflicts, parked sagas, restarts, the working set."""
+"""The loop: folding, commits whose outcome is unknown, fences, conflicts, quarantine, restarts, the working set."""
 
 import asyncio
 from dataclasses import replace
@@ -197,8 +197,8 @@ async def test_an_exception_in_decide_parks_that_saga_alone(tmp_path, monkeypatc
         b.answer(good, done())
         b.answer(await b.transport.next(2), done())
         assert (await b.until("good", over)).state is SagaState.COMPLETED
-        parked = await b.until("bad", lambda s: s.quarantined > 0)
-        assert parked.state is SagaState.RUNNING
+        quarantined = await b.until("bad", lambda s: s.quarantined > 0)
+        assert quarantined.state is SagaState.RUNNING
         with pytest.raises(SagaQuarantined):
             await b.cancel("bad", "")
         events = await b.store.events("bad", 0, 100)

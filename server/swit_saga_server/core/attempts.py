@@ -28,7 +28,7 @@ class Over(Enum):
     ATTEMPTS = auto()
     """All that the policy allows were made."""
     TIME = auto()
-    """The step's total timeout leaves no room for another."""
+    """The step's total timeout leaves no time for another."""
 
 
 def call_of(step: StepState, kind: Kind) -> Call:

@@ -17,7 +17,7 @@ from swit_saga_server.core.units import Instant, Span
 
 @record(frozen=True, slots=True, kw_only=True)
 class ParticipantCommand:
-    """Everything a participant is told.
+    """Everything that is sent to a participant.
 
     Attributes:
         not_after: Nothing may be started after this; absolute, by the store's clock.

@@ -283,7 +283,7 @@ class Engine:
 
     @property
     def starts_refused(self) -> int:
-        """Starts refused for want of room."""
+        """Starts refused for want of capacity."""
         return self.context.admission.refused
 
     @property

@@ -1,7 +1,7 @@
-"""Requests of callers, for sagas that are driven here or elsewhere: new sagas, and inputs for those under way.
+"""Requests of callers, for sagas held here and for remote ones: new sagas, and inputs for those under way.
 
-One path for every input: here it goes through the mailbox, elsewhere through the holder's inbox; either way it is
-durable when the caller hears of it. A new kind of input needs nothing in here.
+One path for every input: for a saga held here it goes through the mailbox, for a remote one through its holder's inbox;
+either way it is durable when the caller hears of it. A new kind of input needs nothing in here.
 """
 
 import asyncio

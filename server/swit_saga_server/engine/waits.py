@@ -44,7 +44,7 @@ class Waits:
         """Take what is needed.
 
         Args:
-            feed: Tells what is applied here, and what may have happened elsewhere.
+            feed: Tells what is applied here, and what other coordinators may have done.
             clock: For the time each wait has.
             at_hand: A saga's applied state if memory knows it.
             load: Reads sagas from the store, None for each that is not there.

@@ -13,7 +13,7 @@ from swit_saga_server.core.units import Instant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """An invariant (design §7) that did not hold. ``at``: the world's time when it showed."""
+    """An invariant (docs/invariants.md) that did not hold. ``at``: the world's time when it showed."""
 
     invariant: int
     saga_id: str

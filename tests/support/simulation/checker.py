@@ -1,4 +1,4 @@
-"""What must hold for every saga (design §7), judged from what the outside saw: clients, participants, and the store.
+"""What must hold for every saga (docs/invariants.md), judged from what clients, participants and the store saw.
 
 It calls none of the machine's or engine's functions: it must not share their mistakes.
 

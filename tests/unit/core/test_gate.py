@@ -1,4 +1,4 @@
-"""Steps that wait for room: nothing is intended, the attempt's time has not begun, the saga's deadline runs on."""
+"""Steps that wait for a place: nothing is intended, the attempt's time has not begun, the saga's deadline runs on."""
 
 import pytest
 
@@ -23,7 +23,7 @@ class Full:
 
 
 def without_room(d: Driven, given: Input, after: int = 0) -> Driven:
-    """As ``Driven.give``, without room for a step."""
+    """As ``Driven.give``, without a place for a step."""
     d.now += after
     before = d.saga
     decision = machine.decide(before, d.definition, given, d.now, 0.5, Full())

@@ -181,7 +181,7 @@ async def test_get_timeout_sagas(world: World) -> None:
     await saga(S.STEP_COMPLETED, 30 * MINUTE)  # Exactly at the time is not before it.
     for state in (S.COMPENSATING, S.COMPLETED, S.FAILED, S.TIMED_OUT):
         await saga(state, 10 * MINUTE)
-    # Parked until after the time, or before it: its due time says nothing of its deadline.
+    # Quarantined until after the time, or before it: its due time says nothing of its deadline.
     late += [
         await saga(S.RUNNING, 10 * MINUTE, quarantined=2, quarantined_until=T0 + 60 * MINUTE),
         await saga(S.RUNNING, 10 * MINUTE, quarantined=1, quarantined_until=T0 + 5 * MINUTE),

@@ -1,4 +1,4 @@
-"""What a participant's answer means: completed, rejected or unknown (design §4; invariant 11)."""
+"""What a participant's answer means: completed, rejected or unknown (invariant 11)."""
 
 import grpc
 import pytest

@@ -184,9 +184,9 @@ class OwnershipTests(WithStore):
 
     async def test_hints_are_well_formed_and_end(self, store: StateStorage, leases: dict[int, Lease]) -> None:
         """None need come, but what comes says what and where. Nothing comes once it was ended; ending twice is safe."""
-        heard: list[Hint] = []
+        hints: list[Hint] = []
         late: list[Hint] = []
-        stops = [store.listen(heard.append), store.listen(late.append)]
+        stops = [store.listen(hints.append), store.listen(late.append)]
         await self._cause_hints(store, list(leases.values()))
         stops[1]()
         so_far = len(late)
@@ -194,12 +194,12 @@ class OwnershipTests(WithStore):
         stops[0]()
         stops[0]()
         assert len(late) == so_far
-        assert {h.kind for h in heard} <= {"inbox", "due", "lease"}
-        assert all(0 <= h.partition < store.partitions for h in heard)
+        assert {h.kind for h in hints} <= {"inbox", "due", "lease"}
+        assert all(0 <= h.partition < store.partitions for h in hints)
 
     async def _cause_hints(self, store: StateStorage, leases: list[Lease]) -> None:
         write = start()
         await store.create(write)
         await store.post(InboxEntry(entry_id=fresh("entry"), saga_id=write.saga.id, body=b""))
         await store.release(leases)
-        await asyncio.sleep(0)  # What was said on this very loop is heard by now.
+        await asyncio.sleep(0)  # What was said on this very loop has come by now.
