@@ -781,7 +781,7 @@ class Engine:
             elif awaited is None:  # Else whoever takes the partition finds it in flight, and sends it.
                 self._outbox.append(fill(after, definition, effect, epoch, now))
         if withdrawn:
-            self.transport.withdraw(withdrawn)
+            self.transport.cancel(withdrawn)
 
     def _send(self) -> None:
         """All commands of the round in one go, so that they can share messages."""
