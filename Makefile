@@ -25,10 +25,15 @@ soak: setup ## MINUTES=5 of three coordinators on one Redis, every link and proc
 	@scripts/servers
 	@.venv/bin/python -m tests.support.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
 
-bench: setup ## Measure beside Restate and DBOS, in one run (QUICK=1: under 5 minutes)
+bench: setup ## Measure beside Restate and DBOS (QUICK=1: under 5 minutes), or the coordinator AGAINST=<commit>
+ifdef AGAINST
+	@scripts/servers
+	@.venv/bin/python -m bench.against $(AGAINST) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(LIMIT),--limit $(LIMIT))
+else
 	@scripts/bench
 	@.venv/bin/python -m bench $(if $(QUICK),--quick)
 	@.cache/bench/venv/bin/python -m bench.plot
+endif
 
 lint: setup ## Lint, types and import rules
 	.venv/bin/ruff check .

@@ -2,10 +2,12 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 CACHE = Path(__file__).parents[1] / ".cache" / "bench"
 _VERSIONS = """
@@ -41,3 +43,18 @@ def versions_of(*names: str, python: str = "") -> dict[str, str]:
     made = subprocess.run([python, "-c", _VERSIONS, *names], capture_output=True, text=True, check=True)
     found: dict[str, str] = json.loads(made.stdout)
     return found
+
+
+def facts() -> dict[str, Any]:
+    """What figures depend on beside the code: processors, interpreter and system.
+
+    Which build of an interpreter it is matters: builds differ by a fifth and more.
+    """
+    lines = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
+    models = [value.strip() for name, _, value in lines if name.strip() == "model name"]
+    return {
+        "cpus": sum(name.strip() == "processor" for name, _, _ in lines),
+        "model": models[0] if models else platform.machine(),
+        "python": f"{platform.python_version()} ({', '.join(platform.python_build())}; {platform.python_compiler()})",
+        "system": f"{platform.system()} {platform.release()}",
+    }

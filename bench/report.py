@@ -1,13 +1,13 @@
 """The figures as JSON, and as tables between markers in docs/performance.md."""
 
 import json
-import platform
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.frame import Result
+from bench.machine import facts
 
 ROOT = Path(__file__).parents[1]
 LATEST = ROOT / "bench" / "results" / "latest.json"
@@ -23,7 +23,7 @@ def write(results: Sequence[Result], commit: str, *, latest: Path = LATEST, docu
     made = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit,
-        "machine": {"cpus": _cpus(), "python": python(), "system": platform.system()},
+        "machine": facts(),
         "contestants": {r.name: r.as_json() for r in results},
     }
     if (found := of_pipe(results)) is not None:
@@ -100,12 +100,3 @@ def of_pipe(results: Sequence[Result]) -> tuple[float, float] | None:
     ours, pipe = ran[COORDINATOR], ran[PIPE]
     rate, cost = (ours.median(figure) / pipe.median(figure) for figure in ("sagas_per_s", "cpu_us_per_saga"))
     return rate, cost
-
-
-def python() -> str:
-    """Its version, and which build of it that is: builds differ by a fifth and more."""
-    return f"{platform.python_version()} ({', '.join(platform.python_build())}; {platform.python_compiler()})"
-
-
-def _cpus() -> int:
-    return len([line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("processor")])

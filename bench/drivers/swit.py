@@ -4,8 +4,7 @@ import asyncio
 import sys
 
 from bench.drivers.loop import REFUSED, STEPS, Order, answer_rounds
-from swit_saga import AsyncSagaClient, Saga, Step
-from swit_saga.errors import SagaClientError, SagaCompensated
+from swit_saga import AsyncSagaClient, Saga, SagaClientError, SagaCompensated, Step
 
 FOUR = Saga("four", [Step(name, "shop") for name in STEPS[:4]])
 TEN = Saga("ten", [Step(name, "shop") for name in STEPS])

@@ -23,6 +23,8 @@ _NAMES = {
     "PayloadHook": "payload",
     "SagaView": "views",
     "StepView": "views",
+    "CompensationView": "views",
+    "RetryPolicyView": "views",
     "EventView": "views",
     "ErrorView": "views",
     "Participant": "participant.participant",
@@ -39,12 +41,12 @@ _NAMES = {
     "UnavailableError": "errors",
     "TimedOutError": "errors",
     "OverloadedError": "errors",
-    "OutcomeError": "errors",
-    "SagaCompensated": "errors",
-    "SagaFailed": "errors",
-    "SagaCancelled": "errors",
-    "SagaTimedOut": "errors",
-    "WaitTimeout": "errors",
+    "OutcomeError": "outcomes",
+    "SagaCompensated": "outcomes",
+    "SagaFailed": "outcomes",
+    "SagaCancelled": "outcomes",
+    "SagaTimedOut": "outcomes",
+    "WaitTimeout": "outcomes",
     "ClientClosed": "errors",
     "CodecError": "errors",
 }
@@ -67,18 +69,18 @@ if TYPE_CHECKING:
     from swit_saga.errors import DefinitionDisabledError as DefinitionDisabledError
     from swit_saga.errors import InvalidRequestError as InvalidRequestError
     from swit_saga.errors import NotFoundError as NotFoundError
-    from swit_saga.errors import OutcomeError as OutcomeError
     from swit_saga.errors import OverloadedError as OverloadedError
-    from swit_saga.errors import SagaCancelled as SagaCancelled
     from swit_saga.errors import SagaClientError as SagaClientError
-    from swit_saga.errors import SagaCompensated as SagaCompensated
-    from swit_saga.errors import SagaFailed as SagaFailed
-    from swit_saga.errors import SagaTimedOut as SagaTimedOut
     from swit_saga.errors import TimedOutError as TimedOutError
     from swit_saga.errors import UnavailableError as UnavailableError
     from swit_saga.errors import UnsupportedError as UnsupportedError
-    from swit_saga.errors import WaitTimeout as WaitTimeout
     from swit_saga.handle import SagaHandle as SagaHandle
+    from swit_saga.outcomes import OutcomeError as OutcomeError
+    from swit_saga.outcomes import SagaCancelled as SagaCancelled
+    from swit_saga.outcomes import SagaCompensated as SagaCompensated
+    from swit_saga.outcomes import SagaFailed as SagaFailed
+    from swit_saga.outcomes import SagaTimedOut as SagaTimedOut
+    from swit_saga.outcomes import WaitTimeout as WaitTimeout
     from swit_saga.participant.context import Reject as Reject
     from swit_saga.participant.context import StepContext as StepContext
     from swit_saga.participant.participant import Participant as Participant
@@ -87,8 +89,10 @@ if TYPE_CHECKING:
     from swit_saga.payload import Payload as Payload
     from swit_saga.payload import PayloadHook as PayloadHook
     from swit_saga.sync import SagaClient as SagaClient
+    from swit_saga.views import CompensationView as CompensationView
     from swit_saga.views import ErrorView as ErrorView
     from swit_saga.views import EventView as EventView
+    from swit_saga.views import RetryPolicyView as RetryPolicyView
     from swit_saga.views import SagaView as SagaView
     from swit_saga.views import StepView as StepView
 

@@ -2,20 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from google.protobuf.duration_pb2 import Duration
-
-from swit_saga.durations import DurationLike, parse_duration
+from swit_saga.durations import DurationLike, duration_message
 from swit_saga.v1 import definition_pb2 as pb
-
-
-def _duration(value: DurationLike | None) -> Duration | None:
-    if value is None:
-        return None
-    made = Duration()
-    made.FromTimedelta(parse_duration(value))
-    return made
 
 
 def _retry(backoff: "pb.BackoffKind.ValueType", jitter: str, **more: Any) -> pb.RetryPolicy:
@@ -32,7 +22,7 @@ def no_retry() -> pb.RetryPolicy:
 
 def fixed(delay: DurationLike, *, max_attempts: int = 5, jitter: str = "none") -> pb.RetryPolicy:
     """The same delay before every further attempt."""
-    d = _duration(delay)
+    d = duration_message(delay)
     return _retry(pb.BACKOFF_KIND_FIXED, jitter, initial_delay=d, max_delay=d, max_attempts=max_attempts)
 
 
@@ -40,7 +30,7 @@ def linear(
     initial: DurationLike, *, max_delay: DurationLike = "30s", max_attempts: int = 5, jitter: str = "full"
 ) -> pb.RetryPolicy:
     """The delay grows by ``initial`` with every attempt, up to ``max_delay``."""
-    first, cap = _duration(initial), _duration(max_delay)
+    first, cap = duration_message(initial), duration_message(max_delay)
     return _retry(pb.BACKOFF_KIND_LINEAR, jitter, initial_delay=first, max_delay=cap, max_attempts=max_attempts)
 
 
@@ -64,8 +54,8 @@ def exponential(
     return _retry(
         pb.BACKOFF_KIND_EXPONENTIAL,
         jitter,
-        initial_delay=_duration(initial),
-        max_delay=_duration(max_delay),
+        initial_delay=duration_message(initial),
+        max_delay=duration_message(max_delay),
         multiplier=multiplier,
         max_attempts=max_attempts,
     )
@@ -127,15 +117,15 @@ class Step:
             description=self.description,
             participant=self.participant,
             action=self.action,
-            timeout=_duration(self.timeout),
-            total_timeout=_duration(self.total_timeout),
-            delay=_duration(self.delay),
+            timeout=duration_message(self.timeout),
+            total_timeout=duration_message(self.total_timeout),
+            delay=duration_message(self.delay),
             retry_policy=self.retry,
             rejected_status_codes=self.rejected_status_codes,
         )
         if isinstance(undo, Compensation):
             made.compensation.CopyFrom(
-                pb.CompensationDefinition(timeout=_duration(undo.timeout), retry_policy=undo.retry)
+                pb.CompensationDefinition(timeout=duration_message(undo.timeout), retry_policy=undo.retry)
             )
         elif not undo:
             made.compensation.disabled = True
@@ -177,10 +167,23 @@ class Saga:
             name=self.name,
             description=self.description,
             steps=[step.to_proto() for step in self.steps],
-            timeout=_duration(self.timeout),
+            timeout=duration_message(self.timeout),
             retry_policy=self.retry,
             compensation_retry_policy=self.compensation_retry,
         )
         if self.metadata:
             made.metadata.update(dict(self.metadata))
         return made
+
+
+DefinitionLike: TypeAlias = Saga | pb.SagaDefinition
+"""A definition as a program writes it, or as it is sent."""
+
+
+def definition_message(definition: DefinitionLike) -> pb.SagaDefinition:
+    """A definition as it is sent.
+
+    Raises:
+        ValueError: A duration cannot be read.
+    """
+    return definition.to_proto() if isinstance(definition, Saga) else definition

@@ -5,6 +5,8 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import TypeAlias
 
+from google.protobuf.duration_pb2 import Duration
+
 DurationLike: TypeAlias = str | timedelta
 """``"30s"``, ``"1m30s"``, ``"500ms"``, ``"2h"``, ``"1d"``, or a timedelta. A bare number is refused: it has no unit."""
 
@@ -44,3 +46,16 @@ def format_duration(value: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def duration_message(value: DurationLike | None) -> Duration | None:
+    """A duration as it is sent; None for none.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    if value is None:
+        return None
+    made = Duration()
+    made.FromTimedelta(parse_duration(value))
+    return made

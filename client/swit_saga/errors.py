@@ -1,15 +1,12 @@
 """What the client raises. Every exception of a call carries the server's stable ``reason`` and its fields."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import grpc
 import grpc.aio
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
-
-if TYPE_CHECKING:
-    from swit_saga.views import SagaView
 
 
 class SagaClientError(Exception):
@@ -97,48 +94,6 @@ class OverloadedError(CallError):
 
 class TimedOutError(CallError):
     """The call was not answered in time; whether it was done is unknown, and it may be made again."""
-
-
-class OutcomeError(SagaClientError):
-    """The saga did not complete. Only ``result`` raises this; ``wait`` never does.
-
-    Attributes:
-        saga: The saga with its outcome.
-    """
-
-    def __init__(self, saga: "SagaView") -> None:
-        why = f": {saga.error.message}" if saga.error else ""
-        super().__init__(f"saga {saga.id!r} is {saga.state}{why}")
-        self.saga = saga
-
-
-class SagaCompensated(OutcomeError):
-    """It failed, and every effect is undone."""
-
-
-class SagaFailed(OutcomeError):
-    """Effects remain: it waits for an operator."""
-
-
-class SagaCancelled(OutcomeError):
-    """It was cancelled, and every effect is undone."""
-
-
-class SagaTimedOut(OutcomeError):
-    """Its deadline passed, and every effect is undone."""
-
-
-OUTCOMES: Mapping[str, type[OutcomeError]] = {
-    "compensated": SagaCompensated,
-    "failed": SagaFailed,
-    "cancelled": SagaCancelled,
-    "timed_out": SagaTimedOut,
-}
-"""By the saga's state."""
-
-
-class WaitTimeout(SagaClientError):
-    """The saga had not reached its outcome within the time given to ``result``."""
 
 
 class ClientClosed(SagaClientError):

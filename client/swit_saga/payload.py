@@ -7,7 +7,7 @@ and read.
 
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
@@ -157,6 +157,12 @@ class Codecs:
                     payload = hook.wrap(payload)
                 return payload
         raise CodecError(f"no codec takes a {type(value).__name__}")
+
+    @overload
+    def decode(self, payload: Payload | None, kind: type[T]) -> T | None: ...
+
+    @overload
+    def decode(self, payload: Payload | None, kind: Any = None) -> Any: ...
 
     def decode(self, payload: Payload | None, kind: Any = None) -> Any:
         """The value; None for no payload. ``kind`` None gives what the content type suggests.

@@ -18,5 +18,13 @@ def _silence(start: pb.StartSagaRequest) -> str:
     return f"saga {start.saga_id!r}: no answer in time; whether it was started is unknown"
 
 
-STARTS = Kind(rpc="StartSagas", item=_item, message=_message, can_give_up=False, most_open=None, silence=_silence)
+STARTS = Kind(
+    rpc="StartSagas",
+    alone="StartSaga",
+    item=_item,
+    message=_message,
+    can_give_up=False,
+    max_open=None,
+    silence=_silence,
+)
 """StartSaga's. The saga in an answer is the basic view at most."""

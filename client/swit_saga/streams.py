@@ -69,28 +69,32 @@ class Kind:
 
     Attributes:
         rpc: Its name.
+        alone: Name of the RPC whose calls are shared.
         item: Makes an item of its id, the unary request, traceparent and tracestate.
         message: Makes a message of items and of the ids of items sent before that are given up.
         can_give_up: Whether items sent can be given up.
-        most_open: Items under way on one stream; past it another is opened. None is no limit.
+        max_open: Items under way on one stream; past it another is opened. None is no limit.
         silence: What is to be said of a request that got no answer in time.
     """
 
     rpc: str
+    alone: str
     item: Callable[[int, Any, str, str], Any]
     message: Callable[[Sequence[Any], Sequence[int]], Any]
     can_give_up: bool
-    most_open: int | None
+    max_open: int | None
     silence: Callable[[Any], str]
 
 
 class Shared:
     """Looks like the stub of the unary RPC. All methods belong to one event loop."""
 
-    def __init__(self, kind: Kind, stubs: CanStream, alone: Callable[..., Any], heard: Callable[[Any], None]) -> None:
-        """Share streams of ``stubs``; ``alone`` makes a call of its own; ``heard`` is given every message read."""
+    def __init__(
+        self, kind: Kind, stubs: CanStream, alone: Callable[..., Any], on_message: Callable[[Any], None]
+    ) -> None:
+        """Share streams of ``stubs``; ``alone`` makes a call of its own; ``on_message`` is given every message read."""
         self._kind = kind
-        self._heard = heard
+        self._on_message = on_message
         self._stubs = stubs
         self._alone = alone
         self._stream: _Stream | None = None
@@ -150,7 +154,7 @@ class Shared:
             self._leave(self._stream)
         if self._stream is None:
             call = self._stubs.open_stream(self._kind.rpc, tuple(headers.items()))
-            self._stream = _Stream(self._kind, call, headers, self._heard, self._leave, self._streams.discard)
+            self._stream = _Stream(self._kind, call, headers, self._on_message, self._leave, self._streams.discard)
             self._streams.add(self._stream)
         return self._stream if self._stream.headers == headers else None
 
@@ -177,7 +181,7 @@ class _Stream:
         kind: Kind,
         call: StreamCall,
         headers: Mapping[str, str],
-        heard: Callable[[Any], None],
+        on_message: Callable[[Any], None],
         idle: Callable[["_Stream"], None],
         ended: Callable[["_Stream"], None],
     ) -> None:
@@ -187,7 +191,7 @@ class _Stream:
         self._loop = asyncio.get_running_loop()
         self.opened_at = self._used_at = self._loop.time()
         self._call = call
-        self._heard = heard
+        self._on_message = on_message
         self._idle, self._end = idle, ended
         self._ids = 0
         self._unsent: dict[int, Any] = {}
@@ -202,7 +206,7 @@ class _Stream:
     @property
     def is_full(self) -> bool:
         """No more should be asked on it now."""
-        return self._kind.most_open is not None and len(self._waiting) >= self._kind.most_open
+        return self._kind.max_open is not None and len(self._waiting) >= self._kind.max_open
 
     async def ask(self, request: Any, traceparent: str, tracestate: str) -> Any:
         """Send it with whatever else comes together in this turn of the loop, and wait for its answer."""
@@ -270,7 +274,7 @@ class _Stream:
         failure: Exception = _StreamFailed(CallError(f"{self._kind.rpc} ended", code=grpc.StatusCode.OK))
         try:
             while (message := await self._call.read()) is not None:
-                self._heard(message)
+                self._on_message(message)
                 for item in message.items:
                     waiting = self._waiting.get(item.item_id)
                     if waiting is not None and not waiting.done():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from swit_saga.streams import Kind
 from swit_saga.v1 import coordinator_service_pb2 as pb
 
-MOST_OPEN = 4_096
+MAX_OPEN = 4_096
 """Waits on one stream, below the server's limit."""
 
 
@@ -21,5 +21,13 @@ def _silence(wait: pb.WaitSagaRequest) -> str:
     return f"saga {wait.saga_id!r}: no answer in time"
 
 
-WAITS = Kind(rpc="WaitSagas", item=_item, message=_message, can_give_up=True, most_open=MOST_OPEN, silence=_silence)
+WAITS = Kind(
+    rpc="WaitSagas",
+    alone="WaitSaga",
+    item=_item,
+    message=_message,
+    can_give_up=True,
+    max_open=MAX_OPEN,
+    silence=_silence,
+)
 """WaitSaga's."""

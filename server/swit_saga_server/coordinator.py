@@ -1,12 +1,13 @@
-"""A coordinator within a program, as the seed's examples have it: the client's methods and exceptions, no network.
+"""A coordinator within a program: the client's methods and exceptions, no network.
 
     async with Coordinator.open(config, participants=[inventory, payment]) as c:
         handle = await c.start(order, data)
         outcome = await handle.wait()
 
-The calls go through the very handlers that serve gRPC, so that embedding and serving cannot differ. The seed's
-SagaCoordinator is here under the client's names: StartSaga is ``start``, GetSagaInstance ``get``, CancelSaga
-``cancel``, GetActiveSagas ``list``, GetMetrics ``metrics``, HealthCheck ``health``, Close ``close``.
+The calls go through the very handlers that serve gRPC, so that embedding and serving cannot differ. The
+specification's SagaCoordinator is here under the client's names: StartSaga is ``start``, GetSagaInstance ``get``,
+CancelSaga ``cancel``, GetActiveSagas ``list(active=True)``, GetMetrics ``metrics``, HealthCheck ``health``, Close
+``close``.
 """
 
 import asyncio
@@ -14,18 +15,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias
 
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from opentelemetry import trace
 
 from swit_saga.client import AsyncSagaClient
 from swit_saga.errors import from_status
+from swit_saga.health import SERVING, Response, health_request
 from swit_saga.payload import Codecs
+from swit_saga.v1 import coordinator_service_pb2, definition_service_pb2, operator_service_pb2
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.participants.local import LocalParticipant
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.errors import to_status
 from swit_saga_server.rpc.handlers import CoordinatorHandlers, DefinitionHandlers
-from swit_saga_server.rpc.serving import snake
+from swit_saga_server.rpc.serving import is_refused, not_implemented, snake
 from swit_saga_server.runtime import Runtime, open_runtime
+from swit_saga_server.service import SagaService
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.telemetry import format_traceparent
 
@@ -37,7 +42,8 @@ class Coordinator(AsyncSagaClient):
     """
 
     def __init__(self, runtime: Runtime, codecs: Codecs | None = None) -> None:
-        super().__init__(stubs=_InProcess(runtime), codecs=codecs)
+        self._in_process = _InProcess(runtime)
+        super().__init__(stubs=self._in_process, codecs=codecs)
         self.runtime = runtime
 
     @classmethod
@@ -73,7 +79,8 @@ class Coordinator(AsyncSagaClient):
         Raises:
             UnavailableError: They cannot, and why.
         """
-        await _translated(self.runtime.service.health())
+        # Also when closed: the answer then is that they cannot.
+        await self._in_process.health.Check(health_request())
 
     async def close(self) -> None:
         """Drain and close before the context ends. Safe to call twice."""
@@ -81,6 +88,9 @@ class Coordinator(AsyncSagaClient):
         await super().close()  # Afterwards, so that who watches or waits hears of what the drain brought.
 
 
+COORDINATOR = coordinator_service_pb2.DESCRIPTOR.services_by_name["CoordinatorService"]
+DEFINITIONS = definition_service_pb2.DESCRIPTOR.services_by_name["DefinitionService"]
+OPERATOR = operator_service_pb2.DESCRIPTOR.services_by_name["OperatorService"]
 Run: TypeAlias = Callable[[Awaitable[Any]], Awaitable[Any]]
 
 
@@ -89,8 +99,11 @@ class _InProcess:
 
     def __init__(self, runtime: Runtime) -> None:
         self._calls: set[asyncio.Future[Any]] = set()
-        self.coordinator: Any = _Stub(CoordinatorHandlers(runtime.service), self._run)
-        self.definitions: Any = _Stub(DefinitionHandlers(runtime.service), self._run)
+        service = runtime.service
+        self.coordinator: Any = _Stub(COORDINATOR, CoordinatorHandlers(service), self._run)
+        self.definitions: Any = _Stub(DEFINITIONS, DefinitionHandlers(service), self._run)
+        self.operator: Any = _Stub(OPERATOR, None, self._run)
+        self.health: Any = _Health(service, self._run)
 
     async def close(self) -> None:
         """End the calls under way, as a closed channel does. The runtime is the context's to close."""
@@ -107,12 +120,14 @@ class _InProcess:
 class _Stub:
     """Looks like a generated stub; calls a handler and raises what the client would make of its refusal."""
 
-    def __init__(self, handlers: object, run: Run) -> None:
+    def __init__(self, service: ServiceDescriptor, handlers: object | None, run: Run) -> None:
+        self._service = service
         self._handlers = handlers
         self._run = run
 
     def __getattr__(self, rpc: str) -> Callable[..., Any]:
-        handler = getattr(self._handlers, snake(rpc))
+        method = self._service.methods_by_name[rpc]
+        handler = _refusing(method) if is_refused(method) else getattr(self._handlers, snake(rpc))
 
         def call(request: Any, timeout: float | None = None, metadata: Any = None) -> Any:
             headers = dict(metadata or ())
@@ -122,6 +137,25 @@ class _Stub:
             return _Stream(made, self._run) if hasattr(made, "__aiter__") else self._run(made)
 
         return call
+
+
+def _refusing(method: MethodDescriptor) -> Callable[..., Any]:
+    async def handler(request: Any, caller: Caller) -> Any:
+        raise not_implemented(method)
+
+    return handler
+
+
+class _Health:
+    """Looks like the health service's stub."""
+
+    def __init__(self, service: SagaService, run: Run) -> None:
+        self._service = service
+        self._run = run
+
+    async def Check(self, request: Any, timeout: float | None = None, metadata: Any = None) -> Any:
+        await self._run(self._service.health())
+        return Response(status=SERVING)
 
 
 class _Stream:

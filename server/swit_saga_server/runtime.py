@@ -10,8 +10,8 @@ import structlog
 from swit_saga_server.config import ParticipantConfig, SagaConfig
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.inputs import Answered
-from swit_saga_server.engine.loop import Engine
-from swit_saga_server.engine.surroundings import Surroundings
+from swit_saga_server.engine.engine import Engine
+from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.transport import Deliver, Transport
 from swit_saga_server.participants.grpc_connection import GrpcConnection
 from swit_saga_server.participants.local import LocalParticipant, LocalTransport
@@ -40,13 +40,13 @@ class Runtime:
         config: SagaConfig,
         participants: Sequence[LocalParticipant],
         store: StateStorage | None,
-        around: Surroundings | None,
+        env: Environment | None,
     ) -> None:
         """Put it together; nothing runs yet. ``open_runtime`` is the way to get one that does."""
         self._store = store or config.storage.open()
         self._retries = config.storage.max_retries
         self.engine = Engine(
-            self._store, self._router(config, participants), config.engine_options(), around or Surroundings()
+            self._store, self._router(config, participants), config.engine_options(), env or Environment()
         )
         limits = Limits(
             payload=config.coordinator.max_payload_bytes, definition=config.coordinator.max_definition_bytes
@@ -108,7 +108,7 @@ async def open_runtime(
     participants: Sequence[LocalParticipant] = (),
     *,
     store: StateStorage | None = None,
-    around: Surroundings | None = None,
+    env: Environment | None = None,
     grace_s: float = 5.0,
 ) -> AsyncIterator[Runtime]:
     """A running coordinator while the context lasts.
@@ -117,13 +117,13 @@ async def open_runtime(
         config: All of it.
         participants: Those in this process.
         store: Instead of the configured one; it is opened and closed with the runtime.
-        around: Clock and randomness, for simulations.
+        env: Clock and randomness, for simulations.
         grace_s: How long sagas under way may go on at the end; the rest is resumed by the next life.
 
     Raises:
         StoreRefused, StoreUnavailable.
     """
-    runtime = Runtime(config, participants, store, around)
+    runtime = Runtime(config, participants, store, env)
     await runtime.start()
     try:
         yield runtime

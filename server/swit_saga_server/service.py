@@ -23,16 +23,18 @@ from swit_saga_server.core.errors import (
     Violation,
 )
 from swit_saga_server.core.events import EventType, SagaEvent, with_data
+from swit_saga_server.core.inputs import Cancel
 from swit_saga_server.core.model import Saga, Settings, TraceContext
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve, record
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.engine.answers import OnResult, future_of
+from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.feed import Subscription
-from swit_saga_server.engine.loop import Engine
-from swit_saga_server.engine.starts import Told
-from swit_saga_server.engine.waits import Heard, Wait, Waited
+from swit_saga_server.engine.items import StartResult
+from swit_saga_server.engine.waits import OnWaitResult, Wait, WaitResult
 from swit_saga_server.store.codec import pack_definition
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage, StoredDefinition, partition_of
 from swit_saga_server.store.digest import digest
@@ -94,7 +96,7 @@ class Start:
 
     request: StartRequest
     trace: TraceContext | None
-    told: Told
+    told: OnResult
 
 
 class SagaService:
@@ -126,7 +128,9 @@ class SagaService:
         """
         self._check_payload(request.initial_data)
         found = await self._definition_for(request)
-        return await self._engine.begin(self._new(request, trace, found), found.definition)
+        future: asyncio.Future[StartResult] = asyncio.get_running_loop().create_future()
+        self._engine.offer(self._new(request, trace, found), found.definition, future_of(future))
+        return await future
 
     def refusal(self, saga_id: str, queued: int = 0, wait: Span = 0) -> SwitSagaError | None:
         """Why ``start`` would refuse now whatever is asked, by the id alone (empty: none chosen yet). Cheap.
@@ -138,7 +142,7 @@ class SagaService:
 
     async def wants_starts(self) -> None:
         """Return when the engine has taken up all starts handed in."""
-        await self._engine.hungry.wait()
+        await self._engine.ready_for_starts()
 
     def partitions(self) -> tuple[int, tuple[int, ...]]:
         """How many there are, and those whose sagas are driven here, ascending."""
@@ -181,7 +185,7 @@ class SagaService:
         Raises:
             SagaNotFound, SagaAlreadyFinished, CoordinatorUnavailable.
         """
-        return await self._engine.cancel(saga_id, reason)
+        return await self._engine.ask(saga_id, Cancel(reason))
 
     async def wait(self, saga_id: str, states: frozenset[SagaState], timeout_s: float) -> tuple[Saga, bool]:
         """Until the saga is in one of ``states`` (any outcome, if empty), or the time is up.
@@ -192,9 +196,9 @@ class SagaService:
         Raises:
             SagaNotFound, StoreUnavailable, CoordinatorStopping.
         """
-        answered: asyncio.Future[Waited] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[WaitResult] = asyncio.get_running_loop().create_future()
 
-        def heard(outcome: Waited | Exception) -> None:
+        def heard(outcome: WaitResult | Exception) -> None:
             if answered.done():
                 return  # Its caller is gone.
             if isinstance(outcome, Exception):
@@ -206,9 +210,9 @@ class SagaService:
         try:
             return await answered
         finally:
-            wait.withdraw()
+            wait.cancel()
 
-    def wait_for(self, saga_id: str, states: frozenset[SagaState], timeout_s: float, heard: Heard) -> Wait:
+    def wait_for(self, saga_id: str, states: frozenset[SagaState], timeout_s: float, heard: OnWaitResult) -> Wait:
         """``wait`` without a task: ``heard`` is told once what ``wait`` would have returned or raised.
 
         It may be called before this returns. Withdraw what is no longer waited for.
@@ -313,7 +317,7 @@ class SagaService:
             InvalidDefinition, PayloadTooLarge, StoreUnavailable.
         """
         self.validate(definition)
-        return await self._store.register(definition, digest(definition), self._engine.around.clock.now())
+        return await self._store.register(definition, digest(definition), self._engine.env.clock.now())
 
     async def get_definition(self, definition_id: str, version: int) -> StoredDefinition:
         """One version; 0 is the latest not disabled.
@@ -359,11 +363,11 @@ class SagaService:
 
     def now(self) -> Instant:
         """The time by the store's clock."""
-        return self._engine.around.clock.now()
+        return self._engine.env.clock.now()
 
     def elapsed(self) -> Span:
         """Plain time, at an even pace."""
-        return self._engine.around.clock.elapsed()
+        return self._engine.env.clock.elapsed()
 
     async def metrics(self) -> Metrics:
         """What was counted, see ``Metrics``."""
@@ -392,8 +396,8 @@ class SagaService:
             start_time=counters.started_at,
             last_update_time=counters.updated_at,
             started_sagas=counters.sagas_started,
-            parked_sagas=counters.parked,
-            working_set_size=len(self._engine.working_set),
+            parked_sagas=counters.quarantined,
+            working_set_size=self._engine.sagas_in_memory,
             commands_in_flight=self._engine.transport.in_flight,
             rounds=counters.rounds,
             writes=counters.writes,
@@ -437,8 +441,8 @@ class SagaService:
         return found
 
     def _new(self, request: StartRequest, trace: TraceContext | None, found: StoredDefinition) -> Saga:
-        around = self._engine.around
-        own_trace = trace or TraceContext(trace_id=around.hex(32))
+        env = self._engine.env
+        own_trace = trace or TraceContext(trace_id=env.hex(32))
         return new_saga(
             request,
             found.definition,
@@ -447,9 +451,9 @@ class SagaService:
             digest=found.digest,
             fingerprint=digest(request),
             defaults=self._defaults,
-            trace=evolve(own_trace, span_id=around.hex(16)),
+            trace=evolve(own_trace, span_id=env.hex(16)),
             source=self._engine.options.owner,
-            now=around.clock.now(),
+            now=env.clock.now(),
         )
 
     async def _definition_for(self, request: StartRequest) -> StoredDefinition:
@@ -469,7 +473,7 @@ class SagaService:
         inline, key = request.definition, (request.definition.id, 0, digest(request.definition))
         if key not in self._definitions:
             self.validate(inline)
-            now = self._engine.around.clock.now()
+            now = self._engine.env.clock.now()
             self._definitions[key] = StoredDefinition(definition=inline, version=0, digest=key[2], registered_at=now)
         return self._definitions[key]
 
@@ -477,7 +481,7 @@ class SagaService:
         """An id in a partition held here, so that the start needs no other coordinator."""
         held = set(self._engine.ownership)
         while True:
-            saga_id = self._engine.around.time_ordered_id()
+            saga_id = self._engine.env.time_ordered_id()
             if not held or partition_of(saga_id, self._store.partitions) in held:
                 return saga_id
 

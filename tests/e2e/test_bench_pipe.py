@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bench.contestants import Contestant, Pipe, Swit
-from tests.support.redis_server import RedisServer
+from bench.contestants import Pipe, Swit
 
 pytestmark = pytest.mark.e2e
 SOURCE = "host-1234"
@@ -18,15 +17,14 @@ ALIKE = 0.05
 Kept = dict[str, dict[str, int]]
 
 
-async def after_one_saga(contestant: Contestant) -> Kept:
+async def after_one_saga(contestant: Swit | Pipe) -> Kept:
     """By key, with its partition and the saga's id left out: what is in it, and how many bytes that has."""
     try:
         await contestant.start()
         found = await contestant.ask({"workload": "success4", "rate": 1, "seconds": 1}, 60)
         assert found["sagas"] == 1
-        server = contestant._redis  # type: ignore[attr-defined]
-        assert isinstance(server, RedisServer)
-        async with Redis(port=server.port) as redis:
+        assert contestant.redis is not None
+        async with Redis(port=contestant.redis.port) as redis:
             return await kept_in(redis)
     finally:
         await contestant.stop()

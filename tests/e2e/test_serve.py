@@ -19,7 +19,8 @@ from swit_saga import AsyncSagaClient, Participant, Saga, Step, StepContext, fix
 from swit_saga_server.cli import run
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.inputs import Wake
-from swit_saga_server.engine.loop import Engine, Item
+from swit_saga_server.engine.engine import Engine
+from swit_saga_server.engine.items import Item
 from tests.support.redis_server import RedisServer, running
 from tests.support.store.rights import set_user
 from tests.support.waiting import eventually
@@ -146,7 +147,7 @@ async def test_serve_ends_when_its_engine_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(Engine, "start", noted)
     serving = asyncio.create_task(run._serve(SagaConfig.load(overrides=overrides)))
     await eventually(lambda: running and running[0].ownership.holds(0))
-    running[0]._put(Item("s", Wake()))
+    running[0].context.mailbox.put(Item("s", Wake()))
     with pytest.raises(typer.Exit) as ended:
         async with asyncio.timeout(10):
             await serving

@@ -3,11 +3,11 @@
 import asyncio
 
 from swit_saga_server.core.units import SECOND
-from swit_saga_server.engine import gathering, loop
+from swit_saga_server.engine import batching, loop
 from tests.support.core.drive import done
 from tests.support.engine.harness import Bench, bench
 
-SAGAS = gathering.COMMANDS_OUT + 2
+SAGAS = batching.COMMANDS_OUT + 2
 
 
 async def answered_one_by_one(b: Bench) -> list[int]:
@@ -23,13 +23,13 @@ async def answered_one_by_one(b: Bench) -> list[int]:
 
 
 async def test_a_busy_turn_waits_for_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(gathering, "TRY_EVERY", 1)
+    monkeypatch.setattr(batching, "TRY_EVERY", 1)
     monkeypatch.setattr(loop, "WAIT", SECOND // 4)
     async with bench(tmp_path) as b:
         sizes = await answered_one_by_one(b)
         assert sum(sizes) == SAGAS
         # The last ones find fewer commands out than are worth waiting for.
-        assert sizes[0] >= SAGAS - gathering.COMMANDS_OUT + 1
+        assert sizes[0] >= SAGAS - batching.COMMANDS_OUT + 1
 
 
 async def test_an_idle_one_does_not(tmp_path):

@@ -70,7 +70,7 @@ async def test_the_deadline_of_a_saga_that_waits_runs_on(tmp_path):
         b.definition = chain("a", "b", timeout=SECOND)
         saga = b.saga("s1")
         saga = replace(saga, settings=replace(saga.settings, timeout=SECOND // 5))
-        await b.engine.begin(saga, b.definition)
+        await b.start(saga, b.definition)
         assert (await b.until("s1", over)).state is SagaState.TIMED_OUT
         assert b.engine.sagas_waiting == 0
         assert [c.saga_id for c in b.transport.sent] == ["s0"]
@@ -80,7 +80,7 @@ async def test_a_cancel_reaches_a_saga_that_waits(tmp_path):
     async with bench(tmp_path, max_steps=1) as b:
         await b.begin("s0")
         await b.begin("s1")
-        assert (await b.engine.cancel("s1", "enough")).state is SagaState.CANCELLED
+        assert (await b.cancel("s1", "enough")).state is SagaState.CANCELLED
         assert b.engine.sagas_waiting == 0
 
 
@@ -113,13 +113,13 @@ async def test_who_waits_is_found_by_the_next_life(tmp_path):
 
 
 async def test_those_that_wait_do_not_hide_what_else_is_due(tmp_path, monkeypatch):
-    monkeypatch.setattr("swit_saga_server.engine.loop.PAGE", 3)
+    monkeypatch.setattr("swit_saga_server.engine.wakeups.PAGE", 3)
     async with bench(tmp_path, max_steps=1, timer_poll=SECOND // 10, cache=CacheOptions(enabled=False)) as b:
         for n in range(8):
             await b.begin(f"s{n}")
         b.definition = chain("a", delay=SECOND // 2)
         await b.begin("late")
-        b.engine._timers.disarm("late")  # As if it had been due too far ahead to be kept in memory.
+        b.engine.wakeups.disarm("late")  # As if it had been due too far ahead to be kept in memory.
         await eventually(lambda: b.engine.sagas_waiting == 8)
 
 
@@ -219,7 +219,7 @@ async def test_sagas_of_a_former_life_count(tmp_path):
         await b.engine.start()
         with pytest.raises(CoordinatorOverloaded):
             await b.begin("s2")
-        await b.engine.cancel("s0", "enough")
+        await b.cancel("s0", "enough")
         await b.begin("s2")
 
 

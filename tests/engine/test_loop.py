@@ -12,7 +12,7 @@ from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import is_in_flight
 from swit_saga_server.core.states import SagaState, StepStatus
 from swit_saga_server.core.units import SECOND
-from swit_saga_server.engine import loop
+from swit_saga_server.engine import deciding
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
 from swit_saga_server.store.contract import Write
 from tests.support.core.drive import chain, done, lost, no
@@ -191,7 +191,7 @@ async def test_an_exception_in_decide_parks_that_saga_alone(tmp_path, monkeypatc
                 raise ZeroDivisionError("planted")
             return real(saga, *rest)
 
-        monkeypatch.setattr(loop, "decide", broken)
+        monkeypatch.setattr(deciding, "decide", broken)
         b.answer(bad, done())
         b.answer(good, done())
         b.answer(await b.transport.next(2), done())
@@ -199,11 +199,11 @@ async def test_an_exception_in_decide_parks_that_saga_alone(tmp_path, monkeypatc
         parked = await b.until("bad", lambda s: s.quarantined > 0)
         assert parked.state is SagaState.RUNNING
         with pytest.raises(SagaQuarantined):
-            await b.engine.cancel("bad", "")
+            await b.cancel("bad", "")
         events = await b.store.events("bad", 0, 100)
         assert events[-1].type == "saga.stuck"
         assert "planted" in events[-1].error.message  # type: ignore[union-attr]
-        monkeypatch.setattr(loop, "decide", real)
+        monkeypatch.setattr(deciding, "decide", real)
         b.answer(bad, done())
         b.answer(await b.transport.next(3), done())
         assert (await b.until("bad", over)).state is SagaState.COMPLETED
@@ -217,7 +217,7 @@ async def test_a_write_the_store_cannot_take_does_not_hold_up_the_others(tmp_pat
         await b.store.round_begun(2)
         good = asyncio.create_task(b.begin("good"))
         bad_saga = replace(b.saga("bad"), metadata={"not": object()})
-        bad = asyncio.create_task(b.engine.begin(bad_saga, b.definition))
+        bad = asyncio.create_task(b.start(bad_saga, b.definition))
         await asyncio.sleep(0.05)
         b.store.open_gate.set()
         await blocker
@@ -317,25 +317,25 @@ async def test_eviction_loses_nothing(tmp_path, cache):
         for i in range(5):
             assert (await b.until(f"s{i}", over)).state is SagaState.COMPLETED
             await b.check(f"s{i}")
-        assert len(b.engine.working_set) <= 1
+        assert len(b.engine.context.working_set) <= 1
 
 
 async def test_cancel_is_durable_and_idempotent(tmp_path):
     async with bench(tmp_path) as b:
         await b.begin("s")
-        first = await b.engine.cancel("s", "enough")
+        first = await b.cancel("s", "enough")
         assert (first.state, first.stop_reason) == (SagaState.COMPENSATING, "enough")
-        assert (await b.engine.cancel("s", "again")).version == first.version
+        assert (await b.cancel("s", "again")).version == first.version
         b.answer(await b.transport.next(0), done())
         b.answer(await b.transport.next(1), done())
         assert (await b.until("s", over)).state is SagaState.CANCELLED
-        assert (await b.engine.cancel("s", "late")).state is SagaState.CANCELLED
+        assert (await b.cancel("s", "late")).state is SagaState.CANCELLED
 
 
 async def test_cancel_of_what_is_not_there(tmp_path):
     async with bench(tmp_path) as b:
         with pytest.raises(SagaNotFound):
-            await b.engine.cancel("nope", "")
+            await b.cancel("nope", "")
 
 
 async def test_stop_can_be_called_twice_and_refuses_what_is_new(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, SagaAlreadyFinished, SagaNotFound
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND
-from swit_saga_server.engine.letters import UnreadableLetter, open_reply, pack_letter, pack_reply, read_letter
+from swit_saga_server.engine.messages import UnreadableMessage, open_reply, pack_input, pack_reply, read_input
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import InboxEntry, partition_of
 from tests.support.core.drive import done, lost, no
@@ -81,13 +81,13 @@ async def test_a_cancel_elsewhere_is_durable_when_it_returns(tmp_path):
         await other.begin(saga_id)
         other.answer(await other.transport.next(0), done())
         await other.transport.next(1)
-        saga = await one.engine.cancel(saga_id, "no more")
+        saga = await one.cancel(saga_id, "no more")
         assert (saga.state, saga.stop_reason) == (SagaState.COMPENSATING, "no more")
-        assert (await one.engine.cancel(saga_id, "again")).stop_reason == "no more"
+        assert (await one.cancel(saga_id, "again")).stop_reason == "no more"
         other.answer(await other.transport.next(1), no())
         other.answer(await other.transport.next(2), done())
         assert (await other.until(saga_id, over)).state is SagaState.CANCELLED
-        assert (await one.engine.cancel(saga_id, "and again")).state is SagaState.CANCELLED
+        assert (await one.cancel(saga_id, "and again")).state is SagaState.CANCELLED
         await one.check(saga_id)
 
 
@@ -95,14 +95,14 @@ async def test_a_refused_request_is_answered_too(tmp_path):
     async with two(tmp_path) as (one, other):
         saga_id = saga_of(other)
         with pytest.raises(SagaNotFound):
-            await one.engine.cancel(saga_id, "")
+            await one.cancel(saga_id, "")
         await other.begin(saga_id)
         other.answer(await other.transport.next(0), done())
         other.answer(await other.transport.next(1), done())
         await other.until(saga_id, over)
         version = (await other.engine.get(saga_id)).version
         with pytest.raises(SagaAlreadyFinished):
-            await one.engine.cancel(saga_id, "too late")
+            await one.cancel(saga_id, "too late")
         assert (await one.engine.get(saga_id)).version == version
         partition = partition_of(saga_id, PARTITIONS)
         assert list(await one.store.inbox(partition, 10)) == []
@@ -150,8 +150,7 @@ async def test_what_a_dead_coordinator_had_in_flight_is_taken_over(tmp_path):
         saga_id = saga_of(other)
         await other.begin(saga_id)
         await other.transport.next(0)
-        for task in list(other.engine._tasks):  # As if killed: nothing is released.
-            task.cancel()
+        await other.engine.supervisor.stop()  # As if killed: nothing is released.
         again = await one.transport.next(0)
         assert (again.saga_id, again.attempt, again.resends) == (saga_id, 1, 1)
         one.answer(again, done())
@@ -162,8 +161,8 @@ async def test_what_a_dead_coordinator_had_in_flight_is_taken_over(tmp_path):
 
 @pytest.mark.parametrize("body", [b"", b"\xc1", b"\x01", b"\x93\xa6cancel\x01\x02", b"\x91\xa4what"])
 def test_what_is_no_letter_is_refused(body):
-    with pytest.raises(UnreadableLetter):
-        read_letter(body)
+    with pytest.raises(UnreadableMessage):
+        read_input(body)
 
 
 def test_only_what_is_certain_is_for_the_post():
@@ -177,9 +176,9 @@ def test_only_what_is_certain_is_for_the_post():
         Answered(Kind.EXECUTE, 1, SendId(1, 2, 3), done()),
         Answered(Kind.COMPENSATE, 0, SendId(2, 1, 1), no()),
     ):
-        assert read_letter(pack_letter(letter)) == letter
+        assert read_input(pack_input(letter)) == letter
     with pytest.raises(TypeError):
-        pack_letter(Answered(Kind.EXECUTE, 1, SendId(1, 2, 2), lost()))
+        pack_input(Answered(Kind.EXECUTE, 1, SendId(1, 2, 2), lost()))
 
 
 def test_a_reply_carries_the_refusal():
@@ -192,7 +191,7 @@ def test_a_reply_carries_the_refusal():
 async def _answered_on_leaving(one: Bench, other: Bench, sagas: int) -> None:
     """Answers that arrive while their partition is given away count there; nothing is sent twice."""
     out = [await one.transport.next(n) for n in range(sagas)]
-    await eventually(lambda: one.engine._leaving)
+    await eventually(lambda: one.engine.outbox.is_leaving)
     for command in out:
         one.answer(command, done())
     for n in range(sagas):
@@ -243,11 +242,11 @@ async def test_the_sagas_of_one_whose_loop_failed_are_taken_by_others(tmp_path, 
         def broken(item: object) -> None:
             raise bug
 
-        monkeypatch.setattr(one.engine, "_take", broken)
+        monkeypatch.setattr(one.engine.loop, "take", broken)
         one.answer(await one.transport.next(0), done())
         async with asyncio.timeout(5):
             await one.engine.failed.wait()
         assert (await other.transport.next(0)).saga_id == saga_id
         assert sorted(other.engine.ownership) == [0, 1, 2, 3]
         assert one.engine.failure is bug
-        one.engine._failure = None  # Else the bench, rightly, fails the test.
+        one.engine.failure = None  # Else the bench, rightly, fails the test.

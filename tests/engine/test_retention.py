@@ -30,12 +30,12 @@ async def test_what_is_over_is_forgotten_in_time(tmp_path):
             return [saga is not None for saga in found] == [False, False, True, True]
 
         await eventually(left)
-        await eventually(lambda: b.engine._retention.deleted == 2)
+        await eventually(lambda: b.engine.retention.deleted == 2)
 
 
 async def test_without_a_retention_nothing_is_forgotten(tmp_path):
     async with bench(tmp_path, cleanup_interval=SECOND // 100) as b:
         await run(b, "s", done(), done())
         await b.until("s", over)
-        assert b.engine._retention.deleted == 0
+        assert b.engine.retention.deleted == 0
         assert await b.store.expired(0, 2**53, 10) == ["s"]

@@ -4,19 +4,19 @@ import asyncio
 
 import pytest
 
-from swit_saga_server.engine.rota import Rota
+from swit_saga_server.engine.poll_schedule import PollSchedule
 
 HELD = [0, 1, 2]
 FAR_S = 60.0
 
 
-async def begun() -> Rota:
-    rota = Rota()
+async def begun() -> PollSchedule:
+    rota = PollSchedule()
     assert await rota.next(HELD, FAR_S) == (HELD, True), "at first, all of them"
     return rota
 
 
-async def nothing(rota: Rota) -> None:
+async def nothing(rota: PollSchedule) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):
             await rota.next(HELD, FAR_S)

@@ -51,7 +51,7 @@ async def test_a_saga_is_in_one_round_at_a_time(tmp_path):
         b.store.open_gate.clear()
         b.answer(await b.transport.next(0), done())
         await b.store.round_begun(2)
-        cancelled = asyncio.create_task(b.engine.cancel("s", "changed my mind"))
+        cancelled = asyncio.create_task(b.cancel("s", "changed my mind"))
         (other,) = begin(b, "other")
         await b.store.round_begun(3)
         assert [[w.saga.id for w in r] for r in b.store.rounds] == [["s"], ["s"], ["other"]]

@@ -82,7 +82,7 @@ async def test_stopping_tells_everybody(tmp_path):
         told = [offer(b, f"s{n}") for n in range(3)]
         await b.store.round_begun(1)
         stopping = asyncio.create_task(b.engine.stop(0.2))
-        await eventually(lambda: not b.engine._accepting)
+        await eventually(lambda: not b.engine.requests.accepting)
         with pytest.raises(CoordinatorStopping):
             offer(b, "late")
         b.store.open_gate.set()

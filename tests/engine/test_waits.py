@@ -1,6 +1,7 @@
 """Waits without a task each: told once, from what is applied, whoever drives the saga, and in time."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,12 +90,16 @@ async def test_told_at_once_of_what_is_at_hand(tmp_path, reads):
         assert not b.engine.feed.watched
 
 
+def _note(order: list[float], timeout_s: float, outcome: object) -> None:
+    order.append(timeout_s)
+
+
 async def test_time_is_up_for_each_in_its_turn(tmp_path):
     async with bench(tmp_path) as b:
         await b.begin("s")
         order: list[float] = []
         for timeout_s in (LONG_S, 0.2, 0.05, 0.1):
-            b.engine.waits.add("s", frozenset(), timeout_s, lambda _, t=timeout_s: order.append(t))
+            b.engine.waits.add("s", frozenset(), timeout_s, partial(_note, order, timeout_s))
         await eventually(lambda: len(order) == 3)
         assert order == [0.05, 0.1, 0.2]
         assert len(b.engine.waits) == 1
@@ -106,7 +111,7 @@ async def test_a_withdrawn_wait_is_told_nothing(tmp_path):
         waited, told = wait(b, "s", timeout_s=0.05)
         unread, nothing = wait(b, "nope")
         for gone in (waited, unread, waited):
-            gone.withdraw()
+            gone.cancel()
         _, late = wait(b, "s", timeout_s=0.1)
         await eventually(lambda: late)
         assert not told
@@ -142,7 +147,7 @@ async def test_a_store_away_fails_those_who_need_it(tmp_path, monkeypatch):
         found = [wait(b, "other")[1] for _ in range(2)]
         await eventually(lambda: all(found))
         assert all(isinstance(told[0], StoreUnavailable) for told in found)
-        b.engine.feed.poke_all()
+        b.engine.feed.notify_all()
         assert not held, "its saga is in memory"
         for n in range(2):
             b.answer(await b.transport.next(n), done())
@@ -197,7 +202,7 @@ async def test_timers_of_waits_that_are_over_do_not_pile_up(tmp_path):
         await b.begin("s")
         _, told = wait(b, "s", timeout_s=0.3)
         for _ in range(1_000):
-            wait(b, "s")[0].withdraw()
+            wait(b, "s")[0].cancel()
         assert len(b.engine.waits._timers) < 200
         await eventually(lambda: told)
 

@@ -12,7 +12,6 @@ from opentelemetry import propagate, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from swit_saga import AsyncSagaClient, CallError, ClientClosed, SagaClient, TimedOutError, UnavailableError
-from swit_saga.starts import STARTS
 from swit_saga.streams import MESSAGE_BYTES, MESSAGE_ITEMS
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2, saga_pb2
@@ -220,7 +219,7 @@ async def test_an_idle_stream_ends_and_the_next_start_opens_another(monkeypatch)
     fake = Fake(STARTED)
     async with faking(fake) as client:
         await client.start("order")
-        await eventually(lambda: not client._shared[STARTS]._streams)
+        await eventually(lambda: not fake.open_streams)
         await client.start("order")
     assert fake.messages == [[1], [1]]
 
@@ -270,7 +269,7 @@ async def test_other_headers_are_not_lost(monkeypatch):
 async def test_sync_starts_from_many_threads_share_a_stream(tmp_path):
     before = set(threading.enumerate())
     fake = Echo()
-    async with faking(fake) as own:
+    async with faking(fake):
 
         def start(sagas: SagaClient, n: int) -> Any:
             try:
@@ -279,7 +278,7 @@ async def test_sync_starts_from_many_threads_share_a_stream(tmp_path):
                 return refused.code
 
         def use() -> list[Any]:
-            with SagaClient(own._target or "") as sagas, ThreadPoolExecutor(8) as threads:
+            with SagaClient(fake.address) as sagas, ThreadPoolExecutor(8) as threads:
                 return list(threads.map(lambda n: start(sagas, n), range(20)))
 
         found = await asyncio.to_thread(use)
@@ -291,10 +290,10 @@ async def test_sync_starts_from_many_threads_share_a_stream(tmp_path):
 @pytest.mark.parametrize("cut", [Cut(BUSY), Cut(refusal(code_pb2.UNIMPLEMENTED)), Cut(None)], ids=str)
 async def test_a_sync_start_outlives_its_stream(cut):
     fake = Fake(cut, STARTED)
-    async with faking(fake) as own:
+    async with faking(fake):
 
         def use() -> str:
-            with SagaClient(own._target or "") as sagas:
+            with SagaClient(fake.address) as sagas:
                 return sagas.start("order")
 
         assert await asyncio.to_thread(use) == "o-1"
@@ -303,10 +302,11 @@ async def test_a_sync_start_outlives_its_stream(cut):
 
 
 async def test_a_sync_server_that_does_not_answer():
-    async with faking(Fake(None)) as own:
+    fake = Fake(None)
+    async with faking(fake):
 
         def use() -> None:
-            with SagaClient(own._target or "", timeout="200ms") as sagas, pytest.raises(TimedOutError):
+            with SagaClient(fake.address, timeout="200ms") as sagas, pytest.raises(TimedOutError):
                 sagas.start("order")
 
         await asyncio.to_thread(use)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -23,7 +24,8 @@ from swit_saga import (
     WaitTimeout,
 )
 from swit_saga import waits as waits_of_client
-from swit_saga.streams import MESSAGE_ITEMS, Shared
+from swit_saga.channel import ChannelStubs
+from swit_saga.streams import MESSAGE_ITEMS, Metadata, Shared, StreamCall
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2, saga_pb2
 from swit_saga.waits import WAITS
@@ -50,8 +52,8 @@ NOT_YET, DONE = waited(RUNNING, done=False), waited(COMPLETED, done=True)
 
 @both
 async def test_it_asks_again_until_there_is_an_outcome(monkeypatch, batch):
-    monkeypatch.setattr("swit_saga.client.ANSWER_S", 0.2)
-    monkeypatch.setattr("swit_saga.client.WAIT_SLICE_S", 0.1)
+    monkeypatch.setattr("swit_saga.waiting.ANSWER_S", 0.2)
+    monkeypatch.setattr("swit_saga.waiting.WAIT_SLICE_S", 0.1)
     fake = Fake(NOT_YET, BUSY, NOT_YET, None, waited(saga_pb2.SAGA_STATE_FAILED, done=True))
     async with faking(fake, batch_waits=batch) as client:
         assert (await client.wait("o-1")).state == "failed", "and does not raise on an outcome"
@@ -61,7 +63,7 @@ async def test_it_asks_again_until_there_is_an_outcome(monkeypatch, batch):
 
 @both
 async def test_it_gives_up_when_its_time_is_over(monkeypatch, batch):
-    monkeypatch.setattr("swit_saga.client.ANSWER_S", 0.2)
+    monkeypatch.setattr("swit_saga.waiting.ANSWER_S", 0.2)
     async with faking(Fake(NOT_YET), batch_waits=batch) as client:
         assert (await client.wait("o-1", timeout="100ms")).state == "running"
         with pytest.raises(WaitTimeout, match="still running"):
@@ -259,17 +261,42 @@ async def test_a_wait_on_a_stream_that_was_left_can_still_be_given_up(monkeypatc
         assert len(fake.messages) == 2, "on another stream"
         old.cancel()
         await eventually(lambda: fake.withdrawn)
-        await eventually(lambda: len(client._shared[WAITS]._streams) == 1)
+        await eventually(lambda: fake.open_streams == 1)
+
+
+class Counting(ChannelStubs):
+    """Knows which streams are open."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        super().__init__(channel, owned=False)
+        self.open: defaultdict[str, set[StreamCall]] = defaultdict(set)
+
+    def open_stream(self, rpc: str, metadata: Metadata) -> StreamCall:
+        call = Counted(super().open_stream(rpc, metadata), self.open[rpc])
+        self.open[rpc].add(call)
+        return call
+
+
+class Counted:
+    """A call that leaves the set it is in when it is let go of."""
+
+    def __init__(self, call: StreamCall, among: set[StreamCall]) -> None:
+        self.call, self.among = call, among
+        self.write, self.read, self.done_writing = call.write, call.read, call.done_writing
+
+    def cancel(self) -> None:
+        self.call.cancel()
+        self.among.discard(self)
 
 
 async def test_a_stream_that_was_left_ends_with_its_last_answer(tmp_path, monkeypatch):
     monkeypatch.setattr("swit_saga.streams.LIFE_S", 0.0)
-    async with serve(tmp_path) as s:
-        handle = await s.client.start(SLOW, {})
+    async with serve(tmp_path) as s, AsyncSagaClient(stubs=(stubs := Counting(s.channel))) as client:
+        streams = stubs.open["WaitSagas"]
+        handle = await client.start(SLOW, {})
         old = asyncio.create_task(handle.wait())
         await eventually(lambda: s.runtime.engine.feed.is_watched(handle.id))
         assert (await handle.wait(states=["step_completed"])).state == "step_completed"
-        streams = s.client._shared[WAITS]._streams
         assert len(streams) == 2
         await handle.cancel()
         assert (await old).state == "cancelled"
@@ -277,8 +304,8 @@ async def test_a_stream_that_was_left_ends_with_its_last_answer(tmp_path, monkey
 
 
 async def test_a_full_stream_is_joined_by_another(monkeypatch):
-    assert waits_of_client.MOST_OPEN < waits_of_server.MOST_OPEN
-    monkeypatch.setattr("swit_saga.client.WAITS", replace(WAITS, most_open=4))
+    assert waits_of_client.MAX_OPEN < waits_of_server.MOST_OPEN
+    monkeypatch.setattr("swit_saga.waiting.WAITS", replace(WAITS, max_open=4))
     fake = Fake(None)
     async with faking(fake) as client:
         waiting = [asyncio.create_task(client.wait(str(n))) for n in range(10)]
@@ -329,7 +356,7 @@ async def test_a_server_without_the_stream_is_remembered():
 async def test_sync_waits_from_many_threads_share_a_stream():
     before = set(threading.enumerate())
     fake = Echo()
-    async with faking(fake) as own:
+    async with faking(fake):
 
         def wait(sagas: SagaClient, n: int) -> Any:
             try:
@@ -338,7 +365,7 @@ async def test_sync_waits_from_many_threads_share_a_stream():
                 return refused.code
 
         def use() -> list[Any]:
-            with SagaClient(own._target or "") as sagas, ThreadPoolExecutor(8) as threads:
+            with SagaClient(fake.address) as sagas, ThreadPoolExecutor(8) as threads:
                 return list(threads.map(lambda n: wait(sagas, n), range(20)))
 
         found = await asyncio.to_thread(use)
@@ -350,10 +377,10 @@ async def test_sync_waits_from_many_threads_share_a_stream():
 @pytest.mark.parametrize("cut", [Cut(BUSY), Cut(refusal(code_pb2.UNIMPLEMENTED)), Cut(None)], ids=str)
 async def test_a_sync_wait_outlives_its_stream(cut):
     fake = Fake(cut, DONE)
-    async with faking(fake) as own:
+    async with faking(fake):
 
         def use() -> str:
-            with SagaClient(own._target or "") as sagas:
+            with SagaClient(fake.address) as sagas:
                 return sagas.wait("o-1").state
 
         assert await asyncio.to_thread(use) == "completed"
@@ -361,11 +388,12 @@ async def test_a_sync_wait_outlives_its_stream(cut):
 
 
 async def test_a_sync_server_that_does_not_answer(monkeypatch):
-    monkeypatch.setattr("swit_saga.client.ANSWER_S", 0.2)
-    async with faking(Fake(None)) as own:
+    monkeypatch.setattr("swit_saga.waiting.ANSWER_S", 0.2)
+    fake = Fake(None)
+    async with faking(fake):
 
         def use() -> None:
-            with SagaClient(own._target or "") as sagas, pytest.raises(TimedOutError):
+            with SagaClient(fake.address) as sagas, pytest.raises(TimedOutError):
                 sagas.wait("o-1", timeout="100ms")
 
         await asyncio.to_thread(use)

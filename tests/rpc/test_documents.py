@@ -62,6 +62,7 @@ async def test_the_client_page(tmp_path, capsys):
         assert "order-17" in capsys.readouterr().out
         await page["when_it_goes_wrong"](s.address)
         await asyncio.to_thread(page["place_order_plainly"], s.address)
+        await page["definitions"](s.address)
         assert [x.state async for x in s.client.list(order_by="created_at asc")] == [
             "completed",
             "compensated",

@@ -228,7 +228,7 @@ async def test_no_task_per_saga(tmp_path, gate):
         for block in range(4):
             await stream.send(*(start(100 * block + n) for n in range(100)))
         engine, intake = s.runtime.engine, s.server._coordinator._intake
-        await eventually(lambda: engine.working_set.busy + engine.starts_waiting + len(intake) == 400)
+        await eventually(lambda: engine.context.working_set.busy + engine.starts_waiting + len(intake) == 400)
         assert (await s.client.metrics()).queued_starts > 0
         assert len(asyncio.all_tasks()) < before + 10
         gate.set()
@@ -246,7 +246,7 @@ async def stream_all(stream: Stream, count: int) -> list[Any]:
 
 async def test_each_item_is_answered_in_time_whatever_the_others_do(tmp_path, gate):
     async with streaming(tmp_path) as (s, stream):
-        s.runtime.engine._starts._answer_timeout = SECOND // 5
+        s.runtime.engine.answers.timeout = SECOND // 5
         gate.clear()
         await stream.send(start(1), pb.StartSagaRequest())
         assert (await stream.answers(1))[2].status.code == code_pb2.INVALID_ARGUMENT, "at once"
@@ -264,7 +264,10 @@ async def test_each_item_is_answered_in_time_whatever_the_others_do(tmp_path, ga
 def is_full(s: Served) -> bool:
     """Whether the engine has all it takes while nothing can be committed."""
     engine = s.runtime.engine
-    return engine.working_set.busy > engine.options.round_size and not engine.hungry.is_set()
+    return (
+        engine.context.working_set.busy > engine.options.round_size
+        and not engine.context.mailbox.ready_for_starts.is_set()
+    )
 
 
 async def test_nobody_waits_for_ever_for_an_engine_that_takes_nothing(tmp_path, gate, monkeypatch):
@@ -340,7 +343,7 @@ async def test_calls_of_their_own_share_the_reading_of_the_definition(tmp_path, 
 
 async def test_a_load_that_lasts_is_refused(tmp_path, gate):
     async with streaming(tmp_path) as (s, stream):
-        s.runtime.engine._admission._longest_wait = SECOND // 5
+        s.runtime.engine.context.admission._longest_wait = SECOND // 5
         gate.clear()
         await stream.send(*(start(n) for n in range(1000)))
         await eventually(lambda: s.server._coordinator._intake)
@@ -356,7 +359,7 @@ async def test_a_caller_that_goes_leaves_its_starts_to_be_made(tmp_path, gate):
     async with streaming(tmp_path) as (s, stream):
         gate.clear()
         await stream.send(*(start(n) for n in range(20)))
-        await eventually(lambda: s.runtime.engine.working_set.busy == 20)
+        await eventually(lambda: s.runtime.engine.context.working_set.busy == 20)
         stream.call.cancel()
         await eventually(lambda: not s.server._coordinator._starts)
         gate.set()
@@ -403,9 +406,9 @@ async def test_what_was_taken_before_the_drain_is_answered(tmp_path, gate):
         stream = Stream(s)
         gate.clear()
         await stream.send(*(start(n) for n in range(50)))
-        await eventually(lambda: s.runtime.engine.working_set.busy == 50)
+        await eventually(lambda: s.runtime.engine.context.working_set.busy == 50)
         draining = asyncio.create_task(s.server.drain())
-        await eventually(lambda: not s.runtime.engine._accepting)
+        await eventually(lambda: not s.runtime.engine.requests.accepting)
         gate.set()
         answers = await stream.answers(50)
         assert all(a.created for a in answers.values())

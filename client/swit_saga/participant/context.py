@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from google.protobuf.json_format import MessageToDict
 
+from swit_saga.names import name_of
 from swit_saga.payload import Codecs
 from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2
+
+T = TypeVar("T")
 
 
 class Reject(Exception):
@@ -92,7 +95,7 @@ class StepContext:
         self.reason = ""
         if isinstance(request, participant_service_pb2.CompensateRequest):
             self.execute_key = request.execute_idempotency_key
-            self.certainty = command_pb2.Certainty.Name(request.certainty).removeprefix("CERTAINTY_").lower()
+            self.certainty = name_of(command_pb2.Certainty.DESCRIPTOR, request.certainty)
             self.reason = request.reason
 
     # What most handlers do not ask for is made when asked for.
@@ -116,6 +119,12 @@ class StepContext:
     def time_left(self) -> timedelta:
         """Until ``not_after``; negative when it is past."""
         return self.not_after - datetime.now(UTC)
+
+    @overload
+    def initial_data(self, kind: type[T]) -> T | None: ...
+
+    @overload
+    def initial_data(self, kind: Any = None) -> Any: ...
 
     def initial_data(self, kind: Any = None) -> Any:
         """In a compensation: what the saga was started with."""

@@ -12,6 +12,8 @@ from swit_saga.participant.context import StepContext
 
 P = ParamSpec("P")
 R = TypeVar("R")
+P2 = ParamSpec("P2")
+R2 = TypeVar("R2")
 
 
 class Call:
@@ -75,7 +77,7 @@ class StepHandler(Generic[P, R]):
         """The plain function."""
         return self._function(*args, **kwargs)
 
-    def compensate(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def compensate(self, function: Callable[P2, R2]) -> Callable[P2, R2]:
         """Make ``function(input, output, StepContext)`` this step's compensation. ``output`` is None if unknown."""
         self.undo = Call(function, values=2)
         return function

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -14,7 +14,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from swit_saga.participant.participant import TooLate
+from swit_saga.participant.execution import Execution, TooLate
 from swit_saga.participant.stream import ParticipantStreamServicer
 from swit_saga.v1 import participant_service_pb2_grpc, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import (
@@ -23,9 +23,6 @@ from swit_saga.v1.participant_service_pb2 import (
     ExecuteRequest,
     ExecuteResponse,
 )
-
-if TYPE_CHECKING:
-    from swit_saga.participant.participant import Participant
 
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", 16 << 20),
@@ -44,7 +41,7 @@ with three characters for a byte, and the traceback takes a third more than it h
 class ParticipantServicer(participant_service_pb2_grpc.ParticipantServiceServicer):
     """Calls a participant for each RPC. For grpc.aio servers only: on a sync server it would fail to serialise."""
 
-    def __init__(self, participant: "Participant") -> None:
+    def __init__(self, participant: Execution) -> None:
         self._participant = participant
 
     async def Execute(self, request: ExecuteRequest, context: grpc.aio.ServicerContext[Any, Any]) -> ExecuteResponse:
@@ -90,7 +87,7 @@ class Serving:
     port: int
 
 
-def add_to(participant: "Participant", server: grpc.aio.Server) -> ParticipantStreamServicer:
+def add_to(participant: Execution, server: grpc.aio.Server) -> ParticipantStreamServicer:
     """Have ``server`` serve the participant, by unary calls and by the batched stream.
 
     Returns:
@@ -103,7 +100,7 @@ def add_to(participant: "Participant", server: grpc.aio.Server) -> ParticipantSt
 
 
 @asynccontextmanager
-async def serve(participant: "Participant", listen: str) -> AsyncIterator[Serving]:
+async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
     """Serve while the context lasts; on leaving, running handlers are finished first, at most ``DRAIN_S``.
 
     Raises:
@@ -122,7 +119,7 @@ async def serve(participant: "Participant", listen: str) -> AsyncIterator[Servin
         await participant.drained(max(stop_by - asyncio.get_running_loop().time(), 0.0))
 
 
-def run(participant: "Participant", listen: str) -> None:
+def run(participant: Execution, listen: str) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs."""
 
     async def main() -> None:

@@ -10,11 +10,11 @@ import traceback
 from collections import deque
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc.aio
 
-from swit_saga.participant.participant import Answer, HandlerCancelled, TooLate
+from swit_saga.participant.execution import Answer, Execution, HandlerCancelled, TooLate
 from swit_saga.v1 import command_pb2, error_pb2, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import CompensateRequest, ExecuteRequest
 from swit_saga.v1.participant_stream_service_pb2 import (
@@ -27,10 +27,7 @@ from swit_saga.v1.participant_stream_service_pb2 import (
     StreamResponse,
 )
 
-if TYPE_CHECKING:
-    from swit_saga.participant.participant import Participant
-
-MOST_OPEN = 65_536
+MAX_OPEN = 65_536
 """Commands of one stream taken and not answered; with as many the coordinator is asked to wait."""
 MESSAGE_ANSWERS, MESSAGE_BYTES = 256, 1 << 20
 """Answers in one message at most, and their size; a larger answer goes by itself."""
@@ -44,7 +41,7 @@ MESSAGE_TEXT, TRACE_TEXT = 500, 3_000
 class ParticipantStreamServicer(participant_stream_service_pb2_grpc.ParticipantStreamServiceServicer):
     """Serves a participant's stream. For grpc.aio servers only."""
 
-    def __init__(self, participant: "Participant") -> None:
+    def __init__(self, participant: Execution) -> None:
         self._participant = participant
         self._streams: set[_Stream] = set()
         self._ended = False
@@ -80,7 +77,7 @@ class ParticipantStreamServicer(participant_stream_service_pb2_grpc.ParticipantS
 class _Stream:
     """One coordinator's stream."""
 
-    def __init__(self, participant: "Participant", context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    def __init__(self, participant: Execution, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self._participant = participant
         self._context = context
         self._open: set[int] = set()
@@ -95,7 +92,7 @@ class _Stream:
 
     async def run(self) -> None:
         # The first message says that there is such a stream, before anything is sent by it.
-        await self._context.write(StreamResponse(credits=0 if self._no_more else MOST_OPEN))
+        await self._context.write(StreamResponse(credits=0 if self._no_more else MAX_OPEN))
         reading = asyncio.create_task(self._read())
         self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._quiet)
         try:
@@ -136,7 +133,7 @@ class _Stream:
 
     def _next_message(self) -> StreamResponse:
         """The answers that are ready, encoded here, once, as they leave."""
-        response = StreamResponse(credits=0 if self._no_more else max(MOST_OPEN - len(self._open), 0))
+        response = StreamResponse(credits=0 if self._no_more else max(MAX_OPEN - len(self._open), 0))
         batch, size = response.answers, 0
         while self._answers and len(batch) < MESSAGE_ANSWERS:
             message = batch.add()

@@ -7,8 +7,8 @@ something to do, and one before it nothing.
 """
 
 from collections.abc import Sequence
-from enum import Enum, auto
-from typing import NamedTuple
+from enum import IntEnum, auto
+from typing import TypeAlias
 
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import Call, Saga, StepState
@@ -17,7 +17,7 @@ from swit_saga_server.core.undo import sequential
 from swit_saga_server.core.units import SKEW_ALLOWANCE, Instant
 
 
-class Do(Enum):
+class Do(IntEnum):
     """What is to be done."""
 
     BEGIN = auto()
@@ -36,20 +36,10 @@ class Do(Enum):
     """Record the outcome: nothing is left to do."""
 
 
-class Item(NamedTuple):
-    """One thing to be done.
-
-    Attributes:
-        at: From when on; 0 is at once.
-        do: What.
-        step_index: With which step; -1 for the saga as a whole.
-        kind: With which of its calls.
-    """
-
-    at: Instant
-    do: Do
-    step_index: int = -1
-    kind: Kind = Kind.EXECUTE
+Item: TypeAlias = tuple[Instant, Do, int, Kind]
+"""One thing to be done: from when on (0 is at once), what, with which step (-1: the saga as a whole), and with which of
+its calls. A bare tuple, because every transition makes some; the earliest is the least.
+"""
 
 
 def agenda(saga: Saga) -> list[Item]:
@@ -57,52 +47,53 @@ def agenda(saga: Saga) -> list[Item]:
     if saga.state.is_terminal:
         return []
     if saga.quarantined:
-        return [Item(saga.quarantined_until, Do.TRY_AGAIN)]
+        return [(saga.quarantined_until, Do.TRY_AGAIN, -1, Kind.EXECUTE)]
     if saga.state is SagaState.PENDING:
-        return [Item(saga.created_at, Do.BEGIN)]
+        return [(saga.created_at, Do.BEGIN, -1, Kind.EXECUTE)]
     if saga.stop_cause is not None:
         return backward(saga.steps)
-    return [Item(saga.deadline, Do.TIME_OUT), *[of_step(s) for s in saga.steps if _waits(s)]]
+    items: list[Item] = [(saga.deadline, Do.TIME_OUT, -1, Kind.EXECUTE)]
+    for step in saga.steps:
+        status = step.status
+        # A step whose turn has come and that does not begin at once is given the time from when on it may.
+        if status is StepStatus.RUNNING or (status is StepStatus.PENDING and step.ready_at):
+            items.append(of_step(step))
+    return items
 
 
 def due_at(saga: Saga) -> Instant:
     """When ``saga`` next needs a ``Wake`` if nothing else happens; 0 if never."""
     items = agenda(saga)
     # What can be done at once is done in the same transition, unless a gate made it wait: then it is overdue.
-    return (min([item.at for item in items]) or saga.updated_at) if items else 0
-
-
-def _waits(step: StepState) -> bool:
-    # A step whose turn has come and that does not begin at once is given the time from when on it may.
-    return step.status is StepStatus.RUNNING or (step.status is StepStatus.PENDING and step.ready_at > 0)
+    return (min(items)[0] or saga.updated_at) if items else 0
 
 
 def of_step(step: StepState) -> Item:
     """What a step waits for whose turn has come."""
     if step.status is StepStatus.PENDING:
-        return Item(step.ready_at, Do.ATTEMPT, step.index)
+        return step.ready_at, Do.ATTEMPT, step.index, Kind.EXECUTE
     if step.call.in_flight:
-        return Item(silent_at(step.call), Do.GIVE_UP, step.index)
-    return Item(step.call.retry_at, Do.ATTEMPT, step.index)
+        return silent_at(step.call), Do.GIVE_UP, step.index, Kind.EXECUTE
+    return step.call.retry_at, Do.ATTEMPT, step.index, Kind.EXECUTE
 
 
 def backward(steps: Sequence[StepState]) -> list[Item]:
     """What a saga waits for that was stopped."""
     # What is open is waited for first: an answer is worth more than a guess.
-    still_open = [Item(silent_at(s.call), Do.GIVE_UP, s.index) for s in steps if s.call.in_flight]
-    return still_open or [_undo(step) for step in sequential(steps)] or [Item(0, Do.FINISH)]
+    still_open: list[Item] = [(silent_at(s.call), Do.GIVE_UP, s.index, Kind.EXECUTE) for s in steps if s.call.in_flight]
+    return still_open or [_undo(step) for step in sequential(steps)] or [(0, Do.FINISH, -1, Kind.EXECUTE)]
 
 
 def _undo(step: StepState) -> Item:
     index, comp = step.index, step.compensation
     if comp is None:
         # While an attempt in doubt may still start, its compensation could come before it.
-        return Item(silent_at(step.call) if step.call.doubt else 0, Do.ATTEMPT, index, Kind.COMPENSATE)
+        return silent_at(step.call) if step.call.doubt else 0, Do.ATTEMPT, index, Kind.COMPENSATE
     if comp.status is CompensationStatus.FAILED:
-        return Item(0, Do.FAIL, index)
+        return 0, Do.FAIL, index, Kind.COMPENSATE
     if comp.call.in_flight:
-        return Item(silent_at(comp.call), Do.GIVE_UP, index, Kind.COMPENSATE)
-    return Item(comp.call.retry_at, Do.ATTEMPT, index, Kind.COMPENSATE)
+        return silent_at(comp.call), Do.GIVE_UP, index, Kind.COMPENSATE
+    return comp.call.retry_at, Do.ATTEMPT, index, Kind.COMPENSATE
 
 
 def silent_at(call: Call) -> Instant:

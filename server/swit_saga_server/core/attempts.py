@@ -75,7 +75,7 @@ def refusal(draft: Draft, index: int, kind: Kind) -> Reason | None:
 def intend(draft: Draft, index: int, kind: Kind) -> None:
     """Make the next attempt: durable before it is sent (invariant 6), and from then on the effect is ``maybe``."""
     step = draft.steps[index]
-    before = call_of(step, kind) if kind is Kind.EXECUTE or step.compensation is not None else Call()
+    before = step.call if kind is Kind.EXECUTE else step.compensation.call if step.compensation else Call()
     first = before.attempts == 0
     limit = policy_of(draft, index, kind).attempts_allowed
     not_after = _limit(draft, index, kind)

@@ -13,27 +13,24 @@ def go(draft: Draft) -> None:
     """Do whatever is due, until nothing more can be done without waiting."""
     held_back: set[int] = set()
     while not draft.state.is_terminal:
-        items = [i for i in backward(draft.steps) if i.step_index not in held_back]
-        item = next((i for i in items if i.at <= draft.now or _is_needless(draft, i)), None)
-        if item is None:
+        items = [item for item in backward(draft.steps) if item[2] not in held_back]
+        due = next((item for item in items if item[0] <= draft.now or _is_needless(draft, item)), None)
+        if due is None:
             return
-        if not _do(draft, item):
-            held_back.add(item.step_index)
+        if not _do(draft, due):
+            held_back.add(due[2])
 
 
 def _is_needless(draft: Draft, item: Item) -> bool:
     """Whether it is the compensation of a step that has none: nothing is sent, so nothing need be waited for."""
-    return (
-        item.do is Do.ATTEMPT
-        and item.kind is Kind.COMPENSATE
-        and draft.definition.steps[item.step_index].compensation.disabled
-    )
+    _, do, index, kind = item
+    return do is Do.ATTEMPT and kind is Kind.COMPENSATE and draft.definition.steps[index].compensation.disabled
 
 
 def _do(draft: Draft, item: Item) -> bool:
     """Do one thing; False if the gate does not let it."""
-    index, kind = item.step_index, item.kind
-    match item.do:
+    _, do, index, kind = item
+    match do:
         case Do.GIVE_UP:
             silence = attempts.silence(draft, attempts.call_of(draft.steps[index], kind))
             unanswered = executing.unanswered if kind is Kind.EXECUTE else compensating.unanswered

@@ -40,13 +40,14 @@ class Draft:
     Attributes:
         now: The time, by the store's clock.
         chance: A uniform random number in [0, 1), for jitter.
+        started_at: When the saga was set going; when it was created, before that.
         steps: As they are by now.
         state, stop_cause: As they are by now.
     """
 
     __slots__ = (
-        "before", "chance", "definition", "events", "gate", "graph", "header", "now", "state", "steps", "steps_changed",
-        "stop_cause", "waiting",
+        "before", "chance", "definition", "events", "gate", "graph", "header", "now", "started_at", "state", "steps",
+        "steps_changed", "stop_cause", "waiting",
     )  # fmt: skip
 
     def __init__(self, saga: Saga, definition: Definition, now: Instant, chance: float, gate: Gate) -> None:
@@ -61,6 +62,7 @@ class Draft:
         self.header: dict[str, Any] = {}
         self.events: list[SagaEvent] = []
         self.waiting: list[Waiting] = []
+        self.started_at = saga.started_at or saga.created_at
         self.state = saga.state
         self.stop_cause = saga.stop_cause
 
@@ -82,12 +84,6 @@ class Draft:
         return Decision(after, tuple(self.events), waiting)
 
     @property
-    def started_at(self) -> Instant:
-        """When the saga was set going; when it was created, before that."""
-        started: Instant = self.header.get("started_at") or self.before.started_at or self.before.created_at
-        return started
-
-    @property
     def deadline(self) -> Instant:
         """When the saga as a whole times out."""
         return self.started_at + self.before.settings.timeout
@@ -97,6 +93,11 @@ class Draft:
         """The saga's error as it is by now."""
         found: SagaError | None = self.header.get("error") or self.before.error
         return found
+
+    def begin(self) -> None:
+        """Set the saga going: its time runs from now on."""
+        self.started_at = self.header["started_at"] = self.now
+        self.move(SagaState.RUNNING, EventType.SAGA_STARTED)
 
     def release(self) -> None:
         """The saga is healthy again."""

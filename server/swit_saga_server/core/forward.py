@@ -12,17 +12,18 @@ from swit_saga_server.core.stopping import finish
 def go(draft: Draft) -> None:
     """Do whatever is due, until nothing more can be done without waiting, or the saga is stopped."""
     if draft.state is SagaState.PENDING:
-        draft.header["started_at"] = draft.now
-        draft.move(SagaState.RUNNING, EventType.SAGA_STARTED)
+        draft.begin()
     frontier = list(draft.graph.frontier(draft.steps))
     if not frontier:
         finish(draft, SagaState.COMPLETED)
         return
+    under_way = False
     for step in frontier:
         _go_on(draft, step)
         if draft.stop_cause is not None:
             return
-    if draft.state is SagaState.RUNNING and not any(s.status is StepStatus.RUNNING for s in draft.steps):
+        under_way = under_way or draft.steps[step.index].status is StepStatus.RUNNING
+    if draft.state is SagaState.RUNNING and not under_way:
         # The next step waits, and none is under way: the saga is between steps.
         draft.move(SagaState.STEP_COMPLETED, EventType.STATE_CHANGED)
 

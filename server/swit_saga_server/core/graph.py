@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.model import StepState
+from swit_saga_server.core.states import StepStatus
 
 
 class Chain:
@@ -26,7 +27,8 @@ class Chain:
     def frontier(self, steps: Sequence[StepState]) -> Iterator[StepState]:
         """The steps that are not passed and whose dependencies all are: under way, or free to begin (invariant 7)."""
         for step in steps:
-            if not step.status.is_passed:
+            status = step.status
+            if status is not StepStatus.COMPLETED and status is not StepStatus.SKIPPED:
                 yield step
                 return
 

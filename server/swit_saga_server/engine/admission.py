@@ -19,16 +19,16 @@ class Admission:
         refused: Starts refused since this process began.
     """
 
-    def __init__(self, most_sagas: int | None, most_waiting: int | None, longest_wait: Span | None) -> None:
+    def __init__(self, max_sagas: int | None, max_waiting: int | None, longest_wait: Span | None) -> None:
         """Limit the sagas that are not over, and those that wait; None is no limit.
 
         Args:
-            most_sagas: Of those this coordinator drives, starts under way included.
-            most_waiting: Starts that wait to be taken in; and sagas that wait for room for a step.
+            max_sagas: Of those this coordinator drives, starts under way included.
+            max_waiting: Starts that wait to be taken in; and sagas that wait for a place for a step.
             longest_wait: For a start to be taken in.
         """
-        self._most_sagas = most_sagas
-        self._most_waiting = most_waiting
+        self._max_sagas = max_sagas
+        self._max_waiting = max_waiting
         self._longest_wait = longest_wait
         self._active: set[str] = set()
         self._starting: dict[str, int] = {}
@@ -36,9 +36,9 @@ class Admission:
         self.refused = 0
 
     @property
-    def most_to_read(self) -> int:
+    def max_to_read(self) -> int:
         """How many sagas of a new partition are worth knowing: more than may be. 0 if none."""
-        return 0 if self._most_sagas is None else self._most_sagas + 1
+        return 0 if self._max_sagas is None else self._max_sagas + 1
 
     def refusal(
         self, saga_id: str, *, queued: int = 0, starts_waiting: int = 0, wait: Span = 0, sagas_waiting: int = 0
@@ -50,26 +50,26 @@ class Admission:
             queued: Starts that wait before they come here.
             starts_waiting: Starts that came here and wait to be taken in.
             wait: How long this one would wait, as far as can be told.
-            sagas_waiting: Sagas that wait for room for a step.
+            sagas_waiting: Sagas that wait for a place for a step.
         """
-        if self._most_waiting is not None:
-            if queued + starts_waiting >= self._most_waiting:
-                return self._refuse(f"{self._most_waiting} starts are waiting already")
-            if sagas_waiting >= self._most_waiting:
-                return self._refuse(f"{self._most_waiting} sagas are waiting already for room for a step")
+        if self._max_waiting is not None:
+            if queued + starts_waiting >= self._max_waiting:
+                return self._refuse(f"{self._max_waiting} starts are waiting already")
+            if sagas_waiting >= self._max_waiting:
+                return self._refuse(f"{self._max_waiting} sagas are waiting already for a place for a step")
         if self._longest_wait is not None and wait > self._longest_wait:
             return self._refuse(f"it would wait for more than {self._longest_wait / 1e6:g} s")
         if (
-            self._most_sagas is not None
-            and len(self._active) + len(self._starting) + queued >= self._most_sagas
+            self._max_sagas is not None
+            and len(self._active) + len(self._starting) + queued >= self._max_sagas
             and saga_id not in self._active
         ):
-            return self._refuse(f"{self._most_sagas} sagas are under way already (max_concurrent_sagas)")
+            return self._refuse(f"{self._max_sagas} sagas are under way already (max_concurrent_sagas)")
         return None
 
     def starting(self, saga_id: str) -> None:
         """A start was taken; ``started`` follows in any case."""
-        if self._most_sagas is not None and saga_id not in self._active:
+        if self._max_sagas is not None and saga_id not in self._active:
             self._starting[saga_id] = self._starting.get(saga_id, 0) + 1
 
     def started(self, saga_id: str) -> None:
@@ -80,7 +80,7 @@ class Admission:
 
     def note(self, saga: Saga) -> None:
         """``saga`` is what is durable."""
-        if self._most_sagas is None:
+        if self._max_sagas is None:
             return
         self._starting.pop(saga.id, None)
         if saga.state.is_terminal:

@@ -1,4 +1,4 @@
-"""What this process counted: the seed's CoordinatorMetrics, from applied transitions only."""
+"""What this process counted: from applied transitions only."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Counters:
         saga_time, step_time: Sums of durations of finished sagas and completed steps.
         sagas_finished: Sagas that reached an outcome here.
         updated_at: Of the last applied transition.
-        parked: Times ``decide`` failed on a saga.
+        quarantined: Times a saga was set aside because ``decide`` failed on it, or it could not be read.
         rewinds: Times the store was found behind what it had confirmed.
     """
 
@@ -32,7 +32,7 @@ class Counters:
     retries_successful: int = 0
     saga_time: Span = 0
     step_time: Span = 0
-    parked: int = 0
+    quarantined: int = 0
     rewinds: int = 0
     rounds: int = 0
     writes: int = 0

@@ -16,7 +16,7 @@ class Reader(Protocol):
         """A transition became durable. Must not block; may unsubscribe."""
         ...
 
-    def poke(self) -> None:
+    def notify(self) -> None:
         """Something may have happened that is not offered. Must not block, nor subscribe or unsubscribe anybody."""
         ...
 
@@ -27,7 +27,7 @@ class Subscription:
     def __init__(self, buffer: int) -> None:
         self._buffer = buffer
         self._events: deque[SagaEvent] = deque()
-        self._poked = asyncio.Event()
+        self._notified = asyncio.Event()
         self.overflowed = False
         self.saga: Saga | None = None
 
@@ -39,21 +39,21 @@ class Subscription:
             self.overflowed = True
         else:
             self._events.extend(events)
-        self._poked.set()
+        self._notified.set()
 
-    def poke(self) -> None:
+    def notify(self) -> None:
         """Something may have happened that is not in the buffer: read the store."""
         self.overflowed = True
-        self._poked.set()
+        self._notified.set()
 
     async def wait(self, timeout_s: float | None) -> bool:
         """Until something is offered; False if nothing was within ``timeout_s``."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._poked.wait()
+                await self._notified.wait()
         except TimeoutError:
             return False
-        self._poked.clear()
+        self._notified.clear()
         return True
 
     def take(self) -> list[SagaEvent]:
@@ -102,13 +102,13 @@ class Feed:
         for reader in tuple(self._readers.get(saga.id, ())):
             reader.offer(saga, events)
 
-    def poke(self, saga_id: str) -> None:
+    def notify(self, saga_id: str) -> None:
         """Something happened to ``saga_id`` elsewhere."""
         for reader in self._readers.get(saga_id, ()):
-            reader.poke()
+            reader.notify()
 
-    def poke_all(self) -> None:
+    def notify_all(self) -> None:
         """Memory can no longer be trusted: everybody reads the store."""
         for readers in self._readers.values():
             for reader in readers:
-                reader.poke()
+                reader.notify()

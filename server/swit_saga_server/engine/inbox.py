@@ -1,5 +1,6 @@
-"""The inboxes of the partitions held here: what other coordinators ask for. An entry leaves its inbox only in the write
-that answers it, so none is lost, whatever crashes.
+"""The inboxes of the partitions held here: what other coordinators ask for.
+
+A message leaves its inbox only in the write that answers it, so none is lost, whatever crashes.
 """
 
 from collections.abc import Callable
@@ -7,11 +8,11 @@ from collections.abc import Callable
 import structlog
 
 from swit_saga_server.core.errors import StoreUnavailable, SwitSagaError
-from swit_saga_server.engine.letters import Letter, UnreadableLetter, read_letter
-from swit_saga_server.engine.options import EngineOptions
-from swit_saga_server.engine.ownership import Ownership
-from swit_saga_server.engine.rota import Rota
-from swit_saga_server.store.contract import InboxEntry, StateStorage
+from swit_saga_server.core.inputs import Input
+from swit_saga_server.engine.context import Context
+from swit_saga_server.engine.messages import UnreadableMessage, read_input
+from swit_saga_server.engine.poll_schedule import PollSchedule
+from swit_saga_server.store.contract import InboxEntry
 
 log = structlog.get_logger(__name__)
 
@@ -19,36 +20,35 @@ PAGE = 256
 
 
 class Inbox:
-    """Reads entries and hands each on once, until it is done with.
+    """Reads messages and hands each on once, until it is done with.
 
     Attributes:
-        rota: Is told where something may have come in.
+        schedule: Is told where something may have come in.
     """
 
     def __init__(
         self,
-        store: StateStorage,
-        options: EngineOptions,
-        ownership: Ownership,
-        take: Callable[[InboxEntry, Letter], None],
+        context: Context,
+        take: Callable[[InboxEntry, Input], None],
         refuse: Callable[[InboxEntry, SwitSagaError], None],
     ) -> None:
-        self._store = store
-        self._options = options
-        self._ownership = ownership
+        """``take`` is handed each input that could be read, ``refuse`` each message that never can be."""
+        self._store = context.store
+        self._options = context.options
+        self._ownership = context.ownership
         self._take = take
         self._refuse = refuse
         self._at_work: set[str] = set()
-        self.rota = Rota()
+        self.schedule = PollSchedule()
 
-    def done(self, entry_id: str) -> None:
-        """The entry was answered, or cannot be here; if it is still there, it is taken again."""
-        self._at_work.discard(entry_id)
+    def done(self, message_id: str) -> None:
+        """The message was answered, or cannot be here; if it is still there, it is taken again."""
+        self._at_work.discard(message_id)
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Look for ever, on hints and every now and then. Ends by cancellation."""
         while True:
-            partitions, _ = await self.rota.next(self._ownership, self._options.inbox_poll / 1e6)
+            partitions, _ = await self.schedule.next(self._ownership, self._options.inbox_poll / 1e6)
             for partition in partitions:
                 try:
                     await self._read(partition)
@@ -62,9 +62,9 @@ class Inbox:
                 continue
             self._at_work.add(entry.entry_id)
             try:
-                letter = read_letter(entry.body)
-            except UnreadableLetter as unreadable:
-                log.error("letter_unreadable", saga_id=entry.saga_id, error=str(unreadable))
+                given = read_input(entry.body)
+            except UnreadableMessage as unreadable:
+                log.error("inbox_message_unreadable", saga_id=entry.saga_id, error=str(unreadable))
                 self._refuse(entry, unreadable)
             else:
-                self._take(entry, letter)
+                self._take(entry, given)

@@ -17,7 +17,7 @@ class CachePolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
-    """The seed's CacheConfig, for the working set of non-terminal sagas.
+    """The working set of non-terminal sagas.
 
     Eviction is always safe: an evicted saga comes back by its due time, its result or a command.
 

@@ -3,43 +3,54 @@ of epoch and nonce on every commit.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import structlog
 
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.units import Span
+from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.options import EngineOptions
-from swit_saga_server.engine.surroundings import Surroundings
 from swit_saga_server.store.contract import Lease, StateStorage
 
 log = structlog.get_logger(__name__)
 
 
+class Tenant(Protocol):
+    """Who works in the partitions held."""
+
+    async def taken(self, lease: Lease) -> Callable[[], None]:
+        """Find what is to be done in a partition just taken; the call returned begins with it."""
+        ...
+
+    async def leaving(self, partitions: Collection[int]) -> None:
+        """Return when what is out for these partitions is answered, or was waited for long enough."""
+        ...
+
+    def lost(self, partition: int) -> None:
+        """The partition is not held any more."""
+        ...
+
+
 class Ownership:
     """The partitions this coordinator holds.
 
-    A partition counts as held once ``acquired`` has found what was in flight, until its lease is lost or two thirds of
+    A partition counts as held once its tenant has found what was in flight, until its lease is lost or two thirds of
     its term have passed without a renewal; from then on nothing is sent for it (the rest is for clocks that differ).
+
+    Attributes:
+        tenant: Who works in them.
     """
 
-    def __init__(
-        self,
-        store: StateStorage,
-        options: EngineOptions,
-        around: Surroundings,
-        acquired: Callable[[Lease], Awaitable[Callable[[], None]]],
-        leaving: Callable[[Collection[int]], Awaitable[None]],
-        lost: Callable[[int], None],
-    ) -> None:
-        """``leaving`` returns when what is out for these partitions is answered, or was waited for long enough."""
+    tenant: Tenant
+
+    def __init__(self, store: StateStorage, options: EngineOptions, env: Environment) -> None:
+        """Hold nothing yet; ``tenant`` is to be set before anything is taken."""
         self._store = store
         self._options = options
-        self._clock = around.clock
-        self._acquired = acquired
-        self._leaving = leaving
-        self._lost = lost
+        self._clock = env.clock
         self._held: dict[int, Lease] = {}
         self._good_until: dict[int, Span] = {}
         self._again = asyncio.Event()
@@ -73,7 +84,7 @@ class Ownership:
         rank, total = list(living).index(self._options.owner), self._store.partitions
         share = total // len(living) + (rank < total % len(living))
         if excess := list(self._held)[share:]:
-            await self._leaving(excess)
+            await self.tenant.leaving(excess)
             log.info("partitions_given_away", partitions=excess, living=len(living))
             await self._give_up(excess)
         # Newcomers begin to look in different places, so as not to ask for the same ones.
@@ -84,7 +95,7 @@ class Ownership:
             if partition not in self._held:
                 await self._take(partition)
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Renew for ever, drop what could not be renewed in time, keep a fair share. Ends by cancellation.
 
         It is looked for free partitions more often than renewed: those of the dead wait for nothing but this.
@@ -121,7 +132,7 @@ class Ownership:
         if lease is None:
             return
         self._clock.align(await self._store.now())
-        resume = await self._acquired(lease)
+        resume = await self.tenant.taken(lease)
         self._hold(lease, asked_at)
         resume()  # In one breath with holding it, so that nothing gets in before what was in flight.
 
@@ -151,4 +162,4 @@ class Ownership:
     def _drop(self, partition: int) -> None:
         self._held.pop(partition, None)
         self._good_until.pop(partition, None)
-        self._lost(partition)
+        self.tenant.lost(partition)

@@ -5,9 +5,9 @@ import asyncio
 import structlog
 
 from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
-from swit_saga_server.engine.surroundings import Surroundings
 from swit_saga_server.store.contract import StateStorage
 
 log = structlog.get_logger(__name__)
@@ -20,14 +20,14 @@ PAUSE_S = 0.05
 class Retention:
     """Deletes, in the partitions held here, what has been over for longer than it is to be kept."""
 
-    def __init__(self, store: StateStorage, options: EngineOptions, around: Surroundings, ownership: Ownership) -> None:
+    def __init__(self, store: StateStorage, options: EngineOptions, env: Environment, ownership: Ownership) -> None:
         self._store = store
         self._options = options
-        self._clock = around.clock
+        self._clock = env.clock
         self._ownership = ownership
         self.deleted = 0
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Clean up for ever, if anything is to be forgotten at all. Ends by cancellation."""
         while self._options.retention is not None:
             for partition in self._ownership:

@@ -16,12 +16,13 @@ from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import TERMINAL_STATES, SagaState
 from swit_saga_server.core.units import Instant
+from swit_saga_server.engine.alarm import Alarm
+from swit_saga_server.engine.environment import Clock
 from swit_saga_server.engine.feed import Feed
-from swit_saga_server.engine.surroundings import Clock
 
-Waited: TypeAlias = tuple[Saga, bool]
+WaitResult: TypeAlias = tuple[Saga, bool]
 """The saga as it is, and whether it got where it was waited for."""
-Heard: TypeAlias = Callable[[Waited | Exception], None]
+OnWaitResult: TypeAlias = Callable[[WaitResult | Exception], None]
 """Called at most once per wait, on the engine's event loop; it must not raise."""
 
 READ_BATCH = 256
@@ -57,21 +58,20 @@ class Waits:
         self._some_unsure = asyncio.Event()
         self._timers: list[tuple[Instant, int, Wait]] = []
         self._numbers = count()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at: Instant = 0
+        self._alarm = Alarm(clock.elapsed, self._fire)
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, saga_id: str, states: frozenset[SagaState], timeout_s: float, heard: Heard) -> "Wait":
+    def add(self, saga_id: str, states: frozenset[SagaState], timeout_s: float, on_result: OnWaitResult) -> "Wait":
         """Wait until the saga is in one of ``states`` (any outcome, if empty) or has its outcome, or the time is up.
 
-        ``heard`` is told the saga and whether it is in ``states``; or ``SagaNotFound``, ``CoordinatorUnavailable`` and
-        whatever else reading it raised. It may be called before this returns.
+        ``on_result`` is told the saga and whether it is in ``states``; or ``SagaNotFound``, ``CoordinatorUnavailable``
+        and whatever else reading it raised. It may be called before this returns.
         """
         until = self._clock.elapsed() + int(timeout_s * 1e6)
-        wait = Wait(self, saga_id, states or TERMINAL_STATES, until, heard)
+        wait = Wait(self, saga_id, states or TERMINAL_STATES, until, on_result)
         if self._closed:
             wait.finish(CoordinatorStopping())
             return wait
@@ -82,7 +82,7 @@ class Waits:
         self.look(wait)
         if not (wait.is_done or wait.is_late):
             heapq.heappush(self._timers, (until, next(self._numbers), wait))
-            self._set_timer()
+            self._alarm.set(until)
         return wait
 
     def look(self, wait: "Wait") -> None:
@@ -110,13 +110,11 @@ class Waits:
     def close(self) -> None:
         """Nobody waits any more: say so to whoever still does. Safe to call twice."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.stop()
         for wait in list(self._open):
             wait.finish(CoordinatorStopping())
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Look at what is in doubt, for ever. Ends by cancellation."""
         while True:
             await self._some_unsure.wait()
@@ -149,27 +147,15 @@ class Waits:
         nobody = (SagaNotFound(f"there is no saga {saga_id!r}", saga_id=saga_id) for saga_id in ids)
         return [(i, saga or missing) for i, saga, missing in zip(ids, sagas, nobody, strict=True)]
 
-    def _set_timer(self) -> None:
-        """See that we are woken up for the earliest timer; too early, for one that is over, does no harm."""
-        if not self._timers or self._closed:
-            return
-        at = self._timers[0][0]
-        if self._timer is not None:
-            if self._timer_at <= at:
-                return
-            self._timer.cancel()
-        wait_s = max(at - self._clock.elapsed(), 0) / 1e6
-        self._timer, self._timer_at = asyncio.get_running_loop().call_later(wait_s, self._fire), at
-
     def _fire(self) -> None:
-        self._timer = None
         now = self._clock.elapsed()
         while self._timers and (self._timers[0][2].is_done or self._timers[0][0] <= now):
             wait = heapq.heappop(self._timers)[2]
             if not wait.is_done:
                 wait.is_late = True
                 self.look(wait)
-        self._set_timer()
+        if self._timers and not self._closed:
+            self._alarm.set(self._timers[0][0])
 
 
 class Wait:
@@ -177,15 +163,17 @@ class Wait:
 
     Attributes:
         is_late: Its time is up: it takes the saga as it is, as soon as that is known.
-        is_done: It was told, or withdrawn.
+        is_done: It was told, or cancelled.
     """
 
-    __slots__ = ("_heard", "_waits", "_wanted", "is_done", "is_late", "saga_id", "until")
+    __slots__ = ("_on_result", "_waits", "_wanted", "is_done", "is_late", "saga_id", "until")
 
-    def __init__(self, waits: Waits, saga_id: str, wanted: frozenset[SagaState], until: Instant, heard: Heard) -> None:
+    def __init__(
+        self, waits: Waits, saga_id: str, wanted: frozenset[SagaState], until: Instant, on_result: OnWaitResult
+    ) -> None:
         self._waits = waits
         self._wanted = wanted
-        self._heard = heard
+        self._on_result = on_result
         self.saga_id = saga_id
         self.until = until
         self.is_late = False
@@ -195,11 +183,11 @@ class Wait:
         """See ``feed.Reader``."""
         self.judge(saga)
 
-    def poke(self) -> None:
+    def notify(self) -> None:
         """See ``feed.Reader``."""
         self._waits.doubt(self)
 
-    def withdraw(self) -> None:
+    def cancel(self) -> None:
         """Nobody waits any more; nothing is told. Safe to call at any time, more than once."""
         if not self.is_done:
             self.is_done = True
@@ -210,11 +198,11 @@ class Wait:
         if saga.state in self._wanted or saga.state.is_terminal or self.is_late:
             self.finish((saga, saga.state in self._wanted))
 
-    def finish(self, outcome: Waited | Exception) -> None:
+    def finish(self, outcome: WaitResult | Exception) -> None:
         """Tell it, if it is not over."""
         if not self.is_done:
-            self.withdraw()
-            self._heard(outcome)
+            self.cancel()
+            self._on_result(outcome)
 
 
 def _tell(waits: Iterable[Wait], found: Saga | Exception) -> None:

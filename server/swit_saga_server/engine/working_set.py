@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from itertools import islice
 
 import cachetools
 
@@ -14,6 +14,7 @@ from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Instant
+from swit_saga_server.engine.items import Item
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
 from swit_saga_server.store.contract import InboxAnswer
 
@@ -37,10 +38,10 @@ class Entry:
         definition: Its definition; None only while loading.
         due_at: Of ``pending`` as it is being written: when the saga needs attention next; 0 is never.
         events: Of the transitions folded into ``pending``.
-        items: The inputs folded into ``pending``; put back in the inbox if the write is refused.
+        items: The inputs folded into ``pending``; put back in the mailbox if the write is refused.
         waiting: Inputs that came while the saga was loading or committing.
-        notify: Calls to make, in order, once ``pending`` is durable.
-        answers: To inbox entries, to be written with ``pending``.
+        on_applied: Calls to make, in order, once ``pending`` is durable.
+        answers: To inbox messages, to be written with ``pending``.
         idle_since: When it came to rest; 0 while something is being done with it.
     """
 
@@ -53,9 +54,9 @@ class Entry:
     commit_id: str = ""
     due_at: Instant = 0
     events: list[SagaEvent] = field(default_factory=list)
-    items: list[Any] = field(default_factory=list)
-    waiting: deque[Any] = field(default_factory=deque)
-    notify: list[Callable[[Saga], None]] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    waiting: deque[Item] = field(default_factory=deque)
+    on_applied: list[Callable[[Saga], None]] = field(default_factory=list)
     answers: list[InboxAnswer] = field(default_factory=list)
     idle_since: Instant = 0
 
@@ -66,7 +67,12 @@ class Entry:
 
 
 class WorkingSet:
-    """Entries by saga id: the busy ones pinned, the idle ones cached."""
+    """Entries by saga id: the busy ones pinned, the idle ones cached.
+
+    Attributes:
+        ready: Entries with something to write, in the order in which they came to have it.
+        to_load: Entries to be read from the store, in order.
+    """
 
     def __init__(self, options: CacheOptions) -> None:
         kinds: dict[CachePolicy, type[cachetools.Cache[str, Entry]]] = {
@@ -75,6 +81,8 @@ class WorkingSet:
             CachePolicy.FIFO: cachetools.FIFOCache,
         }
         self._options = options
+        self.ready: dict[str, Entry] = {}
+        self.to_load: dict[str, Entry] = {}
         self._busy: dict[str, Entry] = {}
         self._idle = kinds[options.policy](maxsize=max(options.max_size, 1))
 
@@ -114,10 +122,36 @@ class WorkingSet:
             entry.idle_since = now
             self._idle[entry.saga_id] = entry
 
+    def make_ready(self, entry: Entry) -> None:
+        """It has something to write."""
+        entry.phase = Phase.READY
+        self.ready[entry.saga_id] = entry
+
+    def take_ready(self, limit: int) -> list[Entry]:
+        """The first entries that are ready, for a round; they are ready no more."""
+        return [self.ready.pop(saga_id) for saga_id in list(islice(self.ready, limit))]
+
+    def load(self, entry: Entry) -> None:
+        """It is to be read from the store; what comes for it waits until then."""
+        entry.phase = Phase.LOADING
+        self.to_load[entry.saga_id] = entry
+        self.pin(entry)
+
+    def stand_down(self, entry: Entry) -> None:
+        """It is neither to be written nor to be read any more."""
+        self.ready.pop(entry.saga_id, None)
+        self.to_load.pop(entry.saga_id, None)
+        entry.phase = Phase.IDLE
+
     def drop(self, entry: Entry) -> None:
         """Forget it: memory and store disagree, or another coordinator owns it now."""
         self._busy.pop(entry.saga_id, None)
         self._idle.pop(entry.saga_id, None)
+
+    def waiting_items(self) -> Iterator[Item]:
+        """Everything that is in the making, or waits for it."""
+        for entry in list(self._busy.values()):
+            yield from (*entry.items, *entry.waiting)
 
     def of_partition(self, partition: int) -> Iterator[Entry]:
         """Every entry of a partition, safe against changes while iterating."""

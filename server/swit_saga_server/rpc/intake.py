@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable, SwitSagaError
 from swit_saga_server.core.units import Span
-from swit_saga_server.engine.starts import Made, Told
+from swit_saga_server.engine.answers import OnResult
+from swit_saga_server.engine.items import StartResult
 from swit_saga_server.rpc import requests
 from swit_saga_server.rpc.callers import Caller, trace_of
 from swit_saga_server.service import SagaService, Start
@@ -40,7 +41,7 @@ class Waiting:
     request: pb.StartSagaRequest
     traceparent: str
     tracestate: str
-    told: Told
+    told: OnResult
     put_at: Span = 0
     is_wanted: bool = True
 
@@ -70,14 +71,14 @@ class Intake:
             return 0
         return max(self._service.elapsed() - self._queue[0].put_at, int(len(self._queue) * self._pace))
 
-    async def start(self, request: pb.StartSagaRequest, caller: Caller) -> Made:
+    async def start(self, request: pb.StartSagaRequest, caller: Caller) -> StartResult:
         """Take a start and return what becomes of it; see ``SagaService.start``.
 
         One that nobody waits for any more may be forgotten, as long as it is not begun.
         """
-        answered: asyncio.Future[Made] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[StartResult] = asyncio.get_running_loop().create_future()
 
-        def told(outcome: Made | Exception) -> None:
+        def told(outcome: StartResult | Exception) -> None:
             if answered.done():
                 return  # Its caller is gone.
             if isinstance(outcome, Exception):

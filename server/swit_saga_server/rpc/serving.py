@@ -70,7 +70,7 @@ def _method(method: MethodDescriptor, handlers: object | None, slow_watcher_s: f
         "request_deserializer": request.FromString,
         "response_serializer": response.SerializeToString,
     }
-    if f"{method.containing_service.name}/{method.name}" in RPCS:
+    if is_refused(method):
         return _refusing(method, codec)
     handler: Callable[..., Any] = getattr(handlers, snake(method.name))
     if method.client_streaming:
@@ -162,12 +162,21 @@ def _batching(
     return call
 
 
+def is_refused(method: MethodDescriptor) -> bool:
+    """Whether a call is not built yet."""
+    return f"{method.containing_service.name}/{method.name}" in RPCS
+
+
+def not_implemented(method: MethodDescriptor) -> NotImplementedYet:
+    """What a call not built yet answers."""
+    service = method.containing_service.name
+    text = f"{service}.{method.name} belongs to a later version of this server"
+    return NotImplementedYet(text, rpc=f"{service}/{method.name}")
+
+
 def _refusing(method: MethodDescriptor, codec: dict[str, Any]) -> Any:
     """The handler of a call not built yet, of the right shape."""
-    error = NotImplementedYet(
-        f"{method.containing_service.name}.{method.name} belongs to a later version of this server",
-        rpc=f"{method.containing_service.name}/{method.name}",
-    )
+    error = not_implemented(method)
 
     async def call(request: Any, context: Context) -> Any:
         await refuse(context, error)

@@ -14,7 +14,7 @@ import structlog
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2
 from swit_saga_server.core.errors import CoordinatorOverloaded, SwitSagaError
-from swit_saga_server.engine.starts import Made
+from swit_saga_server.engine.items import StartResult
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.errors import to_status
 from swit_saga_server.rpc.intake import Intake, Waiting
@@ -39,7 +39,7 @@ class StartsStream:
         self._caller = caller
         self._open: dict[int, Waiting] = {}
         self._taken = 0
-        self._answers: deque[tuple[int, Made | Exception, bool]] = deque()
+        self._answers: deque[tuple[int, StartResult | Exception, bool]] = deque()
         """Of an item: its outcome, and whether no more than the head of the saga is wanted."""
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -92,8 +92,8 @@ class StartsStream:
         self._room.set()
         return response
 
-    def _told(self, number: int, item_id: int, head_only: bool) -> Callable[[Made | Exception], None]:
-        def told(outcome: Made | Exception) -> None:
+    def _told(self, number: int, item_id: int, head_only: bool) -> Callable[[StartResult | Exception], None]:
+        def told(outcome: StartResult | Exception) -> None:
             del self._open[number]
             self._answers.append((item_id, outcome, head_only))
             self._changed.set()
@@ -112,7 +112,7 @@ def item_status(error: Exception) -> error_pb2.ItemStatus:
 
 @lru_cache
 def _overloaded(text: str) -> error_pb2.ItemStatus:
-    """Made once: the more are refused, the less each may cost."""
+    """StartResult once: the more are refused, the less each may cost."""
     return _status(CoordinatorOverloaded(text))
 
 

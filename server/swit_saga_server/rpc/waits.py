@@ -10,7 +10,7 @@ from collections import deque
 
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga_server.core.errors import CoordinatorOverloaded, InvalidRequest, Violation
-from swit_saga_server.engine.waits import Wait, Waited
+from swit_saga_server.engine.waits import Wait, WaitResult
 from swit_saga_server.rpc import requests
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.starts import item_status
@@ -37,7 +37,7 @@ class WaitsStream:
         self._until_s = None if caller.time_left_s is None else service.elapsed() / 1e6 + caller.time_left_s
         self._open: dict[int, Wait | None] = {}
         """By item id; None of one that is just being begun."""
-        self._answers: deque[tuple[int, pb.WaitSagaRequest, Waited | Exception]] = deque()
+        self._answers: deque[tuple[int, pb.WaitSagaRequest, WaitResult | Exception]] = deque()
         self._held: pb.WaitSagasResponse.Item | None = None
         """The first of the answers, if it did not fit into the last message."""
         self._changed = asyncio.Event()
@@ -52,7 +52,7 @@ class WaitsStream:
                 await asyncio.sleep(0)
         for item_id in request.withdrawn:
             if (wait := self._open.pop(item_id, None)) is not None:
-                wait.withdraw()
+                wait.cancel()
         while len(self._answers) > MOST_UNREAD and not self._ended:
             self._room.clear()
             await self._room.wait()
@@ -68,7 +68,7 @@ class WaitsStream:
         self.end()
         for wait in self._open.values():
             if wait is not None:
-                wait.withdraw()
+                wait.cancel()
         self._open.clear()
 
     async def answers(self) -> pb.WaitSagasResponse | None:
@@ -93,7 +93,7 @@ class WaitsStream:
         return pb.WaitSagasResponse(items=items)
 
     def _begin(self, item_id: int, request: pb.WaitSagaRequest) -> None:
-        def heard(outcome: Waited | Exception) -> None:
+        def heard(outcome: WaitResult | Exception) -> None:
             del self._open[item_id]
             self._answer_with(item_id, request, outcome)
 
@@ -112,12 +112,12 @@ class WaitsStream:
         if item_id in self._open:  # It was not told at once.
             self._open[item_id] = wait
 
-    def _answer_with(self, item_id: int, request: pb.WaitSagaRequest, outcome: Waited | Exception) -> None:
+    def _answer_with(self, item_id: int, request: pb.WaitSagaRequest, outcome: WaitResult | Exception) -> None:
         self._answers.append((item_id, request, outcome))
         self._changed.set()
 
     async def _answer(
-        self, item_id: int, request: pb.WaitSagaRequest, outcome: Waited | Exception
+        self, item_id: int, request: pb.WaitSagaRequest, outcome: WaitResult | Exception
     ) -> pb.WaitSagasResponse.Item:
         if isinstance(outcome, Exception):
             return pb.WaitSagasResponse.Item(item_id=item_id, status=item_status(outcome))

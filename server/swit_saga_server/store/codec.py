@@ -107,6 +107,16 @@ def unpack_error(data: bytes) -> SagaError:
     return _unpack(SagaError, data)
 
 
+def pack_record(value: Any) -> bytes:
+    """Any value of the model."""
+    return _pack(value)
+
+
+def unpack_record(kind: type[T], data: bytes) -> T:
+    """The reverse of ``pack_record``."""
+    return _unpack(kind, data)
+
+
 def pack_definition(definition: Definition) -> bytes:
     """One definition. Not canonical; content is compared by ``digest``."""
     return _pack(definition)
@@ -203,7 +213,7 @@ def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:
     if get_origin(hint) in (Union, UnionType):
         some = [a for a in get_args(hint) if a is not NoneType]
         if len(some) != 1:
-            return None, None  # str | bytes: msgpack keeps them apart.
+            return _one_of(some) if all(is_dataclass(kind) for kind in some) else (None, None)
         out, back = _converters(some[0])
         return out and _unless_none(out), back and _unless_none(back)
     if get_origin(hint) is tuple:
@@ -217,6 +227,23 @@ def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:
     if isinstance(hint, type) and is_dataclass(hint):
         return _nested(hint), (lambda items: _record(hint).read(items))
     return None, None
+
+
+def _one_of(kinds: Sequence[Any]) -> tuple[Convert, Convert]:
+    """A value of one of several classes: which of them, and its fields."""
+    index = {kind: i for i, kind in enumerate(kinds)}
+
+    def read(items: list[Any]) -> Any:
+        number, fields_ = items
+        if number >= len(kinds):
+            raise UnknownFormat(f"one of {len(kinds)} classes is number {number}")
+        return _record(kinds[number]).read(fields_)
+
+    def write(value: Any) -> Any:
+        number = index[type(value)]
+        return number, _record(kinds[number]).flat(value)
+
+    return write, read
 
 
 def _nested(kind: type) -> Convert:

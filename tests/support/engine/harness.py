@@ -10,14 +10,16 @@ from typing import Any
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.identity import Kind
-from swit_saga_server.core.inputs import Answer
+from swit_saga_server.core.inputs import Answer, Cancel
 from swit_saga_server.core.model import Saga, Settings, TraceContext
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.units import MINUTE, SECOND
-from swit_saga_server.engine import loop
+from swit_saga_server.engine.answers import future_of
 from swit_saga_server.engine.commands import ParticipantCommand
+from swit_saga_server.engine.engine import Engine
+from swit_saga_server.engine.environment import Environment
+from swit_saga_server.engine.items import StartResult
 from swit_saga_server.engine.options import EngineOptions
-from swit_saga_server.engine.surroundings import Surroundings
 from swit_saga_server.store.contract import Verdict, Write
 from swit_saga_server.store.digest import digest
 from swit_saga_server.store.sqlite import SqliteStore
@@ -117,22 +119,29 @@ class Bench:
         self.store = store
         self.transport = ByHand(self.store)
         self.options = options
-        self.engine: Any = None
+        self.engine: Engine = self.make_engine()
         self.definition: Definition = chain("a", "b")
 
-    def make_engine(self) -> Any:
-        return loop.Engine(self.store, self.transport, self.options, Surroundings())
+    def make_engine(self) -> Engine:
+        return Engine(self.store, self.transport, self.options, Environment())
 
     def saga(self, saga_id: str, fingerprint: str = "f", definition: Definition | None = None) -> Saga:
         d = definition or self.definition
         return new_saga(
             StartRequest(), d, saga_id=saga_id, version=0, digest=digest(d), fingerprint=fingerprint,
-            defaults=SETTINGS, trace=TraceContext(), source="test", now=self.engine.around.clock.now(),
+            defaults=SETTINGS, trace=TraceContext(), source="test", now=self.engine.env.clock.now(),
         )  # fmt: skip
 
     async def begin(self, saga_id: str, fingerprint: str = "f") -> tuple[Saga, bool]:
-        begun: tuple[Saga, bool] = await self.engine.begin(self.saga(saga_id, fingerprint), self.definition)
-        return begun
+        return await self.start(self.saga(saga_id, fingerprint), self.definition)
+
+    async def start(self, saga: Saga, definition: Definition) -> tuple[Saga, bool]:
+        made: asyncio.Future[StartResult] = asyncio.get_running_loop().create_future()
+        self.engine.offer(saga, definition, future_of(made))
+        return await made
+
+    async def cancel(self, saga_id: str, reason: str) -> Saga:
+        return await self.engine.ask(saga_id, Cancel(reason))
 
     async def command(self, step_id: str) -> ParticipantCommand:
         """The first command for a step."""
@@ -176,7 +185,6 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     made = Bench(store or FaultyStore(folder / "saga.db"), EngineOptions(owner=owner, **options))
     await made.store.open()
-    made.engine = made.make_engine()
     await made.engine.start()
     try:
         yield made

@@ -35,6 +35,8 @@ class Fake:
         messages: Items per message of the streams, one list per stream.
         items: The items of all streams.
         withdrawn: Ids of items given up.
+        open_streams: Streams of starts and waits that have not ended.
+        address: Where it is served.
     """
 
     def __init__(self, *answers: Any) -> None:
@@ -44,6 +46,8 @@ class Fake:
         self.items: list[Any] = []
         self.withdrawn: list[int] = []
         self.metadata: list[dict[str, Any]] = []
+        self.open_streams = 0
+        self.address = ""
 
     async def _answer(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -77,6 +81,22 @@ class Fake:
     ) -> AsyncIterator[Any]:
         messages: list[int] = []
         self.messages.append(messages)
+        self.open_streams += 1
+        try:
+            async for answers in self._answers_of(requests, context, ask, kind, made, messages):
+                yield answers
+        finally:
+            self.open_streams -= 1
+
+    async def _answers_of(
+        self,
+        requests: Any,
+        context: Any,
+        ask: str,
+        kind: type[Any],
+        made: Callable[[int, Any], Any],
+        messages: list[int],
+    ) -> AsyncIterator[Any]:
         async for message in requests:
             messages.append(len(message.items))
             self.withdrawn += getattr(message, "withdrawn", ())
@@ -111,8 +131,9 @@ async def faking(fake: Fake, **options: Any) -> AsyncIterator[AsyncSagaClient]:
     coordinator_service_pb2_grpc.add_CoordinatorServiceServicer_to_server(fake, server)  # type: ignore[arg-type]
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    fake.address = f"127.0.0.1:{port}"
     try:
-        async with AsyncSagaClient(f"127.0.0.1:{port}", **options) as client:
+        async with AsyncSagaClient(fake.address, **options) as client:
             yield client
     finally:
         await server.stop(None)

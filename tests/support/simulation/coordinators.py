@@ -8,9 +8,9 @@ from typing import cast
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.model import Settings
 from swit_saga_server.core.units import MILLISECOND, SECOND, Span
-from swit_saga_server.engine.loop import Engine
+from swit_saga_server.engine.engine import Engine
+from swit_saga_server.engine.environment import Environment, MonotonicClock
 from swit_saga_server.engine.options import CacheOptions, EngineOptions
-from swit_saga_server.engine.surroundings import MonotonicClock, Surroundings
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
 from tests.support.simulation.network import Receiver, SimTransport, StoreLink
@@ -155,7 +155,7 @@ class Slot:
                 load_batch=2,
                 watch_buffer=4,
             ),
-            Surroundings(clock, rng, worked=lambda: 0),
+            Environment(clock, rng, worked=lambda: 0),
         )
         deliver.append(engine.deliver)
         return Life(process, engine, SagaService(engine, SETTINGS, Limits()))

@@ -21,7 +21,7 @@ from typing import Any
 
 from swit_saga_server import service
 from swit_saga_server.core import machine
-from swit_saga_server.engine import foreign, loop
+from swit_saga_server.engine import loop, remote
 from tests.support.simulation import store
 from tests.support.simulation.oracle import wrong
 from tests.support.simulation.world import plan, run
@@ -185,7 +185,7 @@ BUGS = (
         why="IsActive does not name pending",
     ),
     Bug(
-        name="inbox entry acknowledged before its answer", invariants="13", module=foreign,
+        name="inbox entry acknowledged before its answer", invariants="13", module=remote,
         right="        while (reply := await self._patiently(lambda: self._store.answer(entry))) is None:\n",
         wrong="        reply = b\"\"\n        while False:\n",
         why="the entry is durable, so it will be done",
@@ -203,13 +203,13 @@ BUGS = (
         why="events come in order",
     ),
     Bug(
-        name="duplicate start under two coordinators", invariants="13", module=foreign,
+        name="duplicate start under two coordinators", invariants="13", module=remote,
         right="        if verdict is not Verdict.CONFLICT:\n            return saga, True\n",
         wrong="        if verdict is not None:\n            return saga, True\n",
         why="the id is new here",
     ),
     Bug(
-        name="start elsewhere without looking at its request", invariants="13", module=foreign,
+        name="start elsewhere without looking at its request", invariants="13", module=remote,
         right="        if known.fingerprint != saga.fingerprint:\n", wrong="        if known.id != saga.id:\n",
         why="the id says it all",
     ),
@@ -251,7 +251,7 @@ BUGS = (
         why="a new driver begins with a fresh budget",
     ),
     Bug(
-        name="started elsewhere and never due", invariants="14", module=foreign,
+        name="started elsewhere and never due", invariants="14", module=remote,
         right="            due_at=due_at(saga),\n", wrong="            due_at=0,\n",
         why="whoever holds it will see it",
     ),

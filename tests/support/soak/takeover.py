@@ -19,7 +19,7 @@ from redis import Redis
 
 from examples.order_saga.processes import Process
 from swit_saga import AsyncSagaClient, OverloadedError, Participant, Saga, Step
-from swit_saga.participant.participant import Answer
+from swit_saga.participant.execution import Answer
 from swit_saga.v1.participant_service_pb2 import ExecuteRequest
 from swit_saga_server.store.contract import partition_of
 from tests.support.redis_server import RedisServer, running

@@ -19,7 +19,7 @@ def test_without_limits_all_are_taken():
     admission = Admission(None, None, None)
     admission.starting("b")
     assert admission.refusal("a", queued=10**9, starts_waiting=10**9, wait=10**9, sagas_waiting=10**9) is None
-    assert (admission.refused, admission.most_to_read) == (0, 0)
+    assert (admission.refused, admission.max_to_read) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_partitions_come_and_go():
     admission = Admission(3, None, None)
     ids = [f"s{n}" for n in range(3)]
     admission.found(ids)
-    assert admission.most_to_read == 4
+    assert admission.max_to_read == 4
     assert admission.refusal("x") is not None
     admission.lost(partition_of("s0", 4), 4)
     assert admission.refusal("x") is None

@@ -1,7 +1,7 @@
 """The coordinator's clock: never back, never still, and back with the store's before long."""
 
 from swit_saga_server.core.units import SECOND
-from swit_saga_server.engine.surroundings import MonotonicClock
+from swit_saga_server.engine.environment import MonotonicClock
 
 
 class Time:

@@ -1,6 +1,6 @@
 """When a turn of the loop waits for more: while the thread is busy, as trying showed; never for a few sagas."""
 
-from swit_saga_server.engine.gathering import COMMANDS_OUT, TRY_EVERY, Gathering
+from swit_saga_server.engine.batching import COMMANDS_OUT, TRY_EVERY, BatchingWindow
 
 
 class Thread:
@@ -9,7 +9,7 @@ class Thread:
     def __init__(self) -> None:
         self.worked = self.elapsed = 0
 
-    def turns(self, gathering: Gathering, number: int, busy: float, out: int = COMMANDS_OUT) -> int:
+    def turns(self, gathering: BatchingWindow, number: int, busy: float, out: int = COMMANDS_OUT) -> int:
         """How many of so many turns waited."""
         waited = 0
         for _ in range(number):
@@ -21,9 +21,9 @@ class Thread:
         return waited
 
 
-def made() -> tuple[Thread, Gathering]:
+def made() -> tuple[Thread, BatchingWindow]:
     thread = Thread()
-    return thread, Gathering(lambda: thread.worked, lambda: thread.elapsed)
+    return thread, BatchingWindow(lambda: thread.worked, lambda: thread.elapsed)
 
 
 def test_a_few_commands_are_never_kept_waiting():

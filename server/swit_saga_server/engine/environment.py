@@ -56,7 +56,7 @@ class MonotonicClock:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """Time, chance, ids and work, handed in.
 
     Attributes:

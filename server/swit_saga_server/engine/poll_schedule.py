@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 
-class Rota:
+class PollSchedule:
     """For one who looks into partitions, one after the other, for ever."""
 
     def __init__(self) -> None:

@@ -15,8 +15,8 @@ log = structlog.get_logger(__name__)
 PAGE = 1_000
 
 
-class Tail:
-    """Pokes the watchers of foreign sagas when there is something new; they read it from the saga's history."""
+class FeedPoller:
+    """Notifies the watchers of remote sagas when there is something new; they read it from the saga's history."""
 
     def __init__(self, store: StateStorage, options: EngineOptions, ownership: Ownership, feed: Feed) -> None:
         self._store = store
@@ -25,7 +25,7 @@ class Tail:
         self._feed = feed
         self._positions: dict[int, int] = {}
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Look for ever. Ends by cancellation."""
         while True:
             wanted = self._wanted()
@@ -39,18 +39,18 @@ class Tail:
             await asyncio.sleep(self._options.watch_poll / 1e6)
 
     def _wanted(self) -> list[int]:
-        foreign = {p for p in range(self._store.partitions) if not self._ownership.holds(p)}
-        if not foreign:
+        remote = {p for p in range(self._store.partitions) if not self._ownership.holds(p)}
+        if not remote:
             return []
-        return sorted(foreign & {partition_of(saga_id, self._store.partitions) for saga_id in self._feed.watched})
+        return sorted(remote & {partition_of(saga_id, self._store.partitions) for saga_id in self._feed.watched})
 
     async def _read(self, partition: int) -> None:
         if partition not in self._positions:
             # From now on; what was before, watchers read from the history.
             self._positions[partition] = await self._store.feed_end(partition)
-            self._feed.poke_all()
+            self._feed.notify_all()
             return
         while page := await self._store.feed(partition, self._positions[partition], PAGE):
             self._positions[partition] = page[-1].position
             for saga_id in dict.fromkeys(item.saga_id for item in page):
-                self._feed.poke(saga_id)
+                self._feed.notify(saga_id)

@@ -1,6 +1,5 @@
 """Requests for sagas that another coordinator holds. Coordinators speak to each other through the store only."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -9,11 +8,13 @@ import structlog
 from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, StoreUnavailable
+from swit_saga_server.core.inputs import Input
 from swit_saga_server.core.model import Saga
+from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.failpoints import Point, reach
-from swit_saga_server.engine.letters import Letter, open_reply, pack_letter
+from swit_saga_server.engine.messages import open_reply, pack_input
 from swit_saga_server.engine.options import EngineOptions
-from swit_saga_server.engine.surroundings import Surroundings
+from swit_saga_server.engine.patience import Backoff
 from swit_saga_server.store.contract import InboxEntry, StateStorage, Verdict, Write
 
 log = structlog.get_logger(__name__)
@@ -23,13 +24,13 @@ FIRST_WAIT_S, MAX_WAIT_S = 0.01, 0.5
 T = TypeVar("T")
 
 
-class Foreign:
+class Remote:
     """The way to another coordinator's sagas."""
 
-    def __init__(self, store: StateStorage, options: EngineOptions, around: Surroundings) -> None:
+    def __init__(self, store: StateStorage, options: EngineOptions, env: Environment) -> None:
         self._store = store
         self._options = options
-        self._around = around
+        self._env = env
 
     async def create(self, saga: Saga, definition: Definition) -> tuple[Saga, bool] | None:
         """Create if absent: the one write that needs no lease. Its holder finds it due and sets it going.
@@ -44,7 +45,7 @@ class Foreign:
         write = Write(
             saga=saga,
             base_version=0,
-            commit_id=self._around.hex(16),
+            commit_id=self._env.hex(16),
             changed_steps=tuple(range(len(saga.steps))),
             events=(),
             due_at=due_at(saga),
@@ -65,42 +66,40 @@ class Foreign:
             )
         return known, False
 
-    async def ask(self, saga_id: str, letter: Letter) -> None:
-        """Put a request to whoever holds the saga, and return once it is taken, durably.
+    async def ask(self, saga_id: str, given: Input) -> None:
+        """Give an input to whoever holds the saga, and return once it is taken, durably.
 
         Raises:
             SagaNotFound, SagaAlreadyFinished, IllegalInput: It was refused.
             CoordinatorUnavailable: There was no answer in time; the outcome is unknown. The same may be asked again.
         """
-        entry = InboxEntry(entry_id=self._around.hex(24), saga_id=saga_id, body=pack_letter(letter))
-        until = self._around.clock.elapsed() + self._options.answer_timeout
+        entry = InboxEntry(entry_id=self._env.hex(24), saga_id=saga_id, body=pack_input(given))
+        until = self._env.clock.elapsed() + self._options.answer_timeout
         reach(Point.POST_BEFORE)
         await self._patiently(lambda: self._store.post(entry))
         reach(Point.POST_AFTER)
-        wait_s = FIRST_WAIT_S
+        backoff = Backoff(FIRST_WAIT_S, MAX_WAIT_S)
         while (reply := await self._patiently(lambda: self._store.answer(entry))) is None:
-            if self._around.clock.elapsed() > until:
+            if self._env.clock.elapsed() > until:
                 raise CoordinatorUnavailable(f"the coordinator that holds saga {saga_id!r} did not answer in time")
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, MAX_WAIT_S)
+            await backoff.wait()
         open_reply(reply)
 
-    async def send_on(self, saga_id: str, letter: Letter) -> None:
+    async def send_on(self, saga_id: str, given: Input) -> None:
         """Tell the holder something it would find out by itself, only later; best-effort."""
         try:
-            await self._store.post(InboxEntry(entry_id=self._around.hex(24), saga_id=saga_id, body=pack_letter(letter)))
+            await self._store.post(InboxEntry(entry_id=self._env.hex(24), saga_id=saga_id, body=pack_input(given)))
         except StoreUnavailable as unavailable:
             log.info("answer_not_sent_on", saga_id=saga_id, error=str(unavailable))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat what is safe to repeat until the store answers, for as long as an answer is waited for."""
-        until = self._around.clock.elapsed() + self._options.answer_timeout
-        wait_s = FIRST_WAIT_S
+        until = self._env.clock.elapsed() + self._options.answer_timeout
+        backoff = Backoff(FIRST_WAIT_S, MAX_WAIT_S)
         while True:
             try:
                 return await call()
             except StoreUnavailable:
-                if self._around.clock.elapsed() > until:
+                if self._env.clock.elapsed() > until:
                     raise
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, MAX_WAIT_S)
+                await backoff.wait()

@@ -13,19 +13,40 @@ from typing import Any
 
 import grpc
 
+from swit_saga.channel import CHANNEL_OPTIONS
 from swit_saga.errors import from_rpc_error
+from swit_saga.health import HealthStub
 from swit_saga.streams import Metadata, StreamCall
-from swit_saga.v1 import coordinator_service_pb2_grpc, definition_service_pb2_grpc
+from swit_saga.v1 import (
+    coordinator_service_pb2_grpc,
+    definition_service_pb2_grpc,
+    operator_service_pb2_grpc,
+)
 
 
 class BlockingStubs:
-    """See ``swit_saga.client.Stubs``."""
+    """See ``swit_saga.channel.Stubs``.
+
+    Attributes:
+        channel: Closed with these stubs.
+    """
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._blocking: Any = coordinator_service_pb2_grpc.CoordinatorServiceStub(channel)
         self.coordinator: Any = _Stub(self._blocking)
         self.definitions: Any = _Stub(definition_service_pb2_grpc.DefinitionServiceStub(channel))
-        self._channel = channel
+        self.operator: Any = _Stub(operator_service_pb2_grpc.OperatorServiceStub(channel))
+        self.health: Any = _Stub(HealthStub(channel))
+        self.channel = channel
+
+    @classmethod
+    def to(cls, target: str, credentials: grpc.ChannelCredentials | None) -> "BlockingStubs":
+        """Over a channel made here."""
+        return cls(
+            grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+            if credentials is not None
+            else grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        )
 
     def open_stream(self, rpc: str, metadata: Metadata) -> StreamCall:
         """See ``swit_saga.streams.CanStream``."""
@@ -33,7 +54,7 @@ class BlockingStubs:
 
     async def close(self) -> None:
         """Close the channel."""
-        await asyncio.to_thread(self._channel.close)
+        await asyncio.to_thread(self.channel.close)
 
 
 class _Stub:
@@ -52,7 +73,7 @@ def _unary(method: Any) -> Callable[..., Any]:
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[None] = loop.create_future()
         future = method.future(request, timeout=timeout, metadata=metadata)
-        future.add_done_callback(lambda _: _tell(loop, answered, None))
+        future.add_done_callback(lambda _: _deliver(loop, answered, None))
         try:
             await answered
         except asyncio.CancelledError:
@@ -99,11 +120,11 @@ class _Stream:
     def _read(self, messages: Iterator[Any]) -> None:
         while (wanted := self._wanted.get()) is not None:
             try:
-                _tell(*wanted, next(messages))
+                _deliver(*wanted, next(messages))
             except StopIteration:
-                _tell(*wanted, StopAsyncIteration())
+                _deliver(*wanted, StopAsyncIteration())
             except grpc.RpcError as failed:
-                _tell(*wanted, from_rpc_error(failed))
+                _deliver(*wanted, from_rpc_error(failed))
 
 
 class _StreamCall:
@@ -132,8 +153,8 @@ class _StreamCall:
         self._messages.end()
 
 
-def _tell(loop: asyncio.AbstractEventLoop, waiting: "asyncio.Future[Any]", outcome: Any) -> None:
-    def tell() -> None:
+def _deliver(loop: asyncio.AbstractEventLoop, waiting: "asyncio.Future[Any]", outcome: Any) -> None:
+    def deliver() -> None:
         if waiting.done():  # Cancelled meanwhile.
             return
         if isinstance(outcome, BaseException):
@@ -142,4 +163,4 @@ def _tell(loop: asyncio.AbstractEventLoop, waiting: "asyncio.Future[Any]", outco
             waiting.set_result(outcome)
 
     with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-        loop.call_soon_threadsafe(tell)
+        loop.call_soon_threadsafe(deliver)

@@ -21,7 +21,7 @@ TRY_EVERY = 512
 """Turns from one try to the next while it is not worth it."""
 
 
-class Gathering:
+class BatchingWindow:
     """Remembers how busy this thread was while a turn waited."""
 
     def __init__(self, worked: Callable[[], Span], elapsed: Callable[[], Span]) -> None:

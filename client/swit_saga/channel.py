@@ -1,0 +1,90 @@
+"""The coordinator's services as the client calls them, and over a grpc.aio channel."""
+
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from swit_saga.errors import from_rpc_error
+from swit_saga.health import HealthStub
+from swit_saga.streams import Metadata, StreamCall
+from swit_saga.v1 import (
+    coordinator_service_pb2_grpc,
+    definition_service_pb2_grpc,
+    operator_service_pb2_grpc,
+)
+
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_receive_message_length", 32 << 20),
+    # A coordinator that comes back is found again within seconds.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    # In truth how long an attempt to connect may take; with less, a coordinator far away or busy is never reached.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+class Stubs(Protocol):
+    """The coordinator's services as the client calls them: over a channel, or in process.
+
+    Attributes:
+        coordinator, definitions, operator: Look like grpc.aio's generated stubs.
+        health: Likewise, see ``swit_saga.health``.
+    """
+
+    coordinator: Any
+    definitions: Any
+    operator: Any
+    health: Any
+
+    async def close(self) -> None:
+        """Let go of connections that are the client's own."""
+        ...
+
+
+class ChannelStubs:
+    """The services over a grpc.aio channel."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, owned: bool) -> None:
+        self.coordinator: Any = coordinator_service_pb2_grpc.CoordinatorServiceStub(channel)
+        self.definitions: Any = definition_service_pb2_grpc.DefinitionServiceStub(channel)
+        self.operator: Any = operator_service_pb2_grpc.OperatorServiceStub(channel)
+        self.health: Any = HealthStub(channel)
+        self._channel = channel
+        self._owned = owned
+
+    @classmethod
+    def to(cls, target: str, credentials: grpc.ChannelCredentials | None) -> "ChannelStubs":
+        """Over a channel made here, and closed with these stubs."""
+        channel = (
+            grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+            if credentials is not None
+            else grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        )
+        return cls(channel, owned=True)
+
+    def open_stream(self, rpc: str, metadata: Metadata) -> StreamCall:
+        """See ``swit_saga.streams.CanStream``."""
+        return _StreamCall(getattr(self.coordinator, rpc)(metadata=metadata or None))
+
+    async def close(self) -> None:
+        """Close the channel if it was made here."""
+        if self._owned:
+            await self._channel.close()
+
+
+class _StreamCall:
+    """A call over grpc.aio, see ``swit_saga.streams.StreamCall``."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self.write, self.done_writing, self.cancel = call.write, call.done_writing, call.cancel
+
+    async def read(self) -> Any | None:
+        try:
+            message = await self._call.read()
+        except grpc.aio.AioRpcError as failed:
+            raise from_rpc_error(failed) from failed
+        return None if message is grpc.aio.EOF else message

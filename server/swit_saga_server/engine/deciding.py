@@ -1,0 +1,147 @@
+"""One stage of the loop: an input meets its saga, and what follows is folded into the saga's one write of the round.
+
+An exception while deciding sets that saga alone aside (``core.quarantine``).
+"""
+
+from contextlib import suppress
+
+import structlog
+
+from swit_saga_server.core.agenda import due_at
+from swit_saga_server.core.definition import Definition
+from swit_saga_server.core.draft import Decision
+from swit_saga_server.core.errors import (
+    ErrorType,
+    IllegalTransition,
+    SagaAlreadyExists,
+    SagaError,
+    SagaQuarantined,
+    SwitSagaError,
+)
+from swit_saga_server.core.inputs import Input, Wake
+from swit_saga_server.core.machine import decide
+from swit_saga_server.core.model import Saga
+from swit_saga_server.core.quarantine import quarantine
+from swit_saga_server.core.units import SECOND, Instant
+from swit_saga_server.engine.context import Context
+from swit_saga_server.engine.items import Begin, Item
+from swit_saga_server.engine.messages import pack_reply
+from swit_saga_server.engine.rejecting import Rejecting
+from swit_saga_server.engine.wakeups import Wakeups
+from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.store.contract import InboxAnswer
+
+log = structlog.get_logger(__name__)
+
+
+class Deciding:
+    """Decides inputs of sagas in memory, one at a time, and leaves their entries ready for the next round."""
+
+    def __init__(self, context: Context, wakeups: Wakeups, rejecting: Rejecting) -> None:
+        self._env = context.env
+        self._working_set = context.working_set
+        self._limiter = context.limiter
+        self._counters = context.counters
+        self._wakeups = wakeups
+        self._rejecting = rejecting
+
+    def take(self, entry: Entry, item: Item) -> None:
+        """Decide ``item`` of ``entry``, which is neither loading nor committing."""
+        try:
+            self._decide(entry, item)
+        except SwitSagaError as refused:
+            self._refuse(entry, item, refused)
+
+    def _decide(self, entry: Entry, item: Item) -> None:
+        if isinstance(item.given, Begin):
+            self._begin(entry, item, item.given)
+            return
+        before, definition = entry.current, entry.definition
+        assert before is not None
+        assert definition is not None
+        now = self._env.clock.now()
+        try:
+            decision = self._decision(before, definition, item.given, now)
+        except Exception as error:
+            if isinstance(error, SwitSagaError) and not isinstance(error, IllegalTransition):
+                raise
+            self._fold(entry, Item(item.saga_id, Wake()), self._quarantine(before, error), created=False)
+            raise SagaQuarantined(saga_id=item.saga_id) from error
+        if decision.saga is before:
+            self._nothing_changed(entry, item)
+        else:
+            self._fold(entry, item, decision, created=False)
+
+    def _decision(self, before: Saga, definition: Definition, given: Input, now: Instant) -> Decision:
+        chance = self._env.chance()
+        limiter = self._limiter
+        if limiter is None:
+            return decide(before, definition, given, now, chance)
+        decision = decide(before, definition, given, now, chance, limiter.gate(before.id))
+        limiter.note(decision.saga, definition, decision.waiting)
+        return decision
+
+    def _begin(self, entry: Entry, item: Item, begin: Begin) -> None:
+        known = entry.current
+        if known is not None:
+            if known.fingerprint != begin.saga.fingerprint:
+                raise SagaAlreadyExists(
+                    f"saga {known.id!r} was started by a different request", saga_id=known.id, state=known.state
+                )
+            self._nothing_changed(entry, item)
+            return
+        entry.definition = begin.definition
+        self._fold(entry, item, Decision(begin.saga), created=True)
+        with suppress(SagaQuarantined):  # Created it is all the same, and visibly stuck.
+            self._decide(entry, Item(item.saga_id, Wake()))
+
+    def _fold(self, entry: Entry, item: Item, decision: Decision, *, created: bool) -> None:
+        """Make the decision part of the saga's one write in the round being made."""
+        entry.pending = decision.saga
+        entry.events += decision.events
+        self._working_set.make_ready(entry)
+        self._wait_for_apply(entry, item, created=created)
+
+    def _nothing_changed(self, entry: Entry, item: Item) -> None:
+        if entry.phase is Phase.READY or item.message_id:
+            self._wait_for_apply(entry, item, created=False)
+            return
+        saga = entry.applied
+        assert saga is not None
+        if item.answer is not None:
+            item.answer.succeed((saga, False))
+        # A wake-up that found nothing to do must not spin.
+        now = self._env.clock.now()
+        self._wakeups.arm(saga, due_at(saga), now, not_before=now + SECOND if isinstance(item.given, Wake) else 0)
+
+    def _wait_for_apply(self, entry: Entry, item: Item, *, created: bool) -> None:
+        entry.items.append(item)
+        if (answer := item.answer) is not None:
+            entry.on_applied.append(lambda saga: answer.succeed((saga, created)))
+        if item.message_id:
+            self._reply(entry, item, None)
+
+    def _reply(self, entry: Entry, item: Item, refused: SwitSagaError | None) -> None:
+        """Answer the inbox message in the write being made; in one of its own if nothing else is to be written."""
+        entry.answers.append(InboxAnswer(entry_id=item.message_id, answer=pack_reply(refused)))
+        if entry.pending is None:
+            entry.pending = entry.applied
+        self._working_set.make_ready(entry)
+
+    def _refuse(self, entry: Entry, item: Item, refused: SwitSagaError) -> None:
+        """Refused in view of a state in the making, it is only refused once that state is durable."""
+        if item.message_id:
+            self._reply(entry, item, refused)
+        if entry.phase is not Phase.READY:
+            self._rejecting.reject(item, refused)
+            return
+        entry.items.append(item)
+        entry.on_applied.append(lambda _: self._rejecting.reject(item, refused))
+
+    def _quarantine(self, saga: Saga, bug: Exception) -> Decision:
+        log.error("saga_quarantined", saga_id=saga.id, state=saga.state, exc_info=bug)
+        self._counters.quarantined += 1
+        now = self._env.clock.now()
+        text = f"{type(bug).__name__}: {bug}"
+        error = SagaError(code="DECIDE_FAILED", message=text, type=ErrorType.SYSTEM, timestamp=now)
+        return quarantine(saga, error, now)

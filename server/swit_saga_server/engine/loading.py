@@ -1,0 +1,141 @@
+"""One stage of the loop: sagas that something happened to and that are not in memory are read, many in one go."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from swit_saga_server.core.errors import SagaNotFound, SagaQuarantined, StoreUnavailable, SwitSagaError
+from swit_saga_server.core.model import Saga
+from swit_saga_server.engine.applying import Applying
+from swit_saga_server.engine.context import Context
+from swit_saga_server.engine.definitions import Definitions
+from swit_saga_server.engine.inbox import Inbox
+from swit_saga_server.engine.items import Begin, Item
+from swit_saga_server.engine.messages import pack_reply
+from swit_saga_server.engine.patience import until_answered
+from swit_saga_server.engine.rejecting import Rejecting
+from swit_saga_server.engine.supervisor import Supervisor
+from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.store.contract import InboxAnswer, Write
+
+log = structlog.get_logger(__name__)
+
+
+class Loading:
+    """Reads what is to be loaded, one batch at a time.
+
+    Attributes:
+        under_way: A batch is being read.
+    """
+
+    def __init__(
+        self, context: Context, applying: Applying, inbox: Inbox, rejecting: Rejecting, supervisor: Supervisor
+    ) -> None:
+        self._store = context.store
+        self._options = context.options
+        self._env = context.env
+        self._ownership = context.ownership
+        self._working_set = context.working_set
+        self._counters = context.counters
+        self._mailbox = context.mailbox
+        self._definitions = Definitions(context.store)
+        self._applying = applying
+        self._inbox = inbox
+        self._rejecting = rejecting
+        self._supervisor = supervisor
+        self.under_way = False
+
+    def begin(self) -> None:
+        """Begin with what is to be loaded, unless that is under way."""
+        if self._working_set.to_load and not self.under_way:
+            self.under_way = True
+            self._supervisor.spawn(self._load())
+
+    def answer_apart(self, item: Item, refused: SwitSagaError) -> None:
+        """Refuse an inbox message that no saga is written for."""
+        self._supervisor.spawn(self._answer_apart(item, refused))
+
+    async def _load(self) -> None:
+        to_load = self._working_set.to_load
+        batch = [to_load.pop(saga_id) for saga_id in list(to_load)[: self._options.load_batch]]
+        try:
+            for entry, found in zip(batch, await self._read(batch), strict=True):
+                if entry.phase is Phase.LOADING:  # Else it was dropped meanwhile.
+                    self._take_in(entry, found)
+        finally:
+            self.under_way = False
+            self._mailbox.turn.set()
+
+    def _take_in(self, entry: Entry, found: Saga | Exception | None) -> None:
+        expected = self._applying.expected_version(entry.saga_id)
+        if isinstance(found, Exception):
+            self._unreadable(entry, found)
+        elif expected > (found.version if found is not None else 0):
+            self._rewound(entry, expected)
+        elif found is None:
+            self._missing(entry)
+        else:
+            entry.applied, entry.phase = found, Phase.IDLE
+            self._applying.release(entry, self._env.clock.now())
+
+    async def _read(self, batch: Sequence[Entry]) -> Sequence[Saga | Exception | None]:
+        """The sagas with their definitions, set on the entries; an exception in place of one that cannot be read."""
+        try:
+            sagas = await until_answered(lambda: self._store.load([e.saga_id for e in batch]))
+            for entry, saga in zip(batch, sagas, strict=True):
+                if saga is not None:
+                    entry.definition = await self._definitions.of(saga)
+            return sagas
+        except Exception as unreadable:
+            if len(batch) == 1:
+                return [unreadable]
+            # One bad record must not hold up the others: each on its own.
+            return [saga for entry in batch for saga in await self._read([entry])]
+
+    def _rewound(self, entry: Entry, expected: int) -> None:
+        """The store went back behind what it had confirmed. It is the truth: all of the partition is read anew."""
+        log.critical("store_rewound", saga_id=entry.saga_id, partition=entry.partition, expected_version=expected)
+        self._counters.rewinds += 1
+        self._applying.drop(entry)
+        self._ownership.fenced(entry.partition)
+        for item in entry.waiting:
+            self._mailbox.put(item)
+
+    def _unreadable(self, entry: Entry, error: Exception) -> None:
+        log.error("saga_unreadable", saga_id=entry.saga_id, exc_info=error)
+        self._counters.quarantined += 1
+        self._applying.drop(entry)
+        text = f"saga {entry.saga_id!r} cannot be read: {error}"
+        for item in entry.waiting:
+            self._rejecting.reject(item, SagaQuarantined(text, saga_id=entry.saga_id))
+
+    def _missing(self, entry: Entry) -> None:
+        self._applying.drop(entry)
+        for item in entry.waiting:
+            if isinstance(item.given, Begin):
+                self._mailbox.put(item)
+                continue
+            refused = SagaNotFound(f"there is no saga {entry.saga_id!r}", saga_id=entry.saga_id)
+            if item.message_id:
+                self.answer_apart(item, refused)
+            else:
+                self._rejecting.reject(item, refused)
+
+    async def _answer_apart(self, item: Item, refused: SwitSagaError) -> None:
+        nobody = Saga(id=item.saga_id, definition_id="", steps=(), created_at=0, updated_at=0)
+        write = Write(
+            saga=nobody,
+            base_version=0,
+            commit_id=self._env.hex(16),
+            changed_steps=(),
+            events=(),
+            due_at=0,
+            in_flight=False,
+            answers=(InboxAnswer(entry_id=item.message_id, answer=pack_reply(refused)),),
+        )
+        try:
+            await self._store.commit([write], dict(self._ownership.leases))
+        except StoreUnavailable as unknown:
+            log.warning("reply_not_written", saga_id=item.saga_id, error=str(unknown))
+        finally:
+            self._inbox.done(item.message_id)  # If it was not answered, it comes again.

@@ -1,0 +1,117 @@
+"""One stage of the loop: what is ready is committed, many sagas in one go, and applied as the store's verdicts say.
+
+If the outcome of a commit is unknown, the identical round is committed again until there is a verdict or the lease
+ends; meanwhile its sagas stand still.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from swit_saga_server.core.agenda import due_at
+from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.model import is_in_flight, same_origin
+from swit_saga_server.engine.applying import Applying
+from swit_saga_server.engine.context import Context
+from swit_saga_server.engine.failpoints import Point, reach
+from swit_saga_server.engine.patience import YIELD_EVERY, Backoff
+from swit_saga_server.engine.supervisor import Supervisor
+from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.store.contract import Lease, Verdict, Write, partition_of
+
+log = structlog.get_logger(__name__)
+
+
+class Rounds:
+    """Commits what is ready: a round of any size if none is under way, full ones beside those that are.
+
+    Attributes:
+        under_way: Rounds begun and not yet applied.
+    """
+
+    def __init__(self, context: Context, applying: Applying, supervisor: Supervisor) -> None:
+        self._store = context.store
+        self._options = context.options
+        self._env = context.env
+        self._ownership = context.ownership
+        self._working_set = context.working_set
+        self._counters = context.counters
+        self._mailbox = context.mailbox
+        self._applying = applying
+        self._supervisor = supervisor
+        self.under_way = 0
+
+    def begin(self) -> None:
+        """Begin all rounds that may be begun now."""
+        size, ready = self._options.round_size, self._working_set.ready
+        while ready and (not self.under_way or (len(ready) >= size and self.under_way < self._options.rounds)):
+            entries = self._working_set.take_ready(size)
+            writes = [self._write(entry) for entry in entries]
+            self.under_way += 1
+            self._supervisor.spawn(self._commit(entries, writes))
+
+    async def _commit(self, entries: Sequence[Entry], writes: Sequence[Write]) -> None:
+        applying = self._applying
+        try:
+            for n, (entry, verdict) in enumerate(zip(entries, await self._verdicts(writes), strict=True), 1):
+                if n % YIELD_EVERY == 0:
+                    await asyncio.sleep(0)
+                match verdict:
+                    case Verdict.APPLIED | Verdict.ALREADY_APPLIED:
+                        applying.apply(entry)
+                    case Verdict.FENCED:
+                        applying.fenced(entry)
+                    case Verdict.CONFLICT:
+                        applying.conflicted(entry)
+                    case None:
+                        applying.unknown(entry)
+            applying.done()
+        finally:
+            self.under_way -= 1
+            self._mailbox.turn.set()
+
+    def _write(self, entry: Entry) -> Write:
+        after, before = entry.pending, entry.applied
+        assert after is not None
+        entry.phase = Phase.COMMITTING
+        entry.commit_id = self._env.hex(16)
+        entry.due_at = due_at(after)
+        old = before.steps if before is not None else ()
+        return Write(
+            saga=after,
+            base_version=before.version if before is not None else 0,
+            commit_id=entry.commit_id,
+            changed_steps=tuple([i for i, s in enumerate(after.steps) if i >= len(old) or old[i] is not s]),
+            events=tuple(entry.events),
+            due_at=entry.due_at,
+            in_flight=is_in_flight(after),
+            changed_origin=before is None or not same_origin(before, after),
+            definition=entry.definition if before is None and not after.definition_version else None,
+            answers=tuple(entry.answers),
+        )
+
+    async def _verdicts(self, writes: Sequence[Write]) -> Sequence[Verdict | None]:
+        """The store's verdicts; None where there is none: its lease ended first, or the store cannot take the write."""
+        leases: Mapping[int, Lease] = dict(self._ownership.leases)
+        backoff = Backoff()
+        while True:
+            try:
+                reach(Point.COMMIT_BEFORE)
+                verdicts = await self._store.commit(writes, leases)
+                reach(Point.COMMIT_AFTER)
+                self._counters.rounds += 1
+                self._counters.writes += len(writes)
+                return verdicts
+            except StoreUnavailable as unknown:
+                held = [self._ownership.holds(partition_of(w.saga.id, self._store.partitions)) for w in writes]
+                log.warning("commit_outcome_unknown", writes=len(writes), held=sum(held), error=str(unknown))
+                if not any(held):
+                    return [None] * len(writes)
+                await backoff.wait()
+            except Exception:
+                if len(writes) == 1:
+                    log.exception("write_failed", saga_id=writes[0].saga.id)
+                    return [None]
+                # One bad write must not hold up the others: each on its own.
+                return [v for write in writes for v in await self._verdicts([write])]
