@@ -33,6 +33,7 @@ from tests.support.simulation.observed import (
     Committed,
     Fault,
     Leased,
+    Noted,
     Observation,
     Posted,
     Received,
@@ -104,6 +105,7 @@ class _Checker:
             Remains: self.remains,
             Unanswered: _pass,
             Fault: _pass,
+            Noted: _pass,
         }
         at = 0
         for seen in observations:
@@ -231,6 +233,8 @@ class _Checker:
             step = case.definition.steps[seen.step_index]
             if (step.id, step.participant) != (seen.step_id, seen.participant):
                 yield 6, f"{what}: reached {seen.participant} as {seen.step_id}"
+        if send in case.sends and seen.copy == 1 and not case.touched:
+            yield 6, f"{what}: was sent twice"
         if send in case.sends:
             case.doubled.add(seen.step_index)
         case.sends.add(send)

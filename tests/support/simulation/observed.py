@@ -81,7 +81,7 @@ class WatchOver(Seen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received(Seen):
-    """A command arrived at a participant (each duplicate of a message is seen by itself)."""
+    """A command arrived at a participant. ``copy``: 2 if the network made two of it, and this is the second."""
 
     participant: str
     kind: Kind
@@ -94,6 +94,7 @@ class Received(Seen):
     execute_key: str
     epoch: int
     not_after: Instant
+    copy: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +174,14 @@ class Fault(Seen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Seen):
+    """A situation that is nobody's fault; only counted. ``what``: one of ``coverage.SITUATIONS``; ``on``: where."""
+
+    what: str
+    on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remains(Seen):
     """At the end, when the faults are over and everything has settled: one saga in the store, with its history."""
 
@@ -185,5 +194,5 @@ class Remains(Seen):
 Observation: TypeAlias = (
     Asked | Answered | Refused | Unanswered | Watched | WatchOver
     | Received | Effect | Said
-    | Leased | Committed | Posted | Rewound | Fault | Remains
+    | Leased | Committed | Posted | Rewound | Fault | Noted | Remains
 )  # fmt: skip

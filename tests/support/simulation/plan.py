@@ -1,7 +1,7 @@
 """Everything about one run, drawn from its seed beforehand as plain data: shrinking takes parts away."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
@@ -71,13 +71,32 @@ class PlannedSaga:
     scripts: tuple[Script, ...]
 
 
+class Reached(StrEnum):
+    """How coordinators reach a participant."""
+
+    STREAM = "stream"
+    CALLS = "calls"
+    """They are told to call."""
+    NO_STREAM = "no stream"
+    """They ask for a stream, and it has none."""
+    REPLACED = "replaced"
+    """Half-way through the faults another version of it takes its place, which has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedParticipant:
-    """One participant; see ``participants.Participant``."""
+    """One participant; see ``participants.Participant``.
+
+    Attributes:
+        reached: How.
+        credits: Commands that it takes at a time by one stream.
+    """
 
     name: str
     barrier: bool
     skew: Span
+    reached: Reached = Reached.STREAM
+    credits: int = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +124,9 @@ def plan(seed: int) -> Plan:
     calm_at = rng.randrange(4 * SECOND, 12 * SECOND)
     coordinators = tuple(_coordinator(rng) for _ in range(rng.choice((1, 2, 2, 3))))
     participants = tuple(
-        PlannedParticipant(name=f"p{i}", barrier=rng.random() < 0.6, skew=rng.randint(-MAX_SKEW, MAX_SKEW))
+        _reached(
+            seed, PlannedParticipant(name=f"p{i}", barrier=rng.random() < 0.6, skew=rng.randint(-MAX_SKEW, MAX_SKEW))
+        )
         for i in range(2)
     )
     sagas = tuple(_saga(rng, f"s{i}", participants) for i in range(rng.randint(2, 6)))
@@ -126,6 +147,13 @@ def plan(seed: int) -> Plan:
         ),
         calm_at=calm_at,
     )
+
+
+def _reached(seed: int, participant: PlannedParticipant) -> PlannedParticipant:
+    """By draws of their own, so that they change nothing else of a plan."""
+    rng = random.Random(f"{seed}/reached/{participant.name}")
+    reached = rng.choices(tuple(Reached), weights=(45, 35, 10, 10))[0]
+    return replace(participant, reached=reached, credits=rng.choice((1, 2, 256, 256)))
 
 
 def _coordinator(rng: random.Random) -> PlannedCoordinator:
