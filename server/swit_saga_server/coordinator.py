@@ -26,8 +26,9 @@ from swit_saga.v1 import coordinator_service_pb2, definition_service_pb2, operat
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.participants.local import LocalParticipant
 from swit_saga_server.rpc.callers import Caller
+from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
+from swit_saga_server.rpc.definition_service import DefinitionHandlers
 from swit_saga_server.rpc.errors import to_status
-from swit_saga_server.rpc.handlers import CoordinatorHandlers, DefinitionHandlers
 from swit_saga_server.rpc.serving import is_refused, not_implemented, snake
 from swit_saga_server.runtime import Runtime, open_runtime
 from swit_saga_server.service import SagaService

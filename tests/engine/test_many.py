@@ -11,10 +11,10 @@ from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExis
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine.messages import UnreadableMessage, open_reply, pack_input, pack_reply, read_input
-from swit_saga_server.service import Limits, SagaService
+from swit_saga_server.service.sagas import Sagas
 from swit_saga_server.store.contract import InboxEntry, partition_of
 from tests.support.core.drive import done, lost, no
-from tests.support.engine.harness import SETTINGS, Bench, FaultyStore, bench, over
+from tests.support.engine.harness import Bench, FaultyStore, bench, over
 from tests.support.waiting import eventually
 
 PARTITIONS = 4
@@ -122,11 +122,11 @@ async def test_a_saga_is_watched_from_elsewhere_over_a_change_of_holder(tmp_path
     async with two(tmp_path) as (one, other):
         saga_id = saga_of(other)
         await other.begin(saga_id)
-        service = SagaService(one.engine, SETTINGS, Limits())
+        sagas = Sagas(one.engine)
         seen: list[int] = []
 
         async def watch() -> None:
-            _, events = await service.watch(saga_id, 0, follow=False, idle_s=10)
+            _, events = await sagas.watch(saga_id, 0, follow=False, idle_s=10)
             async for event in events:
                 if event is not None:
                     seen.append(event.sequence)

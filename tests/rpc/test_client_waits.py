@@ -29,7 +29,7 @@ from swit_saga.streams import MESSAGE_ITEMS, Metadata, Shared, StreamCall
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import error_pb2, saga_pb2
 from swit_saga.waits import WAITS
-from swit_saga_server.rpc import waits as waits_of_server
+from swit_saga_server.rpc import item_stream
 from tests.support.rpc.fake import BUSY, Cut, Fake, Waited, faking, refusal
 from tests.support.rpc.serve import ORDER, serve
 from tests.support.waiting import eventually
@@ -304,7 +304,7 @@ async def test_a_stream_that_was_left_ends_with_its_last_answer(tmp_path, monkey
 
 
 async def test_a_full_stream_is_joined_by_another(monkeypatch):
-    assert waits_of_client.MAX_OPEN < waits_of_server.MOST_OPEN
+    assert waits_of_client.MAX_OPEN < item_stream.MAX_OPEN
     monkeypatch.setattr("swit_saga.waiting.WAITS", replace(WAITS, max_open=4))
     fake = Fake(None)
     async with faking(fake) as client:

@@ -1,4 +1,4 @@
-"""A coordinator within a program: the seed's first usage example, its seven operations, and a restart."""
+"""A coordinator within a program: the specification's first usage example, its seven operations, and a restart."""
 
 import asyncio
 from contextlib import aclosing
@@ -42,7 +42,7 @@ def config(folder: Path) -> SagaConfig:
     )
 
 
-# ---- the seed's example: basic use ---------------------------------------------------------------------------------
+# ---- the specification's example: basic use ------------------------------------------------------------------------
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Business:
             undoing(step)
 
 
-async def test_the_seeds_example(tmp_path):
+async def test_the_example_of_the_specification(tmp_path):
     business = Business()
     async with Coordinator.open(config(tmp_path), business.participants) as coordinator:
         instance = await coordinator.start(DEFINITION, ORDER_DATA)
@@ -136,7 +136,7 @@ async def test_the_seeds_example(tmp_path):
     assert business.log == ["create-order", "reserve 3", "process-payment", "confirm-order"]
 
 
-async def test_the_seeds_example_when_the_payment_is_rejected(tmp_path):
+async def test_the_example_of_the_specification_when_the_payment_is_rejected(tmp_path):
     business = Business(funds=False)
     async with Coordinator.open(config(tmp_path), business.participants) as coordinator:
         saga = await (await coordinator.start(DEFINITION, ORDER_DATA)).wait()

@@ -86,13 +86,18 @@ async def test_a_start_whose_deadline_passes_is_whole_and_can_be_sent_again(tmp_
         assert [name for name, _ in s.shop.calls] == ["reserve", "pay"]
 
 
-async def test_keepalive_and_limits_are_what_the_configuration_says(tmp_path):
-    async with serve(
-        tmp_path,
-        max_concurrent_streams=77,
-        keepalive={"time": "7s", "timeout": "3s", "min_client_interval": "2s"},
-    ) as s:
-        options = dict(s.server._options())
+async def test_keepalive_and_limits_are_what_the_configuration_says(tmp_path, monkeypatch):
+    options: dict[str, int] = {}
+    build = grpc.aio.server
+
+    def noted(**how: Any) -> grpc.aio.Server:
+        options.update(how["options"])
+        return build(**how)
+
+    monkeypatch.setattr(grpc.aio, "server", noted)
+    keepalive = {"time": "7s", "timeout": "3s", "min_client_interval": "2s"}
+    async with serve(tmp_path, max_concurrent_streams=77, keepalive=keepalive):
+        pass
     assert options["grpc.keepalive_time_ms"] == 7_000
     assert options["grpc.keepalive_timeout_ms"] == 3_000
     assert options["grpc.http2.min_ping_interval_without_data_ms"] == 2_000

@@ -17,11 +17,13 @@ from grpc_status import rpc_status
 from swit_saga import AsyncSagaClient, NotFoundError, OverloadedError, Payload, Saga, Step, UnavailableError
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, definition_pb2, error_pb2
+from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.units import SECOND
-from swit_saga_server.rpc import starts
+from swit_saga_server.rpc import item_stream
 from swit_saga_server.rpc.callers import Caller
-from swit_saga_server.rpc.starts import StartsStream
+from swit_saga_server.rpc.start_items import StartItems
+from swit_saga_server.service.starting import QueuedStart
 from tests.support.rpc.serve import ORDER, Served, serve
 from tests.support.waiting import eventually
 
@@ -173,7 +175,7 @@ REFUSED = {
 async def test_refusals_are_those_of_a_call_of_its_own(tmp_path):
     async with streaming(tmp_path) as (s, stream):
         await s.client.register(Saga("off", WAITING.steps))
-        await s.runtime.service.disable_definition("off", 1, True)
+        await s.runtime.service.definitions.disable("off", 1, True)
         await s.client.start("waiting", saga_id="s-1", correlation_id="one")
         await stream.send(start(2), *REFUSED.values(), start(3))
         answers = await stream.answers(len(REFUSED) + 2)
@@ -227,8 +229,8 @@ async def test_no_task_per_saga(tmp_path, gate):
         before = len(asyncio.all_tasks())
         for block in range(4):
             await stream.send(*(start(100 * block + n) for n in range(100)))
-        engine, intake = s.runtime.engine, s.server._coordinator._intake
-        await eventually(lambda: engine.context.working_set.busy + engine.starts_waiting + len(intake) == 400)
+        engine, queue = s.runtime.engine, s.runtime.service.starts
+        await eventually(lambda: engine.context.working_set.busy + engine.starts_waiting + len(queue) == 400)
         assert (await s.client.metrics()).queued_starts > 0
         assert len(asyncio.all_tasks()) < before + 10
         gate.set()
@@ -244,9 +246,10 @@ async def stream_all(stream: Stream, count: int) -> list[Any]:
     return found
 
 
-async def test_each_item_is_answered_in_time_whatever_the_others_do(tmp_path, gate):
+async def test_each_item_is_answered_in_time_whatever_the_others_do(tmp_path, gate, monkeypatch):
+    usual = SagaConfig.engine_options
+    monkeypatch.setattr(SagaConfig, "engine_options", lambda self: replace(usual(self), answer_timeout=SECOND // 5))
     async with streaming(tmp_path) as (s, stream):
-        s.runtime.engine.answers.timeout = SECOND // 5
         gate.clear()
         await stream.send(start(1), pb.StartSagaRequest())
         assert (await stream.answers(1))[2].status.code == code_pb2.INVALID_ARGUMENT, "at once"
@@ -271,14 +274,14 @@ def is_full(s: Served) -> bool:
 
 
 async def test_nobody_waits_for_ever_for_an_engine_that_takes_nothing(tmp_path, gate, monkeypatch):
-    monkeypatch.setattr("swit_saga_server.rpc.intake.LOOK_S", 0.05)
+    monkeypatch.setattr("swit_saga_server.service.admission_queue.LOOK_S", 0.05)
     async with streaming(tmp_path) as (s, stream):
-        engine, intake = s.runtime.engine, s.server._coordinator._intake
-        engine.options = replace(engine.options, answer_timeout=SECOND // 5)
+        engine, queue = s.runtime.engine, s.runtime.service.starts
         gate.clear()
         await stream.send(*(start(n) for n in range(1000)))
         await eventually(lambda: is_full(s))
-        waiting = len(intake)
+        waiting = len(queue)
+        engine.options = replace(engine.options, answer_timeout=SECOND // 5)
         async with asyncio.timeout(3):  # Less than what those may take that the engine has.
             answers = await stream.answers(waiting)
         assert {a.status.code for a in answers.values()} == {code_pb2.UNAVAILABLE}
@@ -288,33 +291,40 @@ async def test_nobody_waits_for_ever_for_an_engine_that_takes_nothing(tmp_path, 
 
 async def test_what_only_waits_is_forgotten_with_its_caller(tmp_path, gate):
     async with streaming(tmp_path) as (s, stream):
-        engine, intake = s.runtime.engine, s.server._coordinator._intake
+        engine, queue = s.runtime.engine, s.runtime.service.starts
         gate.clear()
         await stream.send(*(start(n) for n in range(1000)))
         await eventually(lambda: is_full(s))
-        waiting = len(intake)
+        waiting = len(queue)
         stream.call.cancel()
-        await eventually(lambda: not s.server._coordinator._starts)
+        await eventually(lambda: not s.server.coordinator.streams)
         gate.set()
-        await eventually(lambda: engine.is_quiet and not intake)
+        await eventually(lambda: engine.is_quiet and not queue)
         assert (await s.client.metrics()).total_sagas == 1000 - waiting
 
 
-async def test_a_call_of_its_own_that_only_waits_is_forgotten_with_its_caller(tmp_path, gate):
+async def test_a_call_of_its_own_that_only_waits_is_forgotten_with_its_caller(tmp_path, gate, monkeypatch):
+    cancelled, cancel = [], QueuedStart.cancel
+
+    def noted(queued: QueuedStart) -> None:
+        cancelled.append(queued.saga_id)
+        cancel(queued)
+
+    monkeypatch.setattr(QueuedStart, "cancel", noted)
     async with streaming(tmp_path) as (s, stream):
-        engine, intake = s.runtime.engine, s.server._coordinator._intake
+        engine, queue = s.runtime.engine, s.runtime.service.starts
         gate.clear()
         await stream.send(*(start(n) for n in range(1000)))
         await eventually(lambda: is_full(s))
-        waiting = len(intake)
+        waiting = len(queue)
         async with AsyncSagaClient(channel=s.channel, batch_starts=False) as client:
             starting = asyncio.create_task(client.start("waiting", saga_id="alone"))
-            await eventually(lambda: len(intake) == waiting + 1)
+            await eventually(lambda: len(queue) == waiting + 1)
             starting.cancel()
-            await eventually(lambda: not intake._queue[-1].is_wanted)
+            await eventually(lambda: len(cancelled) == 1)
         gate.set()
         assert len(await stream.answers(1000)) == 1000
-        await eventually(lambda: engine.is_quiet and not intake)
+        await eventually(lambda: engine.is_quiet and not queue)
         with pytest.raises(NotFoundError):
             await s.client.get("alone")
 
@@ -334,7 +344,7 @@ async def test_calls_of_their_own_share_the_reading_of_the_definition(tmp_path, 
         await s.client.register(WAITING)
         monkeypatch.setattr(SqliteStore, "definition", definition)
         starting = [asyncio.create_task(s.client.start("waiting")) for _ in range(20)]
-        await eventually(lambda: len(s.server._coordinator._intake) == 20)
+        await eventually(lambda: len(s.runtime.service.starts) == 20)
         let.set()
         handles = await asyncio.gather(*starting)
         assert all(handle.created for handle in handles)
@@ -342,12 +352,11 @@ async def test_calls_of_their_own_share_the_reading_of_the_definition(tmp_path, 
 
 
 async def test_a_load_that_lasts_is_refused(tmp_path, gate):
-    async with streaming(tmp_path) as (s, stream):
-        s.runtime.engine.context.admission._longest_wait = SECOND // 5
+    async with streaming(tmp_path, coordinator={"max_queue_wait": "200ms"}) as (s, stream):
         gate.clear()
         await stream.send(*(start(n) for n in range(1000)))
-        await eventually(lambda: s.server._coordinator._intake)
-        await eventually(lambda: s.server._coordinator._intake.refusal("") is not None)
+        await eventually(lambda: s.runtime.service.starts)
+        await eventually(lambda: s.runtime.service.starts.refusal("") is not None)
         with pytest.raises(OverloadedError, match=r"would wait for more than 0\.2 s"):
             await s.client.start("waiting")
         gate.set()
@@ -361,7 +370,7 @@ async def test_a_caller_that_goes_leaves_its_starts_to_be_made(tmp_path, gate):
         await stream.send(*(start(n) for n in range(20)))
         await eventually(lambda: s.runtime.engine.context.working_set.busy == 20)
         stream.call.cancel()
-        await eventually(lambda: not s.server._coordinator._starts)
+        await eventually(lambda: not s.server.coordinator.streams)
         gate.set()
         await eventually(lambda: s.runtime.engine.is_quiet)
         assert len([x async for x in s.client.list()]) == 20
@@ -408,7 +417,7 @@ async def test_what_was_taken_before_the_drain_is_answered(tmp_path, gate):
         await stream.send(*(start(n) for n in range(50)))
         await eventually(lambda: s.runtime.engine.context.working_set.busy == 50)
         draining = asyncio.create_task(s.server.drain())
-        await eventually(lambda: not s.runtime.engine.requests.accepting)
+        await eventually(lambda: s.runtime.service.starts.refusal("") is not None)
         gate.set()
         answers = await stream.answers(50)
         assert all(a.created for a in answers.values())
@@ -429,14 +438,14 @@ async def test_a_client_goes_on_over_a_drain(tmp_path):
 
 
 async def test_no_more_is_taken_than_is_answered_and_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(starts, "MOST_OPEN", 5)
-    monkeypatch.setattr(starts, "MESSAGE_ITEMS", 4)
+    monkeypatch.setattr(item_stream, "MAX_OPEN", 5)
+    monkeypatch.setattr(StartItems, "max_message_items", 4)
     async with streaming(tmp_path) as (s, _):
-        stream = StartsStream(s.server._coordinator._intake, Caller(), lambda: (1, (0,)))
+        stream = StartItems(s.runtime.service.starts, Caller(), lambda: (1, (0,)))
         async with asyncio.timeout(10):
             await stream.take(messages([start(n) for n in range(5)]))
             taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5, 10)])))
-            await eventually(lambda: len(stream._answers) == 10)
+            await eventually(lambda: stream.unread == 10)
             assert not taking.done(), "all is answered, nothing is read"
             first = await stream.answers()
             assert first is not None
@@ -450,12 +459,27 @@ async def test_no_more_is_taken_than_is_answered_and_read(tmp_path, monkeypatch)
             assert await stream.answers() is None
 
 
+async def test_messages_are_no_larger_than_their_largest_saga(tmp_path):
+    async with streaming(tmp_path) as (_, stream):
+        for n in range(30):
+            large = start(n)
+            large.metadata["fill"] = "x" * 100_000
+            await stream.send(large)
+        found: list[str] = []
+        while len(found) < 30:
+            response = await stream.call.read()
+            assert response.ByteSize() <= item_stream.MESSAGE_BYTES
+            found += [i.saga.id for i in response.items]
+        assert sorted(found) == sorted(f"s-{n}" for n in range(30))
+        await stream.end()
+
+
 async def test_ending_frees_a_caller_that_waits_for_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(starts, "MOST_OPEN", 1)
+    monkeypatch.setattr(item_stream, "MAX_OPEN", 1)
     async with streaming(tmp_path) as (s, _):
-        stream = StartsStream(s.server._coordinator._intake, Caller(), lambda: (1, (0,)))
+        stream = StartItems(s.runtime.service.starts, Caller(), lambda: (1, (0,)))
         taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5)])))
-        await eventually(lambda: len(stream._answers) == 5)
+        await eventually(lambda: stream.unread == 5)
         stream.end()
         async with asyncio.timeout(5):
             await taking
@@ -467,9 +491,8 @@ async def test_ending_frees_a_caller_that_waits_for_room(tmp_path, monkeypatch):
 
 async def test_callers_hear_what_is_driven_here_at_first_and_when_it_changed(tmp_path):
     async with streaming(tmp_path) as (s, _):
-        coordinator = s.server._coordinator
         held = [(64, (1, 2)), (64, (1, 2)), (64, (2,))]
-        stream = StartsStream(coordinator._intake, Caller(), lambda: held.pop(0))
+        stream = StartItems(s.runtime.service.starts, Caller(), lambda: held.pop(0))
         told = []
         for n in range(3):
             await stream.take(messages([start(n)]))
@@ -482,7 +505,7 @@ async def test_callers_hear_what_is_driven_here_at_first_and_when_it_changed(tmp
 async def test_the_whole_truth_is_told(tmp_path):
     async with streaming(tmp_path) as (s, _):
         await s.client.start("waiting")
-        total, held = s.runtime.service.partitions()
+        total, held = s.runtime.service.sagas.partitions()
         assert len(held) == total
         assert (s.client._ids._total, sorted(s.client._ids._held)) == (total, list(held))
 

@@ -16,9 +16,9 @@ from swit_saga import Participant, Saga, Step, StepContext
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, saga_pb2
 from swit_saga_server.core.errors import StoreUnavailable
-from swit_saga_server.rpc import waits
+from swit_saga_server.rpc import item_stream
 from swit_saga_server.rpc.callers import Caller
-from swit_saga_server.rpc.waits import WaitsStream
+from swit_saga_server.rpc.wait_items import WaitItems
 from tests.support.rpc.serve import ORDER, Served, serve
 from tests.support.waiting import eventually
 
@@ -219,7 +219,7 @@ async def test_an_id_may_be_used_again_when_its_wait_is_over(tmp_path):
 
 
 async def test_no_more_are_open_than_may(tmp_path, monkeypatch):
-    monkeypatch.setattr(waits, "MOST_OPEN", 3)
+    monkeypatch.setattr(item_stream, "MAX_OPEN", 3)
     async with streaming(tmp_path) as (s, stream):
         await s.client.start(SLOW, {}, saga_id="slow")
         await stream.send(*(ask("slow") for _ in range(5)))
@@ -251,19 +251,19 @@ async def test_a_caller_that_goes_leaves_nothing_behind(tmp_path):
         stream.call.cancel()
         await eventually(lambda: not len(s.runtime.engine.waits))
         assert not s.runtime.engine.feed.watched
-        assert not s.server._coordinator._waits
+        assert not any(isinstance(open_, WaitItems) for open_ in s.server.coordinator.streams)
 
 
 async def test_no_more_is_taken_than_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(waits, "MOST_UNREAD", 4)
-    monkeypatch.setattr(waits, "MESSAGE_ITEMS", 3)
+    monkeypatch.setattr(item_stream, "MAX_UNREAD", 4)
+    monkeypatch.setattr(WaitItems, "max_message_items", 3)
     async with streaming(tmp_path) as (s, _):
         await s.client.start(SLOW, {}, saga_id="slow")
-        stream = WaitsStream(s.runtime.service, Caller())
+        stream = WaitItems(s.runtime.service, Caller())
         async with asyncio.timeout(10):
             await stream.take(message(*(ask("slow", 0) for _ in range(4))))
             taking = asyncio.create_task(stream.take(message(ask("slow", 0), first=5)))
-            await eventually(lambda: len(stream._answers) == 5)
+            await eventually(lambda: stream.unread == 5)
             assert not taking.done()
             first = await stream.answers()
             assert first is not None
@@ -271,7 +271,7 @@ async def test_no_more_is_taken_than_is_read(tmp_path, monkeypatch):
             await taking
             more = message(*(ask("slow", 0) for _ in range(9)), first=6)
             taking = asyncio.create_task(stream.take(more))
-            await eventually(lambda: len(stream._answers) == 11)
+            await eventually(lambda: stream.unread == 11)
             assert not taking.done()
             stream.end()
             await taking
@@ -288,12 +288,12 @@ async def test_messages_are_no_larger_than_their_largest_saga(tmp_path):
             await s.client.start("order", {"fill": fill}, saga_id=f"s-{n}")
             await s.client.wait(f"s-{n}")
         size = (await _unary(s, ask("s-0"))).ByteSize()
-        assert 3 * size > waits.MESSAGE_BYTES > size
+        assert 3 * size > item_stream.MESSAGE_BYTES > size
         await stream.send(*(ask(f"s-{n}") for n in range(8)))
         found: list[str] = []
         while len(found) < 8:
             response = await stream.call.read()
-            assert response.ByteSize() < waits.MESSAGE_BYTES + size
+            assert response.ByteSize() < item_stream.MESSAGE_BYTES + size
             found += [i.saga.id for i in response.items]
         assert found == [f"s-{n}" for n in range(8)]
         await stream.end()
@@ -307,7 +307,7 @@ async def test_a_definition_that_cannot_be_read_fails_its_own_wait(tmp_path, mon
         async def away(saga: Any) -> Any:
             raise StoreUnavailable
 
-        monkeypatch.setattr(s.runtime.service, "definition_of", away)
+        monkeypatch.setattr(s.runtime.service.definitions, "of", away)
         await stream.send(ask("done"), ask("done", view=pb.SAGA_VIEW_BASIC))
         answers = await stream.answers(2)
         assert [answers[n].status.code for n in (1, 2)] == [code_pb2.UNAVAILABLE, 0]
@@ -335,7 +335,7 @@ async def test_the_drain_is_waited_for_and_then_nobody_waits_in_vain(tmp_path):
         alone = [asyncio.create_task(_unary(s, ask(saga_id))) for saga_id in ("paid", "later")]
         await eventually(lambda: len(s.runtime.engine.waits) == 4)
         draining = asyncio.create_task(s.server.drain())
-        await eventually(lambda: s.runtime.service.refusal("") is not None)
+        await eventually(lambda: s.runtime.service.starts.refusal("") is not None)
         hold.set()
         answers = await stream.answers(2)
         assert answers[1].done

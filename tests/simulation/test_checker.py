@@ -104,6 +104,20 @@ def shown_before_it_was_durable(t: Tale) -> None:
     t.remain()
 
 
+@caught(1)
+def wait_shown_what_was_never_durable(t: Tale) -> None:
+    t.first_done()
+    t.wait(
+        SagaState.COMPENSATING, saga=replace(t.now, version=t.now.version + 1, state=SagaState.COMPENSATING), done=True
+    )
+
+
+@caught(1)
+def wait_shown_another_saga(t: Tale) -> None:
+    t.first_done()
+    t.wait(done=False, saga=replace(t.now, id="s9"))
+
+
 # ---- 2: the outcome is unique ----------------------------------------------------------------------------------------
 
 
@@ -141,6 +155,63 @@ def another_outcome_after_a_rewind(t: Tale) -> None:
     t.rewind(then, created)
     t.lease()
     t.cancel_pending(state=SagaState.CANCELLED)
+    t.remain()
+
+
+@fine(2, 13)
+def waited_for(t: Tale) -> None:
+    t.begin()
+    t.wait(SagaState.RUNNING, patience=SECOND)
+    t.execute(0)
+    t.on_to_second()
+    t.wait()
+    t.execute(1)
+    t.complete()
+    t.wait()
+    t.wait(SagaState.COMPENSATED, patience=SECOND)
+    t.remain()
+
+
+@fine(2)
+def waited_for_what_a_rewind_took_away(t: Tale) -> None:
+    t.first_done()
+    before, first, events = t.at, t.saga, len(t.events)
+    t.execute(1)
+    t.complete()
+    t.wait()
+    completed = t.saga
+    t.rewind(before, first, events)
+    t.wait(saga=completed, done=True)  # A memory that has not heard of it.
+    t.reject(1)
+    t.fail_second()
+    t.compensate(0)
+    t.end_compensated()
+    t.wait()
+    t.remain()
+
+
+@caught(2)
+def waits_told_two_outcomes(t: Tale) -> None:
+    t.completed()
+    t.wait()
+    t.wait(saga=replace(t.now, state=SagaState.FAILED), done=True)
+    t.remain()
+
+
+@caught(2)
+def wait_told_an_outcome_before_it_was_stored(t: Tale) -> None:
+    t.first_done()
+    t.execute(1)
+    t.wait(saga=replace(t.now, state=SagaState.COMPLETED), done=True)
+    t.complete()
+    t.remain()
+
+
+@caught(2)
+def wait_told_an_outcome_that_was_left(t: Tale) -> None:
+    t.completed()
+    t.wait()
+    t.write(("saga.failed", {"to": "failed"}), state=SagaState.FAILED)
     t.remain()
 
 
@@ -700,6 +771,24 @@ def duplicates(t: Tale) -> None:
     t.remain()
 
 
+@caught(13)
+def wait_said_to_be_there_too_early(t: Tale) -> None:
+    t.first_done()
+    t.wait(SagaState.COMPLETED, done=True)
+
+
+@caught(13)
+def wait_said_not_to_be_there(t: Tale) -> None:
+    t.completed()
+    t.wait(done=False)
+
+
+@caught(13)
+def wait_ended_before_its_time(t: Tale) -> None:
+    t.first_done()
+    t.wait(SagaState.COMPLETED, patience=SECOND, done=False)
+
+
 @fine(13)
 def cancel_after_the_outcome(t: Tale) -> None:
     t.completed()
@@ -782,13 +871,13 @@ def torn_by_a_rewind(t: Tale) -> None:
     t.start()
     call = t.ask("start", "a")
     t.rewind(before, None)
-    t.refuse(call, "SAGA_PARKED")
+    t.refuse(call, "SAGA_QUARANTINED")
 
 
 @caught(13)
 def parked_for_no_reason(t: Tale) -> None:
     t.start()
-    t.refuse(t.ask("start", "a"), "SAGA_PARKED")
+    t.refuse(t.ask("start", "a"), "SAGA_QUARANTINED")
     t.cancel_pending()
     t.remain()
 

@@ -90,6 +90,8 @@ class CommandContext(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    SEND_FIELD_NUMBER: _builtins.int
     saga_id: _builtins.str
     """The saga."""
     step_id: _builtins.str
@@ -103,9 +105,9 @@ class CommandContext(_message.Message):
     attempt: _builtins.int
     """From 1; a resend keeps the number."""
     resend: _builtins.int
-    """Times this attempt had been sent before, >= 0."""
+    """Sends of this call beyond one per attempt, >= 0: after restarts and takeovers."""
     idempotency_key: _builtins.str
-    """The same for every attempt and resend of this call; different for Execute and Compensate."""
+    """The same for every attempt and send of this generation of the call; different for Execute and Compensate."""
     ownership_epoch: _builtins.int
     """Grows when the saga changes hands between coordinators."""
     completion_token: _builtins.str
@@ -120,6 +122,12 @@ class CommandContext(_message.Message):
     """Its version; 0 for an inline one."""
     correlation_id: _builtins.str
     """The saga's."""
+    generation: _builtins.int
+    """From 1. A new one begins when the call is tried again after a certain rejection: another effect is asked for, under
+    another idempotency key.
+    """
+    send: _builtins.int
+    """From 1, over all attempts: which send of this call this is. No two sends of a call have the same."""
     @_builtins.property
     def not_after(self) -> _timestamp_pb2.Timestamp:
         """Nothing may be started after this, UTC."""
@@ -158,10 +166,12 @@ class CommandContext(_message.Message):
         correlation_id: _builtins.str = ...,
         metadata: _struct_pb2.Struct | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        generation: _builtins.int = ...,
+        send: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "not_after", b"not_after", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempt", b"attempt", "completion_token", b"completion_token", "correlation_id", b"correlation_id", "definition_id", b"definition_id", "definition_version", b"definition_version", "idempotency_key", b"idempotency_key", "labels", b"labels", "metadata", b"metadata", "not_after", b"not_after", "ownership_epoch", b"ownership_epoch", "participant", b"participant", "resend", b"resend", "saga_id", b"saga_id", "step_id", b"step_id", "step_index", b"step_index", "timeout", b"timeout", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempt", b"attempt", "completion_token", b"completion_token", "correlation_id", b"correlation_id", "definition_id", b"definition_id", "definition_version", b"definition_version", "generation", b"generation", "idempotency_key", b"idempotency_key", "labels", b"labels", "metadata", b"metadata", "not_after", b"not_after", "ownership_epoch", b"ownership_epoch", "participant", b"participant", "resend", b"resend", "saga_id", b"saga_id", "send", b"send", "step_id", b"step_id", "step_index", b"step_index", "timeout", b"timeout", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___CommandContext: _TypeAlias = CommandContext  # noqa: Y015

@@ -414,7 +414,7 @@ class SagaFilter(_message.Message):
     OVERDUE_BY_FIELD_NUMBER: _builtins.int
     STUCK_FIELD_NUMBER: _builtins.int
     stuck: _builtins.bool
-    """Only parked sagas."""
+    """Only sagas in quarantine, see Saga.stuck."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_saga_pb2.SagaState.ValueType]:
         """Any of these."""

@@ -366,7 +366,7 @@ Global___StepDefinition: _TypeAlias = StepDefinition  # noqa: Y015
 
 @_typing.final
 class ErrorRule(_message.Message):
-    """What follows from an error, where it differs from what its type says (the seed's ErrorHandlingStrategy)."""
+    """What follows from an error, where it differs from what its type says (the ErrorHandlingStrategy)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

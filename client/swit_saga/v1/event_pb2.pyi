@@ -51,6 +51,7 @@ class SagaEvent(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     DEFINITION_ID_FIELD_NUMBER: _builtins.int
     DEFINITION_VERSION_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """saga_id/sequence; unique for ever."""
     saga_id: _builtins.str
@@ -89,6 +90,8 @@ class SagaEvent(_message.Message):
     """The definition the saga runs."""
     definition_version: _builtins.int
     """Its version; 0 for an inline one."""
+    principal: _builtins.str
+    """The principal that caused it, where a person or a program did; empty without authentication, and for all else."""
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp:
         """When it was decided, UTC, by the store's clock."""
@@ -136,10 +139,11 @@ class SagaEvent(_message.Message):
         sequence: _builtins.int = ...,
         definition_id: _builtins.str = ...,
         definition_version: _builtins.int = ...,
+        principal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "duration", b"duration", "error", b"error", "metadata", b"metadata", "timestamp", b"timestamp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "correlation_id", b"correlation_id", "data", b"data", "definition_id", b"definition_id", "definition_version", b"definition_version", "duration", b"duration", "error", b"error", "id", b"id", "max_attempts", b"max_attempts", "metadata", b"metadata", "new_state", b"new_state", "parent_span_id", b"parent_span_id", "previous_state", b"previous_state", "saga_id", b"saga_id", "sequence", b"sequence", "service", b"service", "service_version", b"service_version", "source", b"source", "span_id", b"span_id", "step_id", b"step_id", "timestamp", b"timestamp", "trace_id", b"trace_id", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "correlation_id", b"correlation_id", "data", b"data", "definition_id", b"definition_id", "definition_version", b"definition_version", "duration", b"duration", "error", b"error", "id", b"id", "max_attempts", b"max_attempts", "metadata", b"metadata", "new_state", b"new_state", "parent_span_id", b"parent_span_id", "previous_state", b"previous_state", "principal", b"principal", "saga_id", b"saga_id", "sequence", b"sequence", "service", b"service", "service_version", b"service_version", "source", b"source", "span_id", b"span_id", "step_id", b"step_id", "timestamp", b"timestamp", "trace_id", b"trace_id", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___SagaEvent: _TypeAlias = SagaEvent  # noqa: Y015

@@ -82,7 +82,7 @@ class CoordinatorMetrics(_message.Message):
     started_sagas: _builtins.int
     """Sagas this process started."""
     parked_sagas: _builtins.int
-    """Times this process failed to decide a saga; such a saga is parked."""
+    """Times this process failed to decide a saga; such a saga is put in quarantine."""
     working_set_size: _builtins.int
     """Sagas in this process's memory."""
     commands_in_flight: _builtins.int
@@ -92,11 +92,11 @@ class CoordinatorMetrics(_message.Message):
     writes: _builtins.int
     """Transitions written in them."""
     refused_starts: _builtins.int
-    """Starts this process refused for want of room."""
+    """Starts this process refused for want of capacity."""
     queued_starts: _builtins.int
     """Starts this process has taken and not begun yet."""
     queued_steps: _builtins.int
-    """Sagas of this process that wait for room for a step."""
+    """Sagas of this process that wait for capacity for a step."""
     @_builtins.property
     def average_saga_duration(self) -> _duration_pb2.Duration:
         """Mean from start to outcome of the sagas finished here; unset if none."""

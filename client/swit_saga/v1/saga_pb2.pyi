@@ -46,7 +46,7 @@ class _SagaStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SagaState.V
     SAGA_STATE_COMPENSATED: _SagaState.ValueType  # 6
     """Outcome: it failed, and every effect is undone."""
     SAGA_STATE_FAILED: _SagaState.ValueType  # 7
-    """Outcome: effects remain; parked for an operator."""
+    """Outcome: effects remain; it needs an operator."""
     SAGA_STATE_CANCELLED: _SagaState.ValueType  # 8
     """Outcome: stopped by request, and every effect is undone."""
     SAGA_STATE_TIMED_OUT: _SagaState.ValueType  # 9
@@ -70,7 +70,7 @@ SAGA_STATE_COMPENSATING: SagaState.ValueType  # 5
 SAGA_STATE_COMPENSATED: SagaState.ValueType  # 6
 """Outcome: it failed, and every effect is undone."""
 SAGA_STATE_FAILED: SagaState.ValueType  # 7
-"""Outcome: effects remain; parked for an operator."""
+"""Outcome: effects remain; it needs an operator."""
 SAGA_STATE_CANCELLED: SagaState.ValueType  # 8
 """Outcome: stopped by request, and every effect is undone."""
 SAGA_STATE_TIMED_OUT: SagaState.ValueType  # 9
@@ -229,6 +229,8 @@ class CompensationState(_message.Message):
     RETRY_AT_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    SENDS_FIELD_NUMBER: _builtins.int
     state: Global___CompensationStatus.ValueType
     """Where it stands."""
     attempts: _builtins.int
@@ -238,9 +240,13 @@ class CompensationState(_message.Message):
     resends: _builtins.int
     """Times an attempt was sent again under its own number after a restart or takeover."""
     idempotency_key: _builtins.str
-    """The key every attempt carries."""
+    """The key every attempt of this generation carries."""
     in_flight: _builtins.bool
     """Whether the latest attempt is out and unanswered."""
+    generation: _builtins.int
+    """Of the latest attempt, from 1; 0 before the first. A new one begins after a certain rejection that is tried again."""
+    sends: _builtins.int
+    """Sends so far over all attempts, resends included, >= 0."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When the first attempt was intended, UTC; unset before."""
@@ -270,10 +276,12 @@ class CompensationState(_message.Message):
         retry_at: _timestamp_pb2.Timestamp | None = ...,
         idempotency_key: _builtins.str = ...,
         in_flight: _builtins.bool = ...,
+        generation: _builtins.int = ...,
+        sends: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "error", b"error", "retry_at", b"retry_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "completed_at", b"completed_at", "error", b"error", "idempotency_key", b"idempotency_key", "in_flight", b"in_flight", "max_attempts", b"max_attempts", "resends", b"resends", "retry_at", b"retry_at", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "completed_at", b"completed_at", "error", b"error", "generation", b"generation", "idempotency_key", b"idempotency_key", "in_flight", b"in_flight", "max_attempts", b"max_attempts", "resends", b"resends", "retry_at", b"retry_at", "sends", b"sends", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___CompensationState: _TypeAlias = CompensationState  # noqa: Y015
@@ -309,6 +317,8 @@ class StepState(_message.Message):
     RETRY_AT_FIELD_NUMBER: _builtins.int
     NOT_AFTER_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    SENDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The step's id in the definition."""
     saga_id: _builtins.str
@@ -336,7 +346,11 @@ class StepState(_message.Message):
     resends: _builtins.int
     """Times an attempt was sent again under its own number after a restart or takeover."""
     idempotency_key: _builtins.str
-    """The key every attempt carries."""
+    """The key every attempt of this generation carries."""
+    generation: _builtins.int
+    """Of the latest attempt, from 1; 0 before the first. A new one begins after a certain rejection that is tried again."""
+    sends: _builtins.int
+    """Sends so far over all attempts, resends included, >= 0."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When the saga was created, UTC."""
@@ -409,10 +423,12 @@ class StepState(_message.Message):
         retry_at: _timestamp_pb2.Timestamp | None = ...,
         not_after: _timestamp_pb2.Timestamp | None = ...,
         idempotency_key: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        sends: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["compensation_state", b"compensation_state", "completed_at", b"completed_at", "created_at", b"created_at", "error", b"error", "input_data", b"input_data", "last_attempt_at", b"last_attempt_at", "metadata", b"metadata", "not_after", b"not_after", "output_data", b"output_data", "retry_at", b"retry_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempts", b"attempts", "compensation_state", b"compensation_state", "completed_at", b"completed_at", "created_at", b"created_at", "effect", b"effect", "error", b"error", "id", b"id", "idempotency_key", b"idempotency_key", "in_flight", b"in_flight", "input_data", b"input_data", "kind", b"kind", "last_attempt_at", b"last_attempt_at", "max_attempts", b"max_attempts", "metadata", b"metadata", "name", b"name", "not_after", b"not_after", "output_data", b"output_data", "participant", b"participant", "resends", b"resends", "retry_at", b"retry_at", "saga_id", b"saga_id", "started_at", b"started_at", "state", b"state", "step_index", b"step_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempts", b"attempts", "compensation_state", b"compensation_state", "completed_at", b"completed_at", "created_at", b"created_at", "effect", b"effect", "error", b"error", "generation", b"generation", "id", b"id", "idempotency_key", b"idempotency_key", "in_flight", b"in_flight", "input_data", b"input_data", "kind", b"kind", "last_attempt_at", b"last_attempt_at", "max_attempts", b"max_attempts", "metadata", b"metadata", "name", b"name", "not_after", b"not_after", "output_data", b"output_data", "participant", b"participant", "resends", b"resends", "retry_at", b"retry_at", "saga_id", b"saga_id", "sends", b"sends", "started_at", b"started_at", "state", b"state", "step_index", b"step_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___StepState: _TypeAlias = StepState  # noqa: Y015
@@ -478,6 +494,7 @@ class Saga(_message.Message):
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     COMPENSATION_STRATEGY_FIELD_NUMBER: _builtins.int
     STUCK_FIELD_NUMBER: _builtins.int
+    STARTED_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique for ever, 1 to 200 printable characters without '/'."""
     definition_id: _builtins.str
@@ -521,7 +538,9 @@ class Saga(_message.Message):
     compensation_strategy: _definition_pb2.CompensationStrategy.ValueType
     """In which order its effects are undone."""
     stuck: _builtins.bool
-    """Parked: the coordinator itself failed on it; tried again at due_at."""
+    """In quarantine: the coordinator itself failed on it; tried again at due_at."""
+    started_by: _builtins.str
+    """The principal that started it; empty without authentication."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted, UTC."""
@@ -627,10 +646,11 @@ class Saga(_message.Message):
         last_sequence: _builtins.int = ...,
         compensation_strategy: _definition_pb2.CompensationStrategy.ValueType = ...,
         stuck: _builtins.bool = ...,
+        started_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "current_data", b"current_data", "deadline", b"deadline", "due_at", b"due_at", "error", b"error", "initial_data", b"initial_data", "metadata", b"metadata", "result_data", b"result_data", "retry_policy", b"retry_policy", "started_at", b"started_at", "timed_out_at", b"timed_out_at", "timeout", b"timeout", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compensation_strategy", b"compensation_strategy", "completed_at", b"completed_at", "correlation_id", b"correlation_id", "created_at", b"created_at", "current_data", b"current_data", "current_step", b"current_step", "deadline", b"deadline", "definition_digest", b"definition_digest", "definition_id", b"definition_id", "definition_version", b"definition_version", "description", b"description", "due_at", b"due_at", "error", b"error", "id", b"id", "initial_data", b"initial_data", "labels", b"labels", "last_sequence", b"last_sequence", "metadata", b"metadata", "mode", b"mode", "name", b"name", "parent_span_id", b"parent_span_id", "result_data", b"result_data", "retry_policy", b"retry_policy", "service", b"service", "source", b"source", "span_id", b"span_id", "started_at", b"started_at", "state", b"state", "step_states", b"step_states", "stop_cause", b"stop_cause", "stop_reason", b"stop_reason", "stuck", b"stuck", "timed_out_at", b"timed_out_at", "timeout", b"timeout", "total_steps", b"total_steps", "trace_id", b"trace_id", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compensation_strategy", b"compensation_strategy", "completed_at", b"completed_at", "correlation_id", b"correlation_id", "created_at", b"created_at", "current_data", b"current_data", "current_step", b"current_step", "deadline", b"deadline", "definition_digest", b"definition_digest", "definition_id", b"definition_id", "definition_version", b"definition_version", "description", b"description", "due_at", b"due_at", "error", b"error", "id", b"id", "initial_data", b"initial_data", "labels", b"labels", "last_sequence", b"last_sequence", "metadata", b"metadata", "mode", b"mode", "name", b"name", "parent_span_id", b"parent_span_id", "result_data", b"result_data", "retry_policy", b"retry_policy", "service", b"service", "source", b"source", "span_id", b"span_id", "started_at", b"started_at", "started_by", b"started_by", "state", b"state", "step_states", b"step_states", "stop_cause", b"stop_cause", "stop_reason", b"stop_reason", "stuck", b"stuck", "timed_out_at", b"timed_out_at", "timeout", b"timeout", "total_steps", b"total_steps", "trace_id", b"trace_id", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Saga: _TypeAlias = Saga  # noqa: Y015

@@ -33,6 +33,7 @@ class EventView:
         sequence: From 1 without gaps; where to resume a watch.
         definition_id: The definition the saga runs.
         definition_version: Its version; 0 for an inline one.
+        principal: Who caused it, where a person or a program did; empty without authentication.
     """
 
     id = text()
@@ -59,6 +60,7 @@ class EventView:
     sequence = number()
     definition_id = text()
     definition_version = number()
+    principal = text()
 
     def __init__(self, proto: event_pb2.SagaEvent, codecs: Codecs) -> None:
         self.proto = proto

@@ -61,6 +61,7 @@ class SagaView:
         last_sequence: Sequence of its latest event.
         compensation_strategy: ``sequential``, ``parallel``, ...
         stuck: The coordinator itself failed on it, and tries again at ``due_at``.
+        started_by: Who started it; empty without authentication.
     """
 
     id = text()
@@ -99,6 +100,7 @@ class SagaView:
     last_sequence = number()
     compensation_strategy = named(definition_pb2.CompensationStrategy.DESCRIPTOR)
     stuck = flag()
+    started_by = text()
 
     def __init__(self, proto: saga_pb2.Saga, codecs: Codecs) -> None:
         self.proto = proto

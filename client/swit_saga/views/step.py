@@ -21,6 +21,8 @@ class CompensationView:
         retry_at: When the next attempt is made.
         idempotency_key: Carried by every attempt.
         in_flight: Whether the latest attempt is out and unanswered.
+        generation: Of the latest attempt, from 1; a new one begins after a rejection that is tried again.
+        sends: So far over all attempts, resends included.
     """
 
     state = named(saga_pb2.CompensationStatus.DESCRIPTOR)
@@ -33,6 +35,8 @@ class CompensationView:
     retry_at = moment_or_none()
     idempotency_key = text()
     in_flight = flag()
+    generation = number()
+    sends = number()
 
     def __init__(self, proto: saga_pb2.CompensationState) -> None:
         self.proto = proto
@@ -71,7 +75,9 @@ class StepView:
         resends: Times an attempt was sent again under its own number.
         retry_at: When the next attempt is made.
         not_after: The latest moment at which an unanswered attempt may start.
-        idempotency_key: Carried by every attempt.
+        idempotency_key: Carried by every attempt of this generation.
+        generation: Of the latest attempt, from 1; a new one begins after a rejection that is tried again.
+        sends: So far over all attempts, resends included.
     """
 
     id = text()
@@ -99,6 +105,8 @@ class StepView:
     retry_at = moment_or_none()
     not_after = moment_or_none()
     idempotency_key = text()
+    generation = number()
+    sends = number()
 
     def __init__(self, proto: saga_pb2.StepState, codecs: Codecs) -> None:
         self.proto = proto

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable
 from swit_saga_server.core.units import Span
@@ -11,6 +11,7 @@ from swit_saga_server.engine.alarm import Alarm
 from swit_saga_server.engine.environment import Clock
 from swit_saga_server.engine.items import StartResult
 
+T = TypeVar("T")
 OnResult: TypeAlias = Callable[[StartResult | Exception], None]
 """Called once per request, on the engine's event loop; it must not raise."""
 
@@ -89,10 +90,10 @@ class PendingAnswer:
             self._on_result(outcome)
 
 
-def future_of(future: "asyncio.Future[StartResult]") -> OnResult:
+def future_of(future: "asyncio.Future[T]") -> Callable[[T | Exception], None]:
     """Tells a future, if anybody waits for it still."""
 
-    def on_result(outcome: StartResult | Exception) -> None:
+    def on_result(outcome: T | Exception) -> None:
         if future.done():
             return
         if isinstance(outcome, Exception):

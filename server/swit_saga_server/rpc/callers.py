@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from swit_saga_server.core.model import TraceContext
+from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.telemetry import parse_traceparent
 
 
@@ -13,11 +14,13 @@ class Caller:
     Attributes:
         traceparent, tracestate: W3C trace context; empty without one.
         time_left_s: Until its deadline; None without one.
+        principal: Who it is; nobody in particular without authentication.
     """
 
     traceparent: str = ""
     tracestate: str = ""
     time_left_s: float | None = None
+    principal: Principal = ANONYMOUS
 
 
 def trace_of(traceparent: str, tracestate: str) -> TraceContext | None:

@@ -6,10 +6,13 @@ from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import saga_pb2
 from swit_saga_server.core.definition import MAX_ID_LENGTH, CoordinatorMode
 from swit_saga_server.core.errors import InvalidRequest, Violation
+from swit_saga_server.core.principal import Principal
 from swit_saga_server.core.record import record
 from swit_saga_server.core.start import StartRequest
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND, Instant
+from swit_saga_server.rpc.callers import trace_of
+from swit_saga_server.service.starting import Start
 from swit_saga_server.store.contract import SagaFilter, SagaOrder
 from swit_saga_server.wire.basic import instant, mapping, read_payload, span
 from swit_saga_server.wire.definition import read_definition, read_mode, read_retry_policy
@@ -112,6 +115,15 @@ def start_request(request: pb.StartSagaRequest) -> StartRequest:
         service=request.service,
         mode=mode,
     )
+
+
+def read_start(request: pb.StartSagaRequest, traceparent: str, tracestate: str, principal: Principal) -> Start:
+    """A start, with the trace it belongs to (empty without one) and who asks for it.
+
+    Raises:
+        InvalidRequest, InvalidDefinition, UnsupportedField.
+    """
+    return Start(start_request(request), trace_of(traceparent, tracestate), principal)
 
 
 def states(values: Iterable["saga_pb2.SagaState.ValueType"]) -> frozenset[SagaState]:

@@ -15,7 +15,8 @@ from grpc_reflection.v1alpha import reflection
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
 from swit_saga_server.core.units import SECOND
-from swit_saga_server.rpc.handlers import CoordinatorHandlers, DefinitionHandlers
+from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
+from swit_saga_server.rpc.definition_service import DefinitionHandlers
 from swit_saga_server.rpc.serving import SERVICES, serve
 from swit_saga_server.rpc.spans import Spans
 from swit_saga_server.runtime import Runtime
@@ -32,6 +33,7 @@ class Server:
 
     Attributes:
         port: The port bound.
+        coordinator: What CoordinatorService does.
     """
 
     def __init__(self, config: SagaConfig, runtime: Runtime) -> None:
@@ -40,10 +42,10 @@ class Server:
         self._runtime = runtime
         self._health = health.aio.HealthServicer()
         self._names = [s.full_name for s in SERVICES]
-        self._server = grpc.aio.server(interceptors=[Spans()], options=self._options())
-        self._coordinator = CoordinatorHandlers(runtime.service)
+        self._server = grpc.aio.server(interceptors=[Spans()], options=_options(config))
+        self.coordinator = CoordinatorHandlers(runtime.service)
         handlers = {
-            "CoordinatorService": self._coordinator,
+            "CoordinatorService": self.coordinator,
             "DefinitionService": DefinitionHandlers(runtime.service),
         }
         slow_s = config.server.slow_watcher_timeout / SECOND
@@ -75,7 +77,7 @@ class Server:
         log.info("draining", grace_s=grace_s)
         # The engine first, so that callers who wait for their sagas still hear of them.
         await self._runtime.stop(grace_s)
-        await self._coordinator.close()
+        await self.coordinator.close()
         await self._server.stop(1.0)
 
     async def _check_health(self) -> None:
@@ -98,21 +100,22 @@ class Server:
         for name in ("", *self._names):
             await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
-    def _options(self) -> list[tuple[str, int]]:
-        server, limit = self._config.server, self._config.coordinator
-        largest = max(limit.max_payload_bytes, limit.max_definition_bytes) + MESSAGE_OVERHEAD
-        return [
-            # Twice the limit, so that what is somewhat too large is refused by us and in words.
-            ("grpc.max_receive_message_length", 2 * largest),
-            ("grpc.max_send_message_length", 64 << 20),
-            ("grpc.max_concurrent_streams", server.max_concurrent_streams),
-            ("grpc.keepalive_time_ms", server.keepalive.time // 1000),
-            ("grpc.keepalive_timeout_ms", server.keepalive.timeout // 1000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.min_ping_interval_without_data_ms", server.keepalive.min_client_interval // 1000),
-            # Two coordinators on one port would share its calls by chance.
-            ("grpc.so_reuseport", 0),
-        ]
+
+def _options(config: SagaConfig) -> list[tuple[str, int]]:
+    server, limit = config.server, config.coordinator
+    largest = max(limit.max_payload_bytes, limit.max_definition_bytes) + MESSAGE_OVERHEAD
+    return [
+        # Twice the limit, so that what is somewhat too large is refused by us and in words.
+        ("grpc.max_receive_message_length", 2 * largest),
+        ("grpc.max_send_message_length", 64 << 20),
+        ("grpc.max_concurrent_streams", server.max_concurrent_streams),
+        ("grpc.keepalive_time_ms", server.keepalive.time // 1000),
+        ("grpc.keepalive_timeout_ms", server.keepalive.timeout // 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", server.keepalive.min_client_interval // 1000),
+        # Two coordinators on one port would share its calls by chance.
+        ("grpc.so_reuseport", 0),
+    ]
 
 
 @asynccontextmanager

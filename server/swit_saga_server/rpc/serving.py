@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -27,12 +27,14 @@ from swit_saga.v1 import (
 from swit_saga_server.core.errors import NotImplementedYet, SlowWatcher, SwitSagaError
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.errors import to_status
+from swit_saga_server.rpc.item_stream import ItemStream
 from swit_saga_server.tasks import end
 from swit_saga_server.telemetry import format_traceparent
 from swit_saga_server.wire.unsupported import RPCS
 
 log = structlog.get_logger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
+AnyItemStream = ItemStream[Any, Any]
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     coordinator_service_pb2.DESCRIPTOR.services_by_name["CoordinatorService"],
@@ -74,7 +76,7 @@ def _method(method: MethodDescriptor, handlers: object | None, slow_watcher_s: f
         return _refusing(method, codec)
     handler: Callable[..., Any] = getattr(handlers, snake(method.name))
     if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(_batching(handler), **codec)
+        return grpc.stream_stream_rpc_method_handler(_items_both_ways(handler), **codec)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_streaming(handler, slow_watcher_s), **codec)
     return grpc.unary_unary_rpc_method_handler(_unary(handler), **codec)
@@ -119,28 +121,12 @@ def _streaming(handler: Callable[[Any, Caller], Any], slow_watcher_s: float) -> 
     return call
 
 
-class ItemStream(Protocol):
-    """What one call with many items both ways is about."""
-
-    async def take(self, request: Any) -> None:
-        """Take up a message; returns when the caller may send more."""
-        ...
-
-    async def answers(self) -> Any:
-        """The next message for the caller, as soon as there is one; None after the last."""
-        ...
-
-    def end(self) -> None:
-        """No more messages come. Safe to call twice."""
-        ...
-
-
-def _batching(
-    handler: Callable[[Caller], AbstractContextManager[ItemStream]],
+def _items_both_ways(
+    handler: Callable[[Caller], AbstractContextManager[AnyItemStream]],
 ) -> Callable[[AsyncIterator[Any], Context], Any]:
     """Reads and writes at the same time, each at its own pace; a caller that does not read is not read from."""
 
-    async def take_all(stream: ItemStream, context: Context) -> None:
+    async def take_all(stream: AnyItemStream, context: Context) -> None:
         try:
             while (request := await context.read()) is not grpc.aio.EOF:
                 await stream.take(request)

@@ -69,7 +69,9 @@ def metadata(c: ParticipantCommand) -> tuple[tuple[str, str], ...]:
     pairs = {
         "swit-saga-id": c.saga_id,
         "swit-step-id": c.step_id,
-        "swit-attempt": str(c.attempt),
+        "swit-generation": str(c.send_id.generation),
+        "swit-attempt": str(c.send_id.attempt),
+        "swit-send": str(c.send_id.send),
         "swit-idempotency-key": c.idempotency_key,
         "swit-not-after-ms": str(c.not_after // 1000),
         "swit-epoch": str(c.epoch),
@@ -151,7 +153,10 @@ def _write_context(into: command_pb2.CommandContext, c: ParticipantCommand) -> N
     into.step_index = c.step_index
     into.participant = c.participant
     into.action = c.action
-    into.attempt = c.attempt
+    send_id = c.send_id
+    into.generation = send_id.generation
+    into.attempt = send_id.attempt
+    into.send = send_id.send
     into.resend = c.resends
     into.idempotency_key = c.idempotency_key
     if c.not_after:

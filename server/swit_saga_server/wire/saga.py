@@ -78,6 +78,7 @@ def saga(s: Saga, definition: Definition | None) -> pb.Saga:
             definition_pb2.CompensationStrategy, "COMPENSATION_STRATEGY", s.compensation_strategy
         ),
         stuck=s.quarantined > 0,
+        started_by=s.started_by,
     )
     if definition is not None:
         for field, value in (
@@ -111,13 +112,18 @@ def result(s: Saga) -> pb.Saga:
 
 def head(s: Saga) -> pb.Saga:
     """A saga for those who started it and want to know no more than that."""
-    return pb.Saga(
-        id=s.id,
-        definition_id=s.definition_id,
-        definition_version=s.definition_version,
-        state=state(s.state),
-        version=s.version,
-    )
+    made = pb.Saga()
+    write_head(made, s)
+    return made
+
+
+def write_head(into: pb.Saga, s: Saga) -> None:
+    """Fill in a head where it stands, among many for one: a message handed to a constructor is copied."""
+    into.id = s.id
+    into.definition_id = s.definition_id
+    into.definition_version = s.definition_version
+    into.state = state(s.state)
+    into.version = s.version
 
 
 def event(e: SagaEvent, s: Saga) -> event_pb2.SagaEvent:
@@ -147,6 +153,7 @@ def event(e: SagaEvent, s: Saga) -> event_pb2.SagaEvent:
         sequence=e.sequence,
         definition_id=s.definition_id,
         definition_version=s.definition_version,
+        principal=e.principal,
     )
 
 
@@ -178,6 +185,8 @@ def _step(s: Saga, step: StepState, described: StepDefinition) -> pb.StepState:
         retry_at=timestamp(call.retry_at or step.ready_at * (not call.attempts)),
         not_after=timestamp(call.not_after),
         idempotency_key=idempotency_key(s.id, step.id, Kind.EXECUTE, call.generation),
+        generation=call.generation,
+        sends=call.sends,
     )
 
 
@@ -193,4 +202,6 @@ def _compensation(s: Saga, step: StepState, c: CompensationState) -> pb.Compensa
         retry_at=timestamp(c.call.retry_at),
         idempotency_key=idempotency_key(s.id, step.id, Kind.COMPENSATE, c.call.generation),
         in_flight=c.call.in_flight,
+        generation=c.call.generation,
+        sends=c.call.sends,
     )

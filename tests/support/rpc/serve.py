@@ -1,6 +1,6 @@
 """A real server in this process, on a free port, with a participant in it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +79,10 @@ class Served:
         return f"127.0.0.1:{self.server.port}"
 
 
-def config(folder: Path, **server: Any) -> SagaConfig:
+def config(folder: Path, coordinator: Mapping[str, Any] | None = None, **server: Any) -> SagaConfig:
     return SagaConfig.load(
         overrides={
-            "coordinator": {"name": "here"},
+            "coordinator": {"name": "here", **(coordinator or {})},
             "storage": {"connection": str(folder / "saga.db")},
             "server": {"listen": "127.0.0.1:0", "drain_timeout": "2s", **server},
         }
@@ -91,10 +91,15 @@ def config(folder: Path, **server: Any) -> SagaConfig:
 
 @asynccontextmanager
 async def serve(
-    folder: Path, participants: Sequence[Participant] = (), *, batch: bool = True, **server: Any
+    folder: Path,
+    participants: Sequence[Participant] = (),
+    *,
+    batch: bool = True,
+    coordinator: Mapping[str, Any] | None = None,
+    **server: Any,
 ) -> AsyncIterator[Served]:
     """Serve while the context lasts; ``batch`` says whether the client's starts and waits share streams."""
-    made, shop = config(folder, **server), Shop()
+    made, shop = config(folder, coordinator, **server), Shop()
     runtime = Runtime(made, [shop.participant, *participants], None, None)
     await runtime.start()
     async with (

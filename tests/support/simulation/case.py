@@ -7,6 +7,7 @@ from typing import Protocol
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import Call, Saga
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant
 
 
@@ -109,6 +110,7 @@ class Case:
         acknowledged: A client knows that it was started.
         creators: Answers that said *created*, in the history that stands.
         cancelled: A client knows that it was stopped.
+        outcome: What a client that waited was told it to be, in the history that stands; None if nobody was.
         posted: Inbox entries not yet consumed.
     """
 
@@ -130,6 +132,7 @@ class Case:
     acknowledged: bool = False
     creators: int = 0
     cancelled: bool = False
+    outcome: SagaState | None = None
     posted: set[str] | None = None
 
     @staticmethod
@@ -179,3 +182,5 @@ class Case:
             self.creators = 0
         if then is None or then.saga.stop_cause is None:
             self.cancelled = False
+        if then is None or not then.saga.state.is_terminal:
+            self.outcome = None

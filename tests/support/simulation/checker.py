@@ -5,7 +5,8 @@ It calls none of the machine's or engine's functions: it must not share their mi
 What a rewound store excuses, for a saga of which it took something away and for no other:
 
 1. A start whose creating commit was taken away; an answer may show a version that once was durable and is gone.
-2. Nothing within the history that stands; the history that was taken away may have ended otherwise.
+2. Nothing within the history that stands; the history that was taken away may have ended otherwise, and who waited may
+   have been told so.
 3. Nothing. 4. Nothing: a write is held against what the store really holds. 5. An epoch may come again, a nonce never.
 6. Nothing: an intent that was taken back later had been durable. 7, 8. Nothing on the record.
 9, 10. The participants' books: what was done in the lost history, the record that stands does not know.
@@ -26,6 +27,7 @@ from swit_saga_server.core.states import CompensationStatus, Effect, SagaState
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import Verdict
 from tests.support.simulation.case import Case, Expected, Stored, Violation, expected_of
+from tests.support.simulation.check_answers import check_shown, check_wait
 from tests.support.simulation.check_writes import LAST_EVENT, check_outcome, check_write
 from tests.support.simulation.observed import (
     Answered,
@@ -43,6 +45,7 @@ from tests.support.simulation.observed import (
     Said,
     Seen,
     Unanswered,
+    Waited,
     Watched,
     WatchOver,
 )
@@ -92,6 +95,7 @@ class _Checker:
         takers: dict[type[Seen], Callable[[Any], Iterator[tuple[int, str]] | None]] = {
             Asked: self.asked,
             Answered: self.answered,
+            Waited: self.waited,
             Refused: self.refused,
             Watched: self.watched,
             WatchOver: self.watch_over,
@@ -119,7 +123,7 @@ class _Checker:
 
     def _saga_of(self, seen: Any) -> str:
         match seen:
-            case Answered() | Refused():
+            case Answered() | Waited() | Refused():
                 return self.calls[seen.call][1].saga_id if seen.call in self.calls else ""
             case Committed():
                 return seen.write.saga.id
@@ -143,10 +147,7 @@ class _Checker:
     def answered(self, seen: Answered) -> Iterator[tuple[int, str]]:
         asked, case, _, _ = self.calls[seen.call]
         shown = seen.saga
-        if shown.id != case.saga_id:
-            yield 1, f"{asked.what}: was shown {shown.id!r}"
-        elif not case.was_durable(shown):
-            yield 1, f"{asked.what}: was shown version {shown.version} ({shown.state}), which was never durable"
+        yield from check_shown(asked, shown, case)
         if asked.what == "start":
             yield from self._started(asked, seen, case)
         elif asked.what == "cancel":
@@ -157,6 +158,11 @@ class _Checker:
                 case.cancelled = True
             elif not case.touched:
                 yield 13, "a cancel was answered that is not durable"
+
+    def waited(self, seen: Waited) -> Iterator[tuple[int, str]]:
+        asked, case, _, _ = self.calls[seen.call]
+        yield from check_shown(asked, seen.saga, case)
+        yield from check_wait(asked, seen, case)
 
     def _started(self, asked: Asked, seen: Answered, case: Case) -> Iterator[tuple[int, str]]:
         variant = self.expected.variant_of(seen.saga)
@@ -171,7 +177,8 @@ class _Checker:
 
     def refused(self, seen: Refused) -> Iterator[tuple[int, str]]:
         asked, case, known, touched = self.calls[seen.call]
-        torn = seen.reason == "SAGA_PARKED" and case.touched  # Read half before and half after the store went back.
+        # Read half before and half after the store went back.
+        torn = seen.reason == "SAGA_QUARANTINED" and case.touched
         if seen.reason not in REASONS.get(asked.what, ()) and not torn:
             yield 13, f"{asked.what} was refused: {seen.reason}"
         match seen.reason:
@@ -338,6 +345,8 @@ class _Checker:
             yield 2, f"{saga.state}, and its last event is another's"
         if saga.state is SagaState.FAILED and all(e.type != "compensation.failed" for e in seen.events):
             yield 16, "failed, and no event says that a compensation did"
+        if case.outcome not in (None, saga.state):
+            yield 2, f"a wait was told that it is {case.outcome}, and it ended {saga.state}"
         if case.cancelled and saga.stop_cause is None:
             yield 13, f"a cancel was acknowledged, and it ended {saga.state}"
         if not case.touched:

@@ -11,8 +11,9 @@ from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.start import StartRequest
 from swit_saga_server.core.units import MILLISECOND, SECOND
 from swit_saga_server.service import SagaService
+from swit_saga_server.service.starting import Start
 from tests.support.simulation.coordinators import Slot
-from tests.support.simulation.observed import Answered, Asked, Refused, Unanswered, Watched, WatchOver
+from tests.support.simulation.observed import Answered, Asked, Refused, Unanswered, Waited, Watched, WatchOver
 from tests.support.simulation.plan import Action, PlannedSaga, What
 from tests.support.simulation.scene import Scene
 
@@ -52,19 +53,22 @@ class Clients:
             await asyncio.sleep(0.05 + roll)
 
     async def _ask(self, action: Action, attempt: int) -> bool | None:
-        """One call; None if it was not answered."""
+        """One call; None if it is worth another one."""
         call = action.number * TRIES_NUMBERED + attempt
         slot = self._slot(action, attempt)
         self._asked(action, call, slot)
         try:
-            saga, created = await self._call(call, slot, self._work(action))
+            saga, so = await self._call(call, slot, self._work(action))
         except NoAnswer:
             self.scene.saw(Unanswered(at=self.scene.now(), call=call))
             return None
         except SwitSagaError as refused:
             self.scene.saw(Refused(at=self.scene.now(), call=call, reason=refused.reason))
             return False
-        self.scene.saw(Answered(at=self.scene.now(), call=call, saga=saga, created=created))
+        if action.what is What.WAIT:
+            self.scene.saw(Waited(at=self.scene.now(), call=call, saga=saga, done=so))
+            return so or None  # What is not there yet is waited for again.
+        self.scene.saw(Answered(at=self.scene.now(), call=call, saga=saga, created=so))
         return True
 
     def _slot(self, action: Action, attempt: int) -> Slot:
@@ -74,13 +78,13 @@ class Clients:
         self.scene.saw(
             Asked(
                 at=self.scene.now(), call=call, what=action.what.value, saga_id=action.saga_id,
-                coordinator=slot.name, variant=action.variant,
+                coordinator=slot.name, variant=action.variant, states=action.states, patience=action.patience,
             )
         )  # fmt: skip
 
     def _work(self, action: Action) -> Work:
-        async def start(service: SagaService) -> Any:
-            return await service.start(
+        def decode() -> Start:
+            return Start(
                 StartRequest(
                     saga_id=action.saga_id,
                     definition=self.sagas[action.saga_id].definition,
@@ -88,13 +92,19 @@ class Clients:
                 )
             )
 
+        async def start(service: SagaService) -> Any:
+            return await service.starts.start(action.saga_id, decode)
+
         async def cancel(service: SagaService) -> Any:
-            return await service.cancel(action.saga_id, f"action {action.number}"), False
+            return await service.sagas.cancel(action.saga_id, f"action {action.number}"), False
 
         async def get(service: SagaService) -> Any:
-            return await service.get(action.saga_id), False
+            return await service.sagas.get(action.saga_id), False
 
-        return {What.START: start, What.CANCEL: cancel, What.GET: get}[action.what]
+        async def wait(service: SagaService) -> Any:
+            return await service.sagas.wait(action.saga_id, frozenset(action.states), action.patience / SECOND)
+
+        return {What.START: start, What.CANCEL: cancel, What.GET: get, What.WAIT: wait}[action.what]
 
     # ---- one call ------------------------------------------------------------------------------------------------
 
@@ -236,7 +246,7 @@ class Clients:
     async def _serve_watch(
         self, service: SagaService, saga_id: str, after: int, arrived: "asyncio.Queue[SagaEvent | None]"
     ) -> None:
-        _, events = await service.watch(saga_id, after, follow=False, idle_s=SECOND / 1e6)
+        _, events = await service.sagas.watch(saga_id, after, follow=False, idle_s=SECOND / 1e6)
         try:
             async for event in events:
                 if event is not None:

@@ -43,6 +43,12 @@ class Life:
     service: SagaService
     serving: bool = False
 
+    async def stop(self) -> None:
+        """As a server drains: what is under way first, then who still waits is told."""
+        await self.engine.stop(0.2)
+        await self.service.close()
+        self.service.sagas.end_waits()
+
 
 class Slot:
     """A place for one coordinator. A dead one's place is taken by a new life of it."""
@@ -113,7 +119,7 @@ class Slot:
         life, self.life = self.life, None
         life.serving = False
         self._scene.fault("handover", life.process.name)
-        stopped = self._scene.loop.create_task(life.engine.stop(0.2), context=life.process.context)
+        stopped = self._scene.loop.create_task(life.stop(), context=life.process.context)
         stopped.add_done_callback(lambda _: self._scene.later(back_after, self.boot), context=self._scene.world)
 
     def failures(self) -> list[BaseException]:

@@ -21,6 +21,7 @@ from tests.support.simulation.observed import (
     Rewound,
     Said,
     Unanswered,
+    Waited,
     WatchOver,
 )
 
@@ -59,6 +60,8 @@ WANTED: Mapping[str, tuple[str, ...]] = {
         "answered",
         "unanswered",
         "watchover",
+        "wait, there",
+        "wait, not there",
         "SAGA_ALREADY_EXISTS",
         "SAGA_ALREADY_FINISHED",
         "SAGA_NOT_FOUND",
@@ -78,6 +81,8 @@ def counted(observations: Sequence[Observation]) -> dict[str, Counter[str]]:
                 counts["faults"][seen.kind] += 1
             case Answered() | Unanswered() | WatchOver():
                 counts["answers"][type(seen).__name__.lower()] += 1
+            case Waited():
+                counts["answers"]["wait, there" if seen.done else "wait, not there"] += 1
             case Refused():
                 counts["answers"][seen.reason] += 1
             case Received():

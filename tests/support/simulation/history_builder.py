@@ -16,7 +16,7 @@ from swit_saga_server.core.model import Call, CompensationState, Saga, StepState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.retry import Jitter, RetryPolicy
 from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus, StopCause
-from swit_saga_server.core.units import MILLISECOND, SECOND
+from swit_saga_server.core.units import MILLISECOND, SECOND, Span
 from swit_saga_server.store.contract import InboxAnswer, Verdict, Write
 from tests.support.simulation.case import Expected
 from tests.support.simulation.observed import (
@@ -32,6 +32,7 @@ from tests.support.simulation.observed import (
     Rewound,
     Said,
     Unanswered,
+    Waited,
     Watched,
     WatchOver,
 )
@@ -195,15 +196,21 @@ class Tale:
 
     # ---- clients -------------------------------------------------------------------------------------------------
 
-    def ask(self, what: str, variant: str = "") -> int:
+    def ask(self, what: str, variant: str = "", **other: Any) -> int:
         """A client calls."""
         self.calls += 1
-        self.see(Asked, call=self.calls, what=what, saga_id=ID, coordinator="c0", variant=variant)
+        self.see(Asked, call=self.calls, what=what, saga_id=ID, coordinator="c0", variant=variant, **other)
         return self.calls
 
     def answer(self, call: int, **other: Any) -> None:
         """It is answered with what is stored."""
         self.see(Answered, **{"call": call, "saga": self.saga} | other)
+
+    def wait(self, *states: SagaState, patience: Span = 0, **other: Any) -> None:
+        """A client waits, and is told at once what is stored; ``other`` is told otherwise."""
+        call = self.ask("wait", states=states, patience=patience)
+        there = self.now.state in states if states else self.now.state.is_terminal
+        self.see(Waited, **{"call": call, "saga": self.saga, "done": there} | other)
 
     def refuse(self, call: int, reason: str) -> None:
         """It is refused."""

@@ -9,7 +9,8 @@ from typing import TypeAlias
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.states import SagaState
+from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.store.contract import Verdict, Write
 
 
@@ -25,13 +26,18 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked(Seen):
-    """A client called. ``what``: start, cancel, get, wait, watch. ``variant``: of the request, for a start."""
+    """A client called. ``what``: start, cancel, get, wait, watch. ``variant``: of the request, for a start.
+
+    ``states``, ``patience``: of a wait, until the saga is in one of them (empty: any outcome), at most so long.
+    """
 
     call: int
     what: str
     saga_id: str
     coordinator: str
     variant: str = ""
+    states: tuple[SagaState, ...] = ()
+    patience: Span = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,15 @@ class Answered(Seen):
     call: int
     saga: Saga
     created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waited(Seen):
+    """A wait returned: the saga as the client was shown it, and whether it was said to be where it was waited for."""
+
+    call: int
+    saga: Saga
+    done: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +207,7 @@ class Remains(Seen):
 
 
 Observation: TypeAlias = (
-    Asked | Answered | Refused | Unanswered | Watched | WatchOver
+    Asked | Answered | Waited | Refused | Unanswered | Watched | WatchOver
     | Received | Effect | Said
     | Leased | Committed | Posted | Rewound | Fault | Noted | Remains
 )  # fmt: skip

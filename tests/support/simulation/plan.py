@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
+from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MILLISECOND, SECOND, Span
 from swit_saga_server.engine.options import CachePolicy
 from tests.support.simulation.faults import PlannedFault, plan_faults
@@ -20,6 +21,7 @@ class What(StrEnum):
     CANCEL = "cancel"
     GET = "get"
     WATCH = "watch"
+    WAIT = "wait"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,8 @@ class Action:
         variant: Of a start: the same id with another variant is a conflict.
         tries: Calls at most while there is no certain answer; a watch is resumed as often.
         wander: Repeats go to the next coordinator, not to the same.
+        states: Of a wait: until the saga is in one of these; empty for any outcome.
+        patience: Of a wait: at most this long.
     """
 
     number: int
@@ -43,6 +47,8 @@ class Action:
     variant: str = ""
     tries: int = 1
     wander: bool = False
+    states: tuple[SagaState, ...] = ()
+    patience: Span = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +124,17 @@ class Plan:
     calm_at: Span
 
 
+_AWAITED: tuple[tuple[SagaState, ...], ...] = (
+    (),
+    (),
+    (SagaState.RUNNING,),
+    (SagaState.STEP_COMPLETED, SagaState.COMPENSATING),
+    (SagaState.COMPLETED,),
+    (SagaState.COMPENSATED, SagaState.FAILED, SagaState.CANCELLED),
+)
+"""What clients wait for; empty is any outcome."""
+
+
 def plan(seed: int) -> Plan:
     """The run of a seed."""
     rng = random.Random(seed)
@@ -131,13 +148,15 @@ def plan(seed: int) -> Plan:
     )
     sagas = tuple(_saga(rng, f"s{i}", participants) for i in range(rng.randint(2, 6)))
     rough = rng.random()
+    partitions = rng.randint(1, 4)
+    actions = tuple(_actions(rng, sagas, len(coordinators), calm_at))
     return Plan(
         seed=seed,
-        partitions=rng.randint(1, 4),
+        partitions=partitions,
         coordinators=coordinators,
         participants=participants,
         sagas=sagas,
-        actions=tuple(_actions(rng, sagas, len(coordinators), calm_at)),
+        actions=(*actions, *_waits(random.Random(f"{seed}/waits"), actions, len(coordinators))),
         faults=tuple(plan_faults(rng, len(coordinators), calm_at)),
         weather=Weather(
             store=rough * rng.choice((0.0, 0.01, 0.04)),
@@ -241,3 +260,23 @@ def _actions(rng: random.Random, sagas: tuple[PlannedSaga, ...], slots: int, cal
         if rng.random() < 0.7:
             add(begun + rng.randrange(2 * SECOND), What.WATCH, saga.saga_id, 40)
     return actions
+
+
+def _waits(rng: random.Random, others: tuple[Action, ...], slots: int) -> list[Action]:
+    """Waits for the sagas that others start: by draws of their own, so that they change nothing else of a plan."""
+    begun: dict[str, Span] = {}
+    for action in others:
+        if action.what is What.START:
+            begun.setdefault(action.saga_id, action.at)
+    waits: list[Action] = []
+    for saga_id, at in begun.items():
+        for _ in range(rng.choice((0, 1, 1, 2))):
+            waits.append(
+                Action(
+                    number=len(others) + len(waits), at=max(at + rng.randrange(-200 * MILLISECOND, 4 * SECOND), 0),
+                    what=What.WAIT, saga_id=saga_id, coordinator=rng.randrange(slots), tries=rng.randint(1, 5),
+                    wander=rng.random() < 0.6, states=rng.choice(_AWAITED),
+                    patience=rng.choice((0, 100 * MILLISECOND, SECOND, 2_500 * MILLISECOND)),
+                )
+            )  # fmt: skip
+    return waits

@@ -19,9 +19,9 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from swit_saga_server import service
 from swit_saga_server.core import machine
 from swit_saga_server.engine import loop, remote
+from swit_saga_server.service import watching
 from tests.support.simulation import store
 from tests.support.simulation.oracle import wrong
 from tests.support.simulation.world import plan, run
@@ -191,15 +191,15 @@ BUGS = (
         why="the entry is durable, so it will be done",
     ),
     Bug(
-        name="watch gap on resume", invariants="15", module=service,
-        right="while page := await self._store.events(saga.id, after, HISTORY_PAGE):\n",
-        wrong="while page := await self._store.events(saga.id, after + (after > 1), HISTORY_PAGE):\n",
+        name="watch gap on resume", invariants="15", module=watching,
+        right="while page := await engine.store.events(saga.id, after, HISTORY_PAGE):\n",
+        wrong="while page := await engine.store.events(saga.id, after + (after > 1), HISTORY_PAGE):\n",
         why="off by one",
     ),
     Bug(
-        name="watch does not look back when it is poked", invariants="15", module=service,
-        right="                    if event.sequence == after + 1:\n",
-        wrong="                    if event.sequence > after:\n",
+        name="watch does not look back when it is poked", invariants="15", module=watching,
+        right="                if event.sequence == after + 1:\n",
+        wrong="                if event.sequence > after:\n",
         why="events come in order",
     ),
     Bug(
@@ -256,9 +256,9 @@ BUGS = (
         why="whoever holds it will see it",
     ),
     Bug(
-        name="watch ends with the outcome, not with its event", invariants="15", module=service,
-        right="                if saga.state.is_terminal and after >= saga.last_sequence and not follow:\n",
-        wrong="                if saga.state.is_terminal and not follow:\n",
+        name="watch ends with the outcome, not with its event", invariants="15", module=watching,
+        right="            if saga.state.is_terminal and after >= saga.last_sequence and not follow:\n",
+        wrong="            if saga.state.is_terminal and not follow:\n",
         why="there is nothing more to come",
     ),
 )  # fmt: skip

@@ -22,6 +22,7 @@ from tests.support.simulation.observed import (
     Rewound,
     Said,
     Unanswered,
+    Waited,
     Watched,
     WatchOver,
 )
@@ -68,10 +69,13 @@ def _line(since: Instant, witness: str, saga_id: str, what: str) -> str:
 def _told(o: Observation, calls: dict[int, Asked]) -> Line:
     match o:
         case Asked():
-            return "client", o.saga_id, f"call {o.call}: {o.what} {o.variant}".rstrip() + f" -> {o.coordinator}"
+            about = o.variant or " or ".join(o.states)
+            return "client", o.saga_id, f"call {o.call}: {o.what} {about}".rstrip() + f" -> {o.coordinator}"
         case Answered():
             made = ", created" if o.created else ""
             return "client", o.saga.id, f"call {o.call}: {_saga(o.saga)}{made}"
+        case Waited():
+            return "client", o.saga.id, f"call {o.call}: {_saga(o.saga)}, {'there' if o.done else 'not there'}"
         case Refused():
             return "client", _asked_for(o.call, calls), f"call {o.call}: refused, {o.reason}"
         case Unanswered():

@@ -16,7 +16,7 @@ from swit_saga_server.core.units import SECOND, Span
 from tests.support.simulation.clients import Clients
 from tests.support.simulation.coordinators import Slot
 from tests.support.simulation.faults import PlannedFault
-from tests.support.simulation.observed import Answered, Committed, Observation, Remains, Rewound
+from tests.support.simulation.observed import Answered, Committed, Observation, Remains, Rewound, Waited
 from tests.support.simulation.participants import Participant
 from tests.support.simulation.plan import Plan, Reached, plan
 from tests.support.simulation.receiver import NEVER
@@ -220,6 +220,8 @@ def brief(seen: Observation) -> Any:
             )  # fmt: skip
         case Answered():
             return seen.at, seen.call, seen.saga.id, seen.saga.version, seen.saga.state.value, seen.created
+        case Waited():
+            return seen.at, seen.call, seen.saga.id, seen.saga.version, seen.saga.state.value, seen.done
         case Remains():
             return seen.saga.id, seen.saga.version, seen.saga.state.value, seen.due_at, [e.type for e in seen.events]
         case _:

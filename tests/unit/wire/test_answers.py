@@ -154,6 +154,6 @@ def test_metadata_is_ascii():
     assert sent["swit-saga-id"] == "saga-\\xfc"
     assert sent["swit-not-after-ms"] == "1700000000123"
     assert all(v.isascii() for v in sent.values())
-    assert {"swit-step-id", "swit-attempt", "swit-idempotency-key", "swit-epoch", "traceparent", "tracestate"} < set(
+    assert {"swit-step-id", "swit-generation", "swit-attempt", "swit-send", "swit-idempotency-key", "swit-epoch"} < set(
         sent
     )

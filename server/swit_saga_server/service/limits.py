@@ -1,0 +1,31 @@
+"""How large what is sent may be."""
+
+from swit_saga_server.core.errors import PayloadTooLarge
+from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.record import record
+
+
+@record(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Sizes in bytes: ``payload`` of one payload, ``definition`` of one encoded definition."""
+
+    payload: int = 1 << 20
+    definition: int = 1 << 20
+
+    def check_payload(self, payload: Payload | None) -> None:
+        """Return if a saga's initial data may be as large as that.
+
+        Raises:
+            PayloadTooLarge.
+        """
+        if payload is not None and payload.size > self.payload:
+            raise PayloadTooLarge(f"initial_data has {payload.size} bytes; at most {self.payload}", limit=self.payload)
+
+    def check_definition(self, size: int) -> None:
+        """Return if an encoded definition may have ``size`` bytes.
+
+        Raises:
+            PayloadTooLarge.
+        """
+        if size > self.definition:
+            raise PayloadTooLarge(f"the definition has {size} bytes; at most {self.definition}", limit=self.definition)

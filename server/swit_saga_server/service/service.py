@@ -1,0 +1,66 @@
+"""The parts of the service put together, and what concerns the coordinator as a whole."""
+
+from swit_saga_server.core.errors import CoordinatorUnavailable
+from swit_saga_server.core.model import Settings
+from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.engine.engine import Engine
+from swit_saga_server.service.admission_queue import AdmissionQueue
+from swit_saga_server.service.definitions import Definitions
+from swit_saga_server.service.limits import Limits
+from swit_saga_server.service.metrics import Metrics, metrics_of
+from swit_saga_server.service.sagas import Sagas
+from swit_saga_server.service.starting import Starting
+
+
+class SagaService:
+    """One coordinator's operations. All methods belong to the engine's event loop.
+
+    Attributes:
+        starts: Where every start goes in.
+        sagas: Sagas that have begun.
+        definitions: What they run.
+    """
+
+    def __init__(self, engine: Engine, defaults: Settings, limits: Limits) -> None:
+        """Serve what ``engine`` drives; ``defaults`` fill what neither request nor definition says."""
+        clock = engine.env.clock
+        self._engine = engine
+        self.sagas = Sagas(engine)
+        self.definitions = Definitions(engine.store, engine.transport, limits, clock.now)
+        self.starts = AdmissionQueue(engine, Starting(engine, self.definitions, defaults, limits))
+
+    def now(self) -> Instant:
+        """The time by the store's clock."""
+        return self._engine.env.clock.now()
+
+    def elapsed(self) -> Span:
+        """Plain time, at an even pace."""
+        return self._engine.env.clock.elapsed()
+
+    async def metrics(self) -> Metrics:
+        """What was counted, see ``Metrics``.
+
+        Raises:
+            StoreUnavailable.
+        """
+        return await metrics_of(self._engine, len(self.starts))
+
+    async def health(self) -> None:
+        """Return if the coordinator can take and drive sagas.
+
+        Raises:
+            CoordinatorUnavailable: It cannot, and why.
+        """
+        if self._engine.failure is not None:
+            raise CoordinatorUnavailable(f"the engine failed: {self._engine.failure!r}")
+        await self._engine.store.now()
+        if not any(self._engine.ownership.holds(p) for p in range(self._engine.store.partitions)):
+            raise CoordinatorUnavailable("no partition is held by this coordinator")
+
+    def begin_stop(self) -> None:
+        """Refuse new sagas from now on; those under way go on."""
+        self._engine.stop_accepting()
+
+    async def close(self) -> None:
+        """Begin nothing any more; who waits for it is told so. Safe to call twice."""
+        await self.starts.close()
