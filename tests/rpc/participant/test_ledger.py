@@ -9,7 +9,7 @@ import pytest
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.inputs import Answered, Completed, Rejected, Unknown
 from swit_saga_server.participants.ledger import Ledger, Send
-from tests.rpc.participant.test_transports import command
+from tests.support.participant.sends import command
 from tests.support.waiting import eventually
 
 

@@ -7,7 +7,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from swit_saga_server import telemetry
-from tests.rpc.participant.test_transports import BOTH, Shop, command, reach
+from tests.rpc.participant.test_transports import BOTH, Shop, reach
+from tests.support.participant.sends import command
 from tests.support.waiting import eventually
 
 

@@ -44,4 +44,4 @@ def named(request: Request) -> str:
     """Which send it is: what befalls it hangs on that."""
     c = request.command
     kind = "execute" if isinstance(request, ExecuteRequest) else "compensate"
-    return f"{c.saga_id}/{c.step_index}/{kind}/{c.attempt}.{c.resend}"
+    return f"{c.saga_id}/{c.step_index}/{kind}/{c.generation}.{c.attempt}.{c.send}"

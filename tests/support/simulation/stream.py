@@ -73,7 +73,7 @@ class SimStream:
         if not self._is_cut:
             if fate < scene.weather.message:
                 self._break(noticed, has_commands=bool(request.commands))
-                self._is_lost = late < 0.5
+                self._is_lost = late < 0.3
                 there = late * 4 * SECOND
             elif fate < 2 * scene.weather.message and request.commands:
                 scene.fault("request_late", first)
