@@ -11,8 +11,9 @@ Deadlines and spans of sends are kept here too, so that no transport has books o
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from swit_saga_server.core.errors import SagaError
@@ -104,9 +105,9 @@ class Ledger:
         return len(self._open)
 
     @property
-    def first_queued(self) -> Send | None:
-        """The longest queued; it stays so until it is handed over or over. None if nothing is queued."""
-        return self._queue[0] if self._queue else None
+    def has_queued(self) -> bool:
+        """Whether anything is queued."""
+        return bool(self._queue)
 
     def __iter__(self) -> Iterator[Send]:
         """The sends that are not over, in the order of their numbers; as they are now, whatever happens meanwhile."""
@@ -120,7 +121,8 @@ class Ledger:
         """Queue one send for each; from now on each has until its command's time-out. Nothing once closed."""
         if self._closed:
             return []
-        now, address, sends = asyncio.get_running_loop().time(), self._address, []
+        now, address, sends = asyncio.get_running_loop().time(), self._address, list[Send]()
+        add = self._deadlines.add
         with_span = address is not None and is_recorded()
         for command in commands:
             self._numbers = number = self._numbers + 1
@@ -129,18 +131,21 @@ class Ledger:
             send = Send(number, command, command_id, until, span, command if span is None else span.command)
             # One that is entered twice has the same id; the later one is found by it.
             self._open[number] = self._by_id[command_id] = send
-            self._deadlines.add(until, number)
+            add(until, number)
             sends.append(send)
         self._queue += sends
         self._deadlines.arm()
         return sends
 
-    def hand_over(self, send: Send, carrier: Carrier) -> None:
-        """To be called before anything of ``send`` leaves: it may reach the participant from now on."""
-        send.carrier = carrier
-        queue = self._queue
-        while queue and (queue[0].carrier is not None or queue[0].is_over):
-            queue.popleft()
+    def queued(self, limit: int) -> list[Send]:
+        """Up to ``limit`` of those that are queued, the longest queued first; none only if none is."""
+        return [send for send in islice(self._queue, limit) if send.carrier is None and not send.is_over]
+
+    def hand_over(self, sends: Iterable[Send], carrier: Carrier) -> None:
+        """To be called before anything of ``sends`` leaves: they may reach the participant from now on."""
+        for send in sends:
+            send.carrier = carrier
+        self._trim()
 
     def answer(self, send: Send, answer: Answer) -> None:
         """Deliver it, as the one answer to ``send``. Passed over if that is over already: its answer comes too late."""

@@ -89,10 +89,10 @@ class LocalTransport:
         try:
             if command.kind is Kind.EXECUTE:
                 request = wire.execute_request(command)
-                self._ledger.hand_over(send, carrier)
+                self._ledger.hand_over([send], carrier)
                 return wire.execute_answer(await participant.execute(request))
             undo = wire.compensate_request(command)
-            self._ledger.hand_over(send, carrier)
+            self._ledger.hand_over([send], carrier)
             return wire.compensate_answer(await participant.compensate(undo))
         except Exception as error:
             return Unknown(

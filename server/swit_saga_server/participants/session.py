@@ -90,35 +90,46 @@ class Session:
         """What can be sent now; None if nothing can. Commands are encoded here, once, as they leave."""
         ledger, request = self._ledger, StreamRequest(withdrawn=self._withdrawn)
         self._withdrawn.clear()
-        batch, size = request.commands, 0
-        while self._credits > 0 and len(batch) < MESSAGE_COMMANDS and (send := ledger.first_queued) is not None:
+        sends: list[Send] = []
+        # Again only if not one of those could be encoded.
+        while not sends and (queued := ledger.queued(min(self._credits, MESSAGE_COMMANDS))):
+            sends = self._fill_up(request, queued)
+        if sends:
+            ledger.hand_over(sends, self)
+            self._credits -= len(sends)
+            self.is_used = True
+        return request if sends or request.withdrawn else None
+
+    def _fill_up(self, request: StreamRequest, queued: list[Send]) -> list[Send]:
+        """Those of ``queued`` that are in the message now."""
+        batch, size, sends = request.commands, 0, list[Send]()
+        for send in queued:
             message = batch.add()
             try:
                 _fill(message, send)
             except Exception as error:
                 # Some value cannot be encoded. It was not sent; whether an earlier attempt was is not said by that.
                 del batch[-1]
-                ledger.answer(send, wire.failed_here(error))
+                self._ledger.answer(send, wire.failed_here(error))
                 continue
             size += message.ByteSize()
-            if size > MESSAGE_BYTES and len(batch) > 1:
+            if size > MESSAGE_BYTES and sends:
                 del batch[-1]
                 break
-            ledger.hand_over(send, self)
-            self._credits -= 1
-        self.is_used = self.is_used or len(batch) > 0
-        return request if batch or request.withdrawn else None
+            sends.append(send)
+        return sends
 
     def _take(self, response: StreamResponse) -> None:
+        find, settle = self._ledger.find, self._ledger.answer
         for said in response.answers:
-            send = self._ledger.find(said.command_id)
+            send = find(said.command_id)
             if send is None or send.carrier is not self:
                 continue  # Its time was up, it was cancelled, or it is none of this stream's.
             try:
                 answer = _read(said)
             except Exception as error:
                 answer = wire.failed_here(error)
-            self._ledger.answer(send, answer)
+            settle(send, answer)
         self._credits = response.credits
         self._more.set()
 

@@ -89,7 +89,7 @@ class StreamTransport:
         """Streams, one after the other, for as long as there is something to send."""
         in_use = False
         try:
-            while self._not_served is None and self._ledger.first_queued is not None:
+            while self._not_served is None and self._ledger.has_queued:
                 # One that follows a broken one may still meet the broken connection, and is made up for; where none
                 # takes anything, nobody is there.
                 in_use = await self._one_stream(last=not in_use)

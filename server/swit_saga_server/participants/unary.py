@@ -65,11 +65,11 @@ def calls_over(connection: Connection, ledger: Ledger) -> Calls:
             if command.kind is Kind.EXECUTE:
                 request = wire.execute_request(carried)
                 request.command.timeout.FromMicroseconds(round(left_s * 1e6))
-                ledger.hand_over(send, carrier)
+                ledger.hand_over([send], carrier)
                 return wire.execute_answer(await connection.execute(request, left_s, metadata))
             undo = wire.compensate_request(carried)
             undo.command.timeout.FromMicroseconds(round(left_s * 1e6))
-            ledger.hand_over(send, carrier)
+            ledger.hand_over([send], carrier)
             return wire.compensate_answer(await connection.compensate(undo, left_s, metadata))
         except CallFailed as failed:
             return wire.status_answer(command, failed.code, failed.details, failed.stack_trace)
