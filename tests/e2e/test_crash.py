@@ -15,7 +15,7 @@ from swit_saga_server.core.model import is_in_flight
 from swit_saga_server.core.states import CompensationStatus, SagaState
 from swit_saga_server.store.sqlite import SqliteStore
 from tests.support.invariants import check_history, require
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, spend
 
 SAGAS, KILLS, IN_MID_STEP = 200, 10, 20
 STEPS = ("order", "stock", "pay", "ship")
@@ -65,7 +65,7 @@ class Shop:
     async def _work(self) -> None:
         self.at_work += 1
         try:
-            await asyncio.sleep(self.chance.uniform(1.0, 4.0))
+            await spend(self.chance, 1.0, 4.0)
         finally:
             self.at_work -= 1
 
@@ -123,7 +123,7 @@ async def test_ten_kills_in_mid_saga(tmp_path):
                     starts += [asyncio.create_task(start(number)) for number in late]
                     victim = ids[kill * 7 + 1]
                     cancel = asyncio.create_task(try_to_cancel(client, victim))
-                    await asyncio.sleep(shop.chance.uniform(0.0, 0.5))
+                    await spend(shop.chance, 0.0, 0.5)
                     await eventually(lambda: shop.at_work >= IN_MID_STEP + 5, within_s=20)
                     await coordinator.kill()
                     assert await in_mid_step(database) >= IN_MID_STEP

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.invariants import check_history, require
 from tests.support.redis_server import RedisServer, running
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, spend
 
 PARTITIONS, SAGAS = 12, 8
 STEPS = ("a", "b", "c")
@@ -45,6 +46,7 @@ class Shop:
     participant: Participant = field(default_factory=lambda: Participant("shop"))
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     books: set[str] = field(default_factory=set)
+    chance: Random = field(default_factory=lambda: Random(5))
 
     def __post_init__(self) -> None:
         for name in STEPS:
@@ -57,7 +59,7 @@ class Shop:
                 raise Reject("NO", "not this one")
             self.books.add(step.key)
             if order["way"] == "cancel":
-                await asyncio.sleep(0.2)
+                await spend(self.chance, 0.1, 0.3)  # A cancel finds it at work.
             return order
 
         return execute
@@ -105,12 +107,14 @@ async def bed(folder: Path) -> AsyncIterator[Bed]:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(400)
-async def test_killed_at_every_point(tmp_path):
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("around", sorted({point.partition(".")[0] for point in Point}))
+async def test_killed_at_every_point(tmp_path, around):
+    """Before and after what ``around`` names."""
     async with bed(tmp_path) as b:
         async with AsyncSagaClient(f"127.0.0.1:{b.survivor.port}") as client:
             await client.register(ORDER)
-        for point in Point:
+        for point in (p for p in Point if p.startswith(f"{around}.")):
             # Only a cancel is posted.
             ways = ("cancel",) if point in (Point.POST_BEFORE, Point.POST_AFTER) else WAYS
             victims = {way: _victim(b, point, way) for way in ways}

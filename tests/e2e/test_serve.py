@@ -21,6 +21,7 @@ from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.inputs import Wake
 from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.items import Item
+from swit_saga_server.engine.loop import Loop
 from tests.support.redis_server import RedisServer, running
 from tests.support.store.rights import set_user
 from tests.support.waiting import eventually
@@ -132,10 +133,10 @@ async def test_dev_explains_what_is_in_doubt_and_leaves_nothing(tmp_path):
 async def test_serve_ends_when_its_engine_fails(tmp_path, monkeypatch):
     """So that a supervisor starts it again."""
 
-    def broken(self: Engine, item: object) -> None:
+    def broken(self: Loop, item: object) -> None:
         raise TypeError("a bug")
 
-    monkeypatch.setattr(Engine, "_take", broken)
+    monkeypatch.setattr(Loop, "take", broken)
     overrides = {"storage": {"connection": str(tmp_path / "saga.db")}, "server": {"listen": "127.0.0.1:0"}}
     running: list[Engine] = []
     start = Engine.start
@@ -145,7 +146,7 @@ async def test_serve_ends_when_its_engine_fails(tmp_path, monkeypatch):
         await start(self)
 
     monkeypatch.setattr(Engine, "start", noted)
-    serving = asyncio.create_task(run._serve(SagaConfig.load(overrides=overrides)))
+    serving = asyncio.create_task(run.serve(SagaConfig.load(overrides=overrides)))
     await eventually(lambda: running and running[0].ownership.holds(0))
     running[0].context.mailbox.put(Item("s", Wake()))
     with pytest.raises(typer.Exit) as ended:

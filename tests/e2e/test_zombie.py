@@ -16,6 +16,7 @@ from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.invariants import check_history, require
 from tests.support.redis_server import RedisServer, running
+from tests.support.waiting import spend
 
 STOPS = int(os.environ.get("ZOMBIE_STOPS", "8"))
 LEASE_S = 1.0
@@ -42,13 +43,13 @@ class Shop:
         async def execute(order: dict[str, Any], step: StepContext) -> dict[str, Any]:
             self.calls[step.saga_id, name] += 1
             self.told[step.saga_id, name].add((step.attempt, step.resend))
-            await asyncio.sleep(self.chance.uniform(0.01, 0.2))
+            await spend(self.chance, 0.01, 0.2)
             return order
 
         return execute
 
     async def _undo(self, order: dict[str, Any], output: Any, step: StepContext) -> None:
-        await asyncio.sleep(0)
+        """Nothing is to be put back."""
 
 
 @pytest.mark.e2e
@@ -96,10 +97,10 @@ async def _stop_and_go_on(pair: list[Process], shop: Shop) -> list[str]:
         await client.register(ORDER)
         customers = [asyncio.create_task(customer(client, f"c{n}")) for n in range(AT_ONCE)]
         for stop in range(STOPS):
-            await asyncio.sleep(shop.chance.uniform(0.2, 0.6))
+            await spend(shop.chance, 0.2, 0.6)
             victim = pair[stop % 2]
             victim.tell(signal.SIGSTOP)
-            await asyncio.sleep(3 * LEASE_S)
+            await asyncio.sleep(3 * LEASE_S)  # noqa: TID251 # The fault itself lasts so long.
             victim.tell(signal.SIGCONT)
         stopping = False
         async with asyncio.timeout(50):

@@ -6,6 +6,7 @@ from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine import batching, loop
 from tests.support.core.drive import done
 from tests.support.engine.harness import Bench, bench
+from tests.support.waiting import turn
 
 SAGAS = batching.COMMANDS_OUT + 2
 
@@ -16,8 +17,7 @@ async def answered_one_by_one(b: Bench) -> list[int]:
     before = len(b.store.rounds)
     for number in range(SAGAS):
         b.answer(await b.transport.next(number), done())
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await turn(3)
     await b.transport.next(2 * SAGAS - 1)
     return [len(r) for r in b.store.rounds[before:]]
 

@@ -1,7 +1,8 @@
 """The engine under limits: what is too much is refused or waits, what was begun goes on."""
 
-import asyncio
+import itertools
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.engine.options import CacheOptions
 from tests.support.core.drive import chain, done, no
 from tests.support.engine.harness import Bench, bench, over
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turn
 
 
 def offer(b: Bench, saga_id: str) -> list[Any]:
@@ -22,18 +23,18 @@ def offer(b: Bench, saga_id: str) -> list[Any]:
     return told
 
 
+def is_over_or_sent(b: Bench, number: int) -> bool:
+    return len(b.transport.sent) > number or (b.engine.is_quiet and not b.engine.sagas_waiting)
+
+
 async def run_all(b: Bench, most: int) -> None:
     """Answer every command, one at a time, and look that never more than ``most`` are open."""
-    number = 0
-    while True:
+    for number in itertools.count():
+        await eventually(partial(is_over_or_sent, b, number))
         if len(b.transport.sent) <= number:
-            if b.engine.is_quiet and not b.engine.sagas_waiting:
-                return
-            await asyncio.sleep(0.001)
-            continue
+            return
         assert len(b.transport.open) <= most
         b.answer(b.transport.sent[number], done())
-        number += 1
 
 
 @pytest.mark.parametrize("cache", [True, False], ids=["cached", "evicted"])
@@ -56,7 +57,8 @@ async def test_a_step_that_waited_has_all_its_time(tmp_path):
     async with bench(tmp_path, max_steps=1) as b:
         await b.begin("s0")
         await b.begin("s1")
-        await asyncio.sleep(0.3)
+        clock = b.engine.env.clock
+        clock.align(clock.now() + SECOND)
         b.answer(await b.transport.next(0), done())
         b.answer(await b.transport.next(1), done())
         waited = await b.transport.next(2)
@@ -135,7 +137,7 @@ async def test_starts_past_the_queue_are_refused_and_those_in_it_are_made(tmp_pa
                 refused += 1
                 with pytest.raises(CoordinatorOverloaded):
                     await b.begin(f"s{n}")
-            await asyncio.sleep(0)
+            await turn()
         assert 5 <= len(told) <= 5 + 2 * 2
         assert refused == 20 - len(told)
         assert b.engine.starts_refused == 2 * refused
@@ -152,7 +154,7 @@ async def test_what_was_begun_does_not_queue_behind_what_is_new(tmp_path):
         told = [offer(b, f"t{n}") for n in range(20)]
         await b.store.round_begun(2)
         b.answer(await b.transport.next(0), done())
-        await asyncio.sleep(0)
+        await turn()
         b.store.open_gate.set()
         await b.command("b")
         assert sum(map(len, told)) <= 3 * 2, "its result was in the next round but one at the latest"
@@ -165,7 +167,7 @@ async def test_callers_that_have_gone_make_room(tmp_path):
         told: list[list[Any]] = []
         while b.engine.refusal("more") is None:
             told.append(offer(b, f"s{len(told)}"))
-            await asyncio.sleep(0)
+            await turn()
         with pytest.raises(CoordinatorOverloaded):
             offer(b, "more")
         await eventually(lambda: all(told))

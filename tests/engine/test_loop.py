@@ -17,6 +17,7 @@ from swit_saga_server.engine.options import CacheOptions, CachePolicy
 from swit_saga_server.store.contract import Write
 from tests.support.core.drive import chain, done, lost, no
 from tests.support.engine.harness import bench, over
+from tests.support.waiting import never, turn
 
 
 async def test_an_n_step_saga_costs_n_plus_1_writes(tmp_path):
@@ -58,7 +59,7 @@ async def test_inputs_of_one_saga_in_one_round_are_one_write(tmp_path):
         b.engine.deliver(
             "s", replace_answer(first, done())
         )  # ... and then the first attempt's success comes after all.
-        await asyncio.sleep(0)
+        await turn()
         b.store.open_gate.set()
         await other
         saga = await b.until("s", lambda s: s.stop_cause is not None)
@@ -218,7 +219,7 @@ async def test_a_write_the_store_cannot_take_does_not_hold_up_the_others(tmp_pat
         good = asyncio.create_task(b.begin("good"))
         bad_saga = replace(b.saga("bad"), metadata={"not": object()})
         bad = asyncio.create_task(b.start(bad_saga, b.definition))
-        await asyncio.sleep(0.05)
+        await never(lambda: good.done() or bad.done())
         b.store.open_gate.set()
         await blocker
         assert (await good)[1]
@@ -357,10 +358,10 @@ async def test_stopping_ends_even_if_a_cancellation_is_swallowed(tmp_path):
             reading.set()
             while swallowed < 2:
                 try:
-                    await asyncio.sleep(60)
+                    await asyncio.Event().wait()
                 except asyncio.CancelledError:
                     swallowed += 1
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
             return []
 
         b.store.inbox = inbox  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from swit_saga_server.engine.poll_schedule import PollSchedule
+from tests.support.waiting import turn
 
 HELD = [0, 1, 2]
 FAR_S = 60.0
@@ -26,7 +27,7 @@ async def test_after_all_it_waits_for_a_name():
     rota = await begun()
     await nothing(rota)
     waiting = asyncio.create_task(rota.next(HELD, FAR_S))
-    await asyncio.sleep(0)
+    await turn()
     rota.name(1)
     assert await waiting == ([1], False)
     await nothing(rota)
@@ -65,7 +66,7 @@ async def test_all_are_due_in_time_however_much_is_named():
         while not found or not found[-1][1]:
             rota.name(1)
             found.append(await rota.next(HELD, every_s))
-            await asyncio.sleep(0.001)
+            await turn()
     assert len(found) > 1
     assert found[-1] == (HELD, True)
     assert await rota.next(HELD, every_s) == (HELD, True), "and without any name, too"
@@ -74,7 +75,7 @@ async def test_all_are_due_in_time_however_much_is_named():
 async def test_a_name_is_not_lost_with_who_waited_for_it():
     rota = await begun()
     waiting = asyncio.create_task(rota.next(HELD, FAR_S))
-    await asyncio.sleep(0)
+    await turn()
     waiting.cancel()
     rota.name(2)
     assert await rota.next(HELD, FAR_S) == ([2], False)

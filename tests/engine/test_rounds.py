@@ -9,7 +9,7 @@ from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavail
 from swit_saga_server.core.states import SagaState
 from tests.support.core.drive import done
 from tests.support.engine.harness import Bench, bench, over
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, never
 
 
 def begin(b: Bench, *saga_ids: str) -> list[asyncio.Task[Any]]:
@@ -23,7 +23,7 @@ async def test_full_rounds_are_committed_beside_each_other_as_many_as_may(tmp_pa
         await b.store.round_begun(1)
         others = begin(b, *(f"s{n}" for n in range(10)))
         await b.store.round_begun(3)
-        await asyncio.sleep(0.05)
+        await never(lambda: len(b.store.rounds) > 3)
         assert [len(r) for r in b.store.rounds] == [1, 2, 2], "the first at once, then full ones, then no more"
         b.store.open_gate.set()
         assert all(created for _, created in await asyncio.gather(*first, *others))
@@ -36,8 +36,7 @@ async def test_a_round_that_is_not_full_waits_for_the_others(tmp_path):
         first = begin(b, "first")
         await b.store.round_begun(1)
         others = begin(b, "a", "b")
-        await asyncio.sleep(0.05)
-        assert len(b.store.rounds) == 1
+        await never(lambda: len(b.store.rounds) > 1)
         others += begin(b, "c")
         await b.store.round_begun(2)
         assert [w.saga.id for w in b.store.rounds[1]] == ["a", "b", "c"]
@@ -79,7 +78,7 @@ async def test_all_rounds_are_let_through_when_it_stops(tmp_path):
         sagas = begin(b, "x", "y", "z", "late")
         await b.store.round_begun(3)
         stopping = asyncio.create_task(b.engine.stop(0.0))
-        await asyncio.sleep(0.05)
+        await never(stopping.done)
         b.store.open_gate.set()
         await stopping
         *through, late = sagas

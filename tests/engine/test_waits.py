@@ -1,5 +1,6 @@
 """Waits without a task each: told once, from what is applied, whoever drives the saga, and in time."""
 
+import gc
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.engine import waits
 from swit_saga_server.engine.waits import Wait
+from swit_saga_server.store.sqlite import SqliteStore
 from tests.engine.test_many import saga_of, two
 from tests.support.core.drive import done, no
 from tests.support.engine.harness import Bench, bench
@@ -29,8 +31,6 @@ def wait(b: Bench, saga_id: str, *states: SagaState, timeout_s: float = LONG_S) 
 def reads(monkeypatch) -> list[Sequence[str]]:
     """The ids of every read of sagas from the store."""
     found: list[Sequence[str]] = []
-    from swit_saga_server.store.sqlite import SqliteStore
-
     load = SqliteStore.load
 
     async def counting(self: SqliteStore, saga_ids: Sequence[str]) -> Sequence[Saga | None]:
@@ -136,14 +136,18 @@ async def test_many_are_read_together_and_each_once(tmp_path, reads, monkeypatch
 
 
 async def test_a_store_away_fails_those_who_need_it(tmp_path, monkeypatch):
+    load, is_away = SqliteStore.load, False
+
+    async def away(self: SqliteStore, saga_ids: Sequence[str]) -> Sequence[Saga | None]:
+        if is_away:
+            raise StoreUnavailable
+        return await load(self, saga_ids)
+
+    monkeypatch.setattr(SqliteStore, "load", away)
     async with bench(tmp_path) as b:
         await b.begin("s")
         _, held = wait(b, "s")
-
-        async def away(saga_ids: Sequence[str]) -> Sequence[Saga | None]:
-            raise StoreUnavailable
-
-        monkeypatch.setattr(b.engine.waits, "_load", away)
+        is_away = True
         found = [wait(b, "other")[1] for _ in range(2)]
         await eventually(lambda: all(found))
         assert all(isinstance(told[0], StoreUnavailable) for told in found)
@@ -155,16 +159,15 @@ async def test_a_store_away_fails_those_who_need_it(tmp_path, monkeypatch):
 
 
 async def test_one_record_that_cannot_be_read_fails_its_own_waits_only(tmp_path, monkeypatch):
+    load = SqliteStore.load
+
+    async def broken(self: SqliteStore, saga_ids: Sequence[str]) -> Sequence[Saga | None]:
+        if "bad" in saga_ids:
+            raise ValueError("bad record")
+        return await load(self, saga_ids)
+
+    monkeypatch.setattr(SqliteStore, "load", broken)
     async with bench(tmp_path) as b:
-        load = b.engine.waits._load
-
-        async def broken(saga_ids: Sequence[str]) -> Sequence[Saga | None]:
-            if "bad" in saga_ids:
-                raise ValueError("bad record")
-            found: Sequence[Saga | None] = await load(saga_ids)
-            return found
-
-        monkeypatch.setattr(b.engine.waits, "_load", broken)
         (_, good), (_, bad) = wait(b, "good"), wait(b, "bad")
         await eventually(lambda: good and bad)
         assert isinstance(good[0], SagaNotFound)
@@ -203,7 +206,8 @@ async def test_timers_of_waits_that_are_over_do_not_pile_up(tmp_path):
         _, told = wait(b, "s", timeout_s=0.3)
         for _ in range(1_000):
             wait(b, "s")[0].cancel()
-        assert len(b.engine.waits._timers) < 200
+        kept = sum(isinstance(found, Wait) for found in gc.get_objects())
+        assert kept < 200
         await eventually(lambda: told)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import grpc
@@ -14,7 +15,7 @@ from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, spend
 
 WORK = Saga("work", [Step("one", "worker"), Step("two", "worker")])
 both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
@@ -150,6 +151,7 @@ async def test_overload_is_refused_quickly_and_the_rest_goes_on(tmp_path, batch)
         await client.register(WORK)
         taken: list[SagaHandle] = []
         waits: list[float] = []
+        chance = Random(1)
 
         async def press() -> None:
             for _ in range(5):
@@ -158,7 +160,7 @@ async def test_overload_is_refused_quickly_and_the_rest_goes_on(tmp_path, batch)
                     taken.append(await client.start("work"))
                 except OverloadedError:
                     waits.append(time.monotonic() - began)
-                    await asyncio.sleep(0.01)
+                    await spend(chance, 0.0, 0.02)
 
         await asyncio.gather(*(press() for _ in range(200)))
         assert len(taken) >= 40

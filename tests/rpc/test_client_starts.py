@@ -287,7 +287,9 @@ async def test_sync_starts_from_many_threads_share_a_stream(tmp_path):
     await eventually(lambda: not [t for t in set(threading.enumerate()) - before if "asyncio" not in t.name])
 
 
-@pytest.mark.parametrize("cut", [Cut(BUSY), Cut(refusal(code_pb2.UNIMPLEMENTED)), Cut(None)], ids=str)
+@pytest.mark.parametrize(
+    "cut", [Cut(BUSY), Cut(refusal(code_pb2.UNIMPLEMENTED)), Cut(None)], ids=["busy", "unimplemented", "unsaid"]
+)
 async def test_a_sync_start_outlives_its_stream(cut):
     fake = Fake(cut, STARTED)
     async with faking(fake):

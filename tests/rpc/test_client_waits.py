@@ -32,7 +32,7 @@ from swit_saga.waits import WAITS
 from swit_saga_server.rpc import item_stream
 from tests.support.rpc.fake import BUSY, Cut, Fake, Waited, faking, refusal
 from tests.support.rpc.serve import ORDER, serve
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turn
 
 both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
 
@@ -212,9 +212,11 @@ async def test_what_is_given_up_unsent_is_not_sent():
 
         def __init__(self) -> None:
             self.messages: list[pb.WaitSagasRequest] = []
+            self.begun = 0
             self.room = asyncio.Semaphore(1)
 
         async def write(self, message: pb.WaitSagasRequest) -> None:
+            self.begun += 1
             await self.room.acquire()
             self.messages.append(message)
 
@@ -236,9 +238,9 @@ async def test_what_is_given_up_unsent_is_not_sent():
     tasks = [ask(shared, "1")]
     await eventually(lambda: len(call.messages) == 1)
     tasks.append(ask(shared, "2"))
-    await eventually(lambda: call.room._waiters)  # The second message is being written.
+    await eventually(lambda: call.begun == 2)  # The second message is being written.
     tasks += [ask(shared, "3"), ask(shared, "4")]
-    await asyncio.sleep(0)
+    await turn()
     for n in (0, 2):
         tasks[n].cancel()
     await asyncio.wait([tasks[0], tasks[2]])
@@ -374,7 +376,9 @@ async def test_sync_waits_from_many_threads_share_a_stream():
     await eventually(lambda: not [t for t in set(threading.enumerate()) - before if "asyncio" not in t.name])
 
 
-@pytest.mark.parametrize("cut", [Cut(BUSY), Cut(refusal(code_pb2.UNIMPLEMENTED)), Cut(None)], ids=str)
+@pytest.mark.parametrize(
+    "cut", [Cut(BUSY), Cut(refusal(code_pb2.UNIMPLEMENTED)), Cut(None)], ids=["busy", "unimplemented", "unsaid"]
+)
 async def test_a_sync_wait_outlives_its_stream(cut):
     fake = Fake(cut, DONE)
     async with faking(fake):

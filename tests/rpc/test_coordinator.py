@@ -281,12 +281,12 @@ async def test_health_of_every_service(tmp_path):
             assert response.status == health_pb2.HealthCheckResponse.SERVING
         s.runtime.engine.store.acquire = taken_by_another  # type: ignore[method-assign]
         s.runtime.engine.ownership.fenced(0)
-        async with asyncio.timeout(10):
-            while True:
-                response = await health.Check(health_pb2.HealthCheckRequest())
-                if response.status == health_pb2.HealthCheckResponse.NOT_SERVING:
-                    break
-                await asyncio.sleep(0.05)
+
+        async def serves_no_more() -> bool:
+            response = await health.Check(health_pb2.HealthCheckRequest())
+            return bool(response.status == health_pb2.HealthCheckResponse.NOT_SERVING)
+
+        await eventually(serves_no_more)
 
 
 @both

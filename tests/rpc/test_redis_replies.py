@@ -1,17 +1,17 @@
 """Every reply of Redis lost once, at each point of a saga: what it answered was done, and nobody knows."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import hiredis
 import pytest
 
-from swit_saga import Participant, Reject, Saga, SagaView, Step, StepContext, UnavailableError, fixed
+from swit_saga import Participant, Reject, Saga, SagaHandle, SagaView, Step, StepContext, UnavailableError, fixed
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
 from tests.support.link import Filter, Link, linked
 from tests.support.redis_server import RedisServer, running
+from tests.support.waiting import eventually
 
 STEPS = ("a", "b", "c")
 ORDER = Saga("order", retry=fixed("50ms", max_attempts=5), steps=[Step(name, "shop", timeout="20s") for name in STEPS])
@@ -58,7 +58,7 @@ def shop() -> Participant:
             return order
 
         async def undo(order: str) -> None:
-            await asyncio.sleep(0)
+            """Nothing is to be put back."""
 
         made.step(name)(execute).compensate(undo)
     return made
@@ -66,12 +66,14 @@ def shop() -> Participant:
 
 async def live(coordinator: Coordinator, way: str, saga_id: str) -> tuple[SagaView, Sequence[str]]:
     """Start it until somebody says that it is there, see it to its end."""
-    while True:
+
+    async def started() -> SagaHandle | None:
         try:
-            handle = await coordinator.start("order", way, saga_id=saga_id)
-            break
+            return await coordinator.start("order", way, saga_id=saga_id)
         except UnavailableError:
-            await asyncio.sleep(0.01)
+            return None
+
+    handle = await eventually(started, within_s=60)
     events = [event async for event in handle.watch()]
     assert [e.sequence for e in events] == list(range(1, len(events) + 1))
     return await handle.get(), [e.type for e in events]

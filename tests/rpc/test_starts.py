@@ -25,7 +25,7 @@ from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.start_items import StartItems
 from swit_saga_server.service.starting import QueuedStart
 from tests.support.rpc.serve import ORDER, Served, serve
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turn
 
 WAITING = Saga("waiting", [Step("reserve", "shop", delay="1h")])
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -450,7 +450,7 @@ async def test_no_more_is_taken_than_is_answered_and_read(tmp_path, monkeypatch)
             first = await stream.answers()
             assert first is not None
             assert len(first.items) == 4
-            await asyncio.sleep(0)
+            await turn()
             assert not taking.done()
             assert await stream.answers() is not None
             await taking

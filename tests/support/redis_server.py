@@ -1,17 +1,22 @@
 """Private redis-servers."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from redis import Redis
 
+from tests.support.waiting import soon
+
 START_S = 20
+MOST_WORKERS = 16
+"""Of pytest that may run beside each other; each has ports of its own."""
 
 
 def redis_server() -> str:
@@ -25,14 +30,22 @@ def _redis_cli() -> str:
     return str(Path(redis_server()).with_name("redis-cli"))
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that was free a moment ago, and whose cluster bus port exists."""
+    """A port that is free, and stays so: no other worker gets it, nor any process that lets the system choose.
+
+    The same holds for the port 10,000 above it, where a cluster's node has its bus.
+    """
     while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port: int = s.getsockname()[1]
-        if port < 55_000:
-            return port
+        port = 10_000 + MOST_WORKERS * secrets.randbelow(10_000 // MOST_WORKERS) + _WORKER % MOST_WORKERS
+        with socket.socket() as s, suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 class RedisServer:
@@ -55,11 +68,12 @@ class RedisServer:
         command = [redis_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         self.process = subprocess.Popen([*command, "--save", "", *self._options], stdout=log, stderr=log)
         log.close()
-        end = time.monotonic() + START_S
-        while not _answers(self.port):
-            assert self.process.poll() is None, (self.folder / "redis.log").read_text()[-2_000:]
-            assert time.monotonic() < end, f"redis-server did not start: {(self.folder / 'redis.log').read_text()}"
-            time.sleep(0.02)
+        soon(self._answers_or_ended, START_S, f"redis-server did not start: {self.folder / 'redis.log'}")
+
+    def _answers_or_ended(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "redis.log").read_text()[-2_000:]
+        return _answers(self.port)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -80,6 +94,15 @@ def _ask(port: int, command: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
         s.sendall(command)
         return s.recv(4096)
+
+
+def _covers_all(port: int) -> bool:
+    return b"cluster_state:ok" in _ask(port, b"CLUSTER INFO\r\n")
+
+
+def _knows_sentinels(port: int, others: int) -> bool:
+    told = f"num-other-sentinels\r\n$1\r\n{others}".encode()
+    return _answers(port) and told in _ask(port, b"SENTINEL MASTER main\r\n")
 
 
 def is_linked(replica: RedisServer, master: RedisServer) -> bool:
@@ -112,11 +135,8 @@ def cluster(folder: Path, nodes: int = 3) -> Iterator[Sequence[RedisServer]]:
             [_redis_cli(), "--cluster", "create", *addresses, "--cluster-yes"], capture_output=True, timeout=60
         )
         assert made.returncode == 0, made.stdout.decode() + made.stderr.decode()
-        end = time.monotonic() + START_S
         for server in servers:
-            while b"cluster_state:ok" not in _ask(server.port, b"CLUSTER INFO\r\n"):
-                assert time.monotonic() < end, "the cluster does not come up"
-                time.sleep(0.05)
+            soon(partial(_covers_all, server.port), START_S, "the cluster does not come up")
         yield servers
     finally:
         for server in servers:
@@ -145,15 +165,8 @@ def sentinels(
                 command = [redis_server(), str(config), "--sentinel"]
                 processes.append(subprocess.Popen(command, stdout=log, stderr=log))
             ports.append(port)
-        end = time.monotonic() + START_S
         for port in ports:
-            while not (
-                _answers(port)
-                and b"num-other-sentinels" in (found := _ask(port, b"SENTINEL MASTER main\r\n"))
-                and f"num-other-sentinels\r\n$1\r\n{number - 1}".encode() in found
-            ):
-                assert time.monotonic() < end, "the sentinels do not find each other"
-                time.sleep(0.1)
+            soon(partial(_knows_sentinels, port, number - 1), START_S, "the sentinels do not find each other")
         yield ports
     finally:
         for process in processes:

@@ -44,10 +44,15 @@ def run_server(
             overrides["logging"] = {"format": "console"}
         config = SagaConfig.load(config_file, overrides)
         set_up_logs(config.logging.level, pretty=config.logging.format is LogFormat.CONSOLE, explain=dev)
-        asyncio.run(_serve(config))
+        asyncio.run(serve(config))
 
 
-async def _serve(config: SagaConfig) -> None:
+async def serve(config: SagaConfig) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        typer.Exit: The engine failed; its exit code is 1.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

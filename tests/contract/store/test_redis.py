@@ -1,6 +1,5 @@
 """Redis keeps the contract: standalone with both protocols, and as a Cluster; with no more rights than documented."""
 
-import asyncio
 import secrets
 from collections.abc import Iterator
 
@@ -13,10 +12,11 @@ from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.redis_server import RedisServer, cluster, running
 from tests.support.store.rights import documented_extras, set_user
+from tests.support.waiting import eventually
 
 
 class RedisBackend:
-    """One prefix of a running Redis; its clock is real."""
+    """One prefix of a running Redis; its clock cannot be turned."""
 
     is_shared = True
     time_is_free = False
@@ -30,7 +30,17 @@ class RedisBackend:
         return RedisStore(self._options, prefix=self._prefix, partitions=self._partitions)
 
     async def pass_time(self, span: Span) -> None:
-        await asyncio.sleep(span / 1e6)
+        store = self.handle()
+        await store.open()
+        try:
+            end = await store.now() + span
+
+            async def is_over() -> bool:
+                return await store.now() >= end
+
+            await eventually(is_over, within_s=span / 1e6 + 10)
+        finally:
+            await store.close()
 
 
 @pytest.fixture(scope="module")

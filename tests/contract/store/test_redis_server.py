@@ -1,6 +1,5 @@
 """What is asked of a Redis before it is trusted, what its failures mean, and what the durability knob waits for."""
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from swit_saga_server.store.redis.checks import Durability
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.redis_server import RedisServer, free_port, is_linked, running, sentinels
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turn
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +222,7 @@ async def test_replicated_waits_for_the_replica(server, admin, tmp_path: Path):
         with Redis(port=replica.port) as r:
             assert r.exists(f"swit-saga:{{{leases[0].partition}}}:lease")
         replica.kill()
-        await asyncio.sleep(0)
+        await turn()
         write = change(saga)
         with pytest.raises(StoreUnavailable, match="confirmed 0 times of 1"):
             await store.commit([write], leases)

@@ -16,6 +16,7 @@ from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import applied, change, event, start
 from swit_saga_server.store.contract import Hint, InboxEntry, Verdict, partition_of
 from swit_saga_server.store.sqlite import SqliteStore
+from tests.support.waiting import turn
 
 SAGAS = 8
 
@@ -219,9 +220,9 @@ async def test_every_hint_comes(path: Path) -> None:
         await store.create(write)
         await store.post(InboxEntry(entry_id="e", saga_id=write.saga.id, body=b""))
         await store.release([leases[3]])
-        await asyncio.sleep(0)
+        await turn()
         assert heard == [Hint("due", part), Hint("inbox", part), Hint("lease", 3)]
         stop()
         await store.release([leases[4]])
-        await asyncio.sleep(0)
+        await turn()
         assert len(heard) == 3

@@ -38,17 +38,6 @@ from tests.support.participant.sends import command
 from tests.support.waiting import eventually
 
 
-class Counted(GrpcConnection):
-    """Counts the calls that go by it."""
-
-    calls = 0
-
-    async def execute(self, *request: Any) -> Any:
-        """See ``Connection``."""
-        self.calls += 1
-        return await super().execute(*request)
-
-
 def unary(connection: Connection, deliver: Deliver) -> Transport:
     """A call per command."""
     return UnaryTransport(connection, deliver)
@@ -95,7 +84,6 @@ class Shop:
 class Heard:
     """What the engine would be told."""
 
-    connection: Counted
     answers: dict[tuple[str, Kind], list[Any]] = field(default_factory=dict)
 
     def deliver(self, saga_id: str, answered: Answered) -> None:
@@ -108,8 +96,8 @@ class Heard:
 
 @asynccontextmanager
 async def reach(kind: Any, port: int) -> AsyncIterator[tuple[Any, Heard]]:
-    heard = Heard(Counted(f"127.0.0.1:{port}"))
-    transport = kind(heard.connection, heard.deliver)
+    heard = Heard()
+    transport = kind(GrpcConnection(f"127.0.0.1:{port}"), heard.deliver)
     try:
         yield transport, heard
     finally:
@@ -118,8 +106,10 @@ async def reach(kind: Any, port: int) -> AsyncIterator[tuple[Any, Heard]]:
 
 
 @asynccontextmanager
-async def server(add: Callable[[grpc.aio.Server], object]) -> AsyncIterator[int]:
-    made = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+async def server(
+    add: Callable[[grpc.aio.Server], object], *interceptors: grpc.aio.ServerInterceptor
+) -> AsyncIterator[int]:
+    made = grpc.aio.server(interceptors=interceptors, options=(("grpc.so_reuseport", 0),))
     add(made)
     port = made.add_insecure_port("127.0.0.1:0")
     await made.start()
@@ -707,8 +697,9 @@ async def test_after_a_reconnection_the_stream_is_asked_for_again():
         async with reach(stream, link.port) as (transport, heard):
             transport.send([command("a")])
             assert isinstance(await heard.of("a"), Completed)
-            async with shop.participant().serve("127.0.0.1:0") as replaced:
-                link.target = replaced.port
+            counting = Counting()
+            async with server(shop.participant().add_to, counting) as replaced:
+                link.target = replaced
                 link.cut()
 
                 async def answered() -> bool:
@@ -717,10 +708,11 @@ async def test_after_a_reconnection_the_stream_is_asked_for_again():
                     return isinstance(await heard.of("b"), Completed)
 
                 await eventually(answered)
-                by_calls = heard.connection.calls
+                calls = counting.calls["Execute"]
                 transport.send([command("slow", "slow"), command("c")])
                 assert isinstance(await heard.of("c"), Completed)
-                assert heard.connection.calls == by_calls, "none of them by a call"
+                await eventually(lambda: shop.calls["slow"])
+                assert counting.calls["Execute"] == calls, "none of them by a call"
                 assert transport.in_flight == 1
                 shop.let.set()
                 await heard.of("slow")

@@ -18,6 +18,7 @@ from swit_saga import (
 from swit_saga.calls import is_passing
 from tests.support.soak.history import Life, Seen
 from tests.support.soak.testbed import order
+from tests.support.waiting import spend
 
 T = TypeVar("T")
 UNDOABLE = ("reserve", "pay", "pack")
@@ -105,7 +106,7 @@ class Customers:
         seen: list[Seen] = []
         life.reads.append(seen)
         for _ in range(self._chance.choice((1, 3, 6))):
-            await asyncio.sleep(self._chance.uniform(0, 0.1))
+            await spend(self._chance, 0.0, 0.1)
             seen.append(_seen(await self._insist(lambda client: client.get(life.saga_id))))
 
     async def _watch(self, life: Life) -> None:
@@ -131,7 +132,7 @@ class Customers:
                 await stream.aclose()  # type: ignore[attr-defined] # an async generator
 
     async def _cancel(self, life: Life) -> None:
-        await asyncio.sleep(self._chance.uniform(0, 0.4))
+        await spend(self._chance, 0.0, 0.4)
 
         async def ask(client: AsyncSagaClient) -> str:
             try:

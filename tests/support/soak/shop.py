@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from swit_saga import Participant, Reject, StepContext
+from tests.support.waiting import spend
 
 STEPS = {"stock": ("reserve", "pack", "ship"), "bank": ("pay",)}
 SCHEMA = """
@@ -64,19 +65,19 @@ def make(name: str, books: Books) -> Participant:
 
     async def execute(order: dict[str, Any], step: StepContext) -> dict[str, Any]:
         books.note("calls", step, "execute", step.resend)
-        await asyncio.sleep(chance.uniform(0, 0.05))
+        await spend(chance, 0.0, 0.05)
         if order.get(step.step_id) == "reject":
             books.note("rejections", step, "execute")
             raise Reject("REFUSED", "not this one")
         if not books.take(step):
             books.note("rejections", step, "execute")
             raise Reject("UNDONE", "it was undone before it began")
-        await asyncio.sleep(chance.uniform(0, 0.05))
+        await spend(chance, 0.0, 0.05)
         return order
 
     async def undo(order: dict[str, Any], output: Any, step: StepContext) -> None:
         books.note("calls", step, "compensate", step.resend)
-        await asyncio.sleep(chance.uniform(0, 0.05))
+        await spend(chance, 0.0, 0.05)
         if order.get(step.step_id) == "stuck":
             books.note("rejections", step, "compensate")
             raise Reject("STUCK", "cannot be given back")

@@ -128,10 +128,10 @@ def callables() -> Iterator[tuple[str, Any]]:
         kind = getattr(swit_saga, name)
         yield name, kind
         if inspect.isclass(kind):
-            for method in public(kind):
+            for method in sorted(public(kind)):
                 yield f"{name}.{method}", getattr(kind, method)
     for kind in (Definitions, Operator, SyncDefinitions, SyncOperator):
-        for method in public(kind):
+        for method in sorted(public(kind)):
             yield f"{kind.__name__}.{method}", getattr(kind, method)
 
 

@@ -46,8 +46,8 @@ class WithStore:
         return await hold_all(store, "me")
 
 
-TERM: Span = 300_000
-"""Of leases in the suite: short, because a backend may have to wait for its end."""
+TERM: Span = 1_000_000
+"""Of leases in the suite: short, because a backend may have to wait for its end; a busy machine is to be quicker."""
 
 
 async def hold_all(store: StateStorage, owner: str) -> dict[int, Lease]:

@@ -1,0 +1,3 @@
+"""For all suites: see ``tests.support.lanes``."""
+
+pytest_plugins = ["tests.support.lanes"]
