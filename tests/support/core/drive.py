@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from swit_saga_server.core import agenda, machine
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
 from swit_saga_server.core.effects import Command, effects
-from swit_saga_server.core.errors import ErrorType, SagaError
+from swit_saga_server.core.errors import ErrorType, IllegalTransition, SagaError
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.identity import Kind, SendId
 from swit_saga_server.core.inputs import Answer, Answered, Cancel, Completed, Input, Rejected, TakenOver, Unknown, Wake
@@ -14,7 +14,7 @@ from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.core.units import MINUTE, SECOND, Instant
-from tests.support.invariants import Transition, check_transition
+from tests.support.invariants import Transition, Violated, check_transition
 
 T0: Instant = 1_700_000_000 * SECOND
 RETRY = RetryPolicy(backoff=Backoff.FIXED, initial_delay=SECOND, max_delay=SECOND, max_attempts=3, jitter=Jitter.NONE)
@@ -64,7 +64,10 @@ class Driven:
     def give(self, given: Input, after: int = 0) -> "Driven":
         self.now += after
         before = self.saga
-        decision = machine.decide(before, self.definition, given, self.now, 0.5)
+        try:
+            decision = machine.decide(before, self.definition, given, self.now, 0.5)
+        except IllegalTransition as bug:
+            raise Violated(f"invariant 3: {bug}") from bug
         self.saga = decision.saga
         self.events += decision.events
         self.commands += [e for e in effects(before, self.saga) if isinstance(e, Command)]

@@ -1,17 +1,25 @@
-"""Run worlds from the command line: ``python -m tests.support.simulation --seeds 2000``; ``--seed 1234``, one again."""
+"""Run worlds from the command line.
+
+``python -m tests.support.simulation --seeds 2000``; ``--seed 1234``, one again; ``--record 1234 "why"``, from now on;
+``--seeds 2000 --choose`` chooses the seeds that CI runs besides those recorded.
+"""
 
 import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import TypeVar
 
+from tests.support.simulation.recorded import choose, record
 from tests.support.simulation.report import explain
-from tests.support.simulation.sweep import Sweep, sweep
+from tests.support.simulation.sweep import Sweep, marks, sweep
 
 BATCH = 50
+
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,10 +30,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="run this one only, and tell what happened")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--shown", type=int, default=3, help="failing seeds to shrink and show")
+    parser.add_argument("--record", nargs=2, metavar=("SEED", "WHY"), help="keep a seed: CI runs it from now on")
+    parser.add_argument("--choose", action="store_true", help="choose anew, among these, the seeds that CI runs")
     given = parser.parse_args(arguments)
+    if given.record is not None:
+        seed, why = given.record
+        record(int(seed), why)
+        return explain(int(seed), always=False)
+    seeds = range(given.start, given.start + given.seeds)
+    if given.choose:
+        found = {seed: reached for part in _each_part(marks, seeds, given.processes) for seed, reached in part.items()}
+        choose(found)
+        print(f"{len(seeds) - len(found)} of {len(seeds)} worlds failed, and were not chosen from")
+        return 0 if len(found) == len(seeds) else 1
     if given.seed is not None:
         return explain(given.seed, always=True)
-    return _many(range(given.start, given.start + given.seeds), given.processes, given.shown)
+    return _many(seeds, given.processes, given.shown)
 
 
 def _many(seeds: range, processes: int, shown: int) -> int:
@@ -48,12 +68,16 @@ def _many(seeds: range, processes: int, shown: int) -> int:
 
 def run_all(seeds: range, processes: int) -> Iterator[Sweep]:
     """Sweeps over parts of ``seeds``, in order, as they come."""
+    return _each_part(sweep, seeds, processes)
+
+
+def _each_part(work: Callable[[Sequence[int]], T], seeds: range, processes: int) -> Iterator[T]:
     parts = [seeds[i : i + BATCH] for i in range(0, len(seeds), BATCH)]
     if processes == 1:
-        yield from map(sweep, parts)
+        yield from map(work, parts)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(sweep, parts)
+        yield from pool.map(work, parts)
 
 
 def _listed(counts: Counter[str]) -> str:

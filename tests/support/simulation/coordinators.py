@@ -1,6 +1,5 @@
 """Coordinators under test: the real engine and service, each life of each one in a process that can be killed."""
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -19,6 +18,7 @@ from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
 from tests.support.simulation.connection import SimConnection
+from tests.support.simulation.draws import Draws, Streams
 from tests.support.simulation.network import StoreLink
 from tests.support.simulation.plan import PlannedCoordinator
 from tests.support.simulation.receiver import Receiver
@@ -154,8 +154,7 @@ class Slot:
 
     def _make(self, process: Process) -> Life:
         scene, planned, name = self._scene, self._planned, process.name
-        rng = random.Random(f"{scene.seed}/{name}")
-        wall_error = rng.randint(-200, 200) * MILLISECOND
+        wall_error = Draws(scene.seed, name).whole("wall clock", -200, 200) * MILLISECOND
         clock = MonotonicClock(lambda: scene.loop.ticks * 1000, lambda: (scene.now() + wall_error) * 1000)
         deliver: list[Deliver] = []
         transport = self._router(process, lambda saga_id, answered: deliver[0](saga_id, answered))
@@ -178,7 +177,7 @@ class Slot:
                 load_batch=2,
                 watch_buffer=4,
             ),
-            Environment(clock, rng, worked=lambda: 0),
+            Environment(clock, Streams(scene.seed, name), worked=lambda: 0),
         )
         deliver.append(engine.deliver)
         return Life(process, engine, SagaService(engine, SETTINGS, Limits()))

@@ -114,6 +114,16 @@ def missing(counts: Counts, least: int = 1) -> list[str]:
     ]
 
 
+def reached(counts: Counts) -> frozenset[str]:
+    """Which of all that is wanted one world shows."""
+    return frozenset(
+        name if kind == "situations" else f"{kind.removesuffix('s')} {name}"
+        for kind, names in WANTED.items()
+        for name in names
+        if counts[kind][name]
+    )
+
+
 def _of_received(seen: Received, undone: set[tuple[str, int]]) -> Iterator[str]:
     if seen.attempt > 1:
         yield f"{seen.kind} tried again"

@@ -1,9 +1,10 @@
 """What goes wrong in a world, and when."""
 
-import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swit_saga_server.core.units import MILLISECOND, SECOND, Span
+from tests.support.simulation.draws import Draws
 
 KINDS = (
     "crash",
@@ -60,34 +61,40 @@ class PlannedFault:
     handles: int = 0
 
 
-def plan_faults(rng: random.Random, slots: int, calm_at: Span) -> list[PlannedFault]:
+def plan_faults(draws: Draws, slots: int, calm_at: Span) -> list[PlannedFault]:
     """A schedule; all of it begins before ``calm_at``. Rewinds are rare: they take back what was promised."""
     weights = {"crash": 3, "crash_at_await": 5, "handover": 1, "pause": 4, "outage": 2, "rewind": 0, "clock_step": 2}
-    if rng.random() < 0.15:
+    if draws.chance("with rewinds", 0.15):
         weights["rewind"] = 2
-    return sorted(
-        (
-            _fault(rng, kind, slots, calm_at)
-            for kind in rng.choices(PLANNED, list(weights.values()), k=rng.randint(0, 6))
-        ),
-        key=lambda f: f.at,
-    )
+    number = draws.whole("number", 0, 6)
+    faults = (_fault(draws.of(n), weights, slots, calm_at) for n in range(number))
+    return sorted(faults, key=lambda f: f.at)
 
 
-def _fault(rng: random.Random, kind: str, slots: int, calm_at: Span) -> PlannedFault:
-    span = {
-        "crash": lambda: rng.choice((50 * MILLISECOND, rng.randrange(4 * SECOND))),
-        "crash_at_await": lambda: rng.choice((50 * MILLISECOND, rng.randrange(4 * SECOND))),
-        "handover": lambda: rng.randrange(2 * SECOND),
-        "pause": lambda: rng.choice((rng.randrange(SECOND), rng.randrange(SECOND, 6 * SECOND))),
-        "outage": lambda: rng.choice((300 * MILLISECOND, rng.randrange(4 * SECOND))),
-        "rewind": lambda: rng.randrange(50 * MILLISECOND, 3 * SECOND),
-        "clock_step": lambda: rng.randint(-MAX_STEP, MAX_STEP),
-    }[kind]()
+def _fault(draws: Draws, weights: Mapping[str, int], slots: int, calm_at: Span) -> PlannedFault:
+    kind = draws.pick("kind", PLANNED, [weights[kind] for kind in PLANNED])
     return PlannedFault(
-        at=rng.randrange(100 * MILLISECOND, calm_at),
+        at=100 * MILLISECOND + draws.below("at", calm_at - 100 * MILLISECOND),
         kind=kind,
-        slot=rng.randrange(slots),
-        span=span,
-        handles=rng.randrange(1, 400) if kind in ("crash_at_await", "pause") else 0,
+        slot=draws.below("slot", slots),
+        span=_span(draws, kind),
+        handles=draws.whole("handles", 1, 399) if kind in ("crash_at_await", "pause") else 0,
     )
+
+
+def _span(draws: Draws, kind: str) -> Span:
+    briefly, span = draws.chance("briefly", 0.5), draws.roll("span")
+    match kind:
+        case "crash" | "crash_at_await":
+            return 50 * MILLISECOND if briefly else int(span * 4 * SECOND)
+        case "handover":
+            return int(span * 2 * SECOND)
+        case "pause":
+            return int(span * SECOND) if briefly else SECOND + int(span * 5 * SECOND)
+        case "outage":
+            return 300 * MILLISECOND if briefly else int(span * 4 * SECOND)
+        case "rewind":
+            return 50 * MILLISECOND + int(span * 2_950 * MILLISECOND)
+        case "clock_step":
+            return int((2 * span - 1) * MAX_STEP)
+    raise ValueError(f"no such fault: {kind!r}")

@@ -1,6 +1,6 @@
 """Everything about one run, drawn from its seed beforehand as plain data: shrinking takes parts away."""
 
-import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -9,6 +9,7 @@ from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MILLISECOND, SECOND, Span
 from swit_saga_server.engine.options import CachePolicy
+from tests.support.simulation.draws import Draws
 from tests.support.simulation.faults import PlannedFault, plan_faults
 from tests.support.simulation.participants import MAX_SKEW, Doing, Script, Undoing
 from tests.support.simulation.scene import Weather
@@ -22,6 +23,12 @@ class What(StrEnum):
     GET = "get"
     WATCH = "watch"
     WAIT = "wait"
+
+
+FIRST_NUMBER = {What.START: 0, What.CANCEL: 10, What.GET: 20, What.WATCH: 30, What.WAIT: 40}
+NUMBERED_PER_SAGA = 100
+"""Numbers of a saga's actions, by kind. Another kind gets the next free ten; those that are given stay."""
+WATCH_TRIES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,146 +144,148 @@ _AWAITED: tuple[tuple[SagaState, ...], ...] = (
 
 def plan(seed: int) -> Plan:
     """The run of a seed."""
-    rng = random.Random(seed)
-    calm_at = rng.randrange(4 * SECOND, 12 * SECOND)
-    coordinators = tuple(_coordinator(rng) for _ in range(rng.choice((1, 2, 2, 3))))
-    participants = tuple(
-        _reached(
-            seed, PlannedParticipant(name=f"p{i}", barrier=rng.random() < 0.6, skew=rng.randint(-MAX_SKEW, MAX_SKEW))
-        )
-        for i in range(2)
-    )
-    sagas = tuple(_saga(rng, f"s{i}", participants) for i in range(rng.randint(2, 6)))
-    rough = rng.random()
-    partitions = rng.randint(1, 4)
-    actions = tuple(_actions(rng, sagas, len(coordinators), calm_at))
+    draws = Draws(seed, "plan")
+    calm_at = draws.whole("calm at", 4 * SECOND, 12 * SECOND)
+    slots = draws.pick("coordinators", (1, 2, 2, 3))
+    participants = tuple(_participant(draws.of("participant", n), f"p{n}") for n in range(2))
+    sagas = tuple(_saga(draws.of("saga", n), f"s{n}", participants) for n in range(draws.whole("sagas", 2, 6)))
     return Plan(
         seed=seed,
-        partitions=partitions,
-        coordinators=coordinators,
+        partitions=draws.whole("partitions", 1, 4),
+        coordinators=tuple(_coordinator(draws.of("coordinator", n)) for n in range(slots)),
         participants=participants,
         sagas=sagas,
-        actions=(*actions, *_waits(random.Random(f"{seed}/waits"), actions, len(coordinators))),
-        faults=tuple(plan_faults(rng, len(coordinators), calm_at)),
-        weather=Weather(
-            store=rough * rng.choice((0.0, 0.01, 0.04)),
-            message=rough * rng.choice((0.0, 0.05, 0.15)),
-            client=rough * rng.choice((0.0, 0.1, 0.3)),
-            hint=rng.choice((0.0, 0.3, 1.0)),
-        ),
+        actions=tuple(a for n, saga in enumerate(sagas) for a in _Asking(draws, n, saga, slots, calm_at).actions()),
+        faults=tuple(plan_faults(draws.of("fault"), slots, calm_at)),
+        weather=_weather(draws.of("weather")),
         calm_at=calm_at,
     )
 
 
-def _reached(seed: int, participant: PlannedParticipant) -> PlannedParticipant:
-    """By draws of their own, so that they change nothing else of a plan."""
-    rng = random.Random(f"{seed}/reached/{participant.name}")
-    reached = rng.choices(tuple(Reached), weights=(45, 35, 10, 10))[0]
-    return replace(participant, reached=reached, credits=rng.choice((1, 2, 256, 256)))
-
-
-def _coordinator(rng: random.Random) -> PlannedCoordinator:
-    return PlannedCoordinator(
-        keeps_name=rng.random() < 0.3,
-        cache_size=rng.choice((0, 1, 2, 1_000, 1_000)),
-        policy=rng.choice(tuple(CachePolicy)),
-        lease_term=rng.choice((1, 2, 3)) * SECOND,
-        round_size=rng.choice((1, 2, 256)),
-        rounds=rng.choice((1, 1, 3)),
+def _weather(draws: Draws) -> Weather:
+    rough = draws.roll("rough")
+    return Weather(
+        store=rough * draws.pick("store", (0.0, 0.01, 0.04)),
+        message=rough * draws.pick("message", (0.0, 0.05, 0.2)),
+        client=rough * draws.pick("client", (0.0, 0.1, 0.3)),
+        hint=draws.pick("hint", (0.0, 0.3, 1.0)),
     )
 
 
-def _saga(rng: random.Random, saga_id: str, participants: tuple[PlannedParticipant, ...]) -> PlannedSaga:
-    steps, scripts = [], []
-    for i in range(rng.randint(1, 4)):
-        disabled = rng.random() < 0.1
-        steps.append(
-            StepDefinition(
-                id=f"t{i}",
-                participant=rng.choice(participants).name,
-                timeout=rng.choice((300, 800, 1_500)) * MILLISECOND,
-                delay=rng.choice((0, 0, 0, 400 * MILLISECOND)),
-                total_timeout=rng.choice((None, None, None, 2 * SECOND)),
-                compensation=CompensationDefinition(disabled=disabled),
-            )
-        )
-        scripts.append(_script(rng))
+def _participant(draws: Draws, name: str) -> PlannedParticipant:
+    return PlannedParticipant(
+        name=name,
+        barrier=draws.chance("barrier", 0.6),
+        skew=draws.whole("skew", -MAX_SKEW, MAX_SKEW),
+        reached=draws.pick("reached", tuple(Reached), weights=(45, 35, 10, 10)),
+        credits=draws.pick("credits", (1, 2, 256, 256)),
+    )
+
+
+def _coordinator(draws: Draws) -> PlannedCoordinator:
+    return PlannedCoordinator(
+        keeps_name=draws.chance("keeps name", 0.3),
+        cache_size=draws.pick("cache size", (0, 1, 2, 1_000, 1_000)),
+        policy=draws.pick("policy", tuple(CachePolicy)),
+        lease_term=draws.whole("lease term", 1, 3) * SECOND,
+        round_size=draws.pick("round size", (1, 2, 256)),
+        rounds=draws.pick("rounds", (1, 1, 3)),
+    )
+
+
+def _saga(draws: Draws, saga_id: str, participants: tuple[PlannedParticipant, ...]) -> PlannedSaga:
+    each = [draws.of("step", n) for n in range(draws.whole("steps", 1, 4))]
     definition = Definition(
         id=f"d-{saga_id}",
-        steps=tuple(steps),
-        timeout=rng.choice((2, 6, 20, 20)) * SECOND,
-        retry_policy=_retry(rng, rng.randint(1, 4)),
-        compensation_retry_policy=_retry(rng, rng.randint(3, 6)),
+        steps=tuple(_step(step, f"t{n}", participants) for n, step in enumerate(each)),
+        timeout=draws.pick("timeout", (2, 6, 20, 20)) * SECOND,
+        retry_policy=_retry(draws.of("retry"), 1, 4),
+        compensation_retry_policy=_retry(draws.of("compensation retry"), 3, 6),
     )
-    return PlannedSaga(saga_id=saga_id, definition=definition, scripts=tuple(scripts))
+    return PlannedSaga(saga_id=saga_id, definition=definition, scripts=tuple(_script(s.of("script")) for s in each))
 
 
-def _retry(rng: random.Random, attempts: int) -> RetryPolicy:
+def _step(draws: Draws, step_id: str, participants: tuple[PlannedParticipant, ...]) -> StepDefinition:
+    return StepDefinition(
+        id=step_id,
+        participant=draws.pick("participant", participants).name,
+        timeout=draws.pick("timeout", (300, 800, 1_500)) * MILLISECOND,
+        delay=draws.pick("delay", (0, 0, 0, 400 * MILLISECOND)),
+        total_timeout=draws.pick("total timeout", (None, None, None, 2 * SECOND)),
+        compensation=CompensationDefinition(disabled=draws.chance("compensation disabled", 0.1)),
+    )
+
+
+def _retry(draws: Draws, least: int, most: int) -> RetryPolicy:
     return RetryPolicy(
-        backoff=rng.choice((Backoff.FIXED, Backoff.LINEAR, Backoff.EXPONENTIAL)),
-        initial_delay=rng.choice((10, 100, 300)) * MILLISECOND,
+        backoff=draws.pick("backoff", (Backoff.FIXED, Backoff.LINEAR, Backoff.EXPONENTIAL)),
+        initial_delay=draws.pick("initial delay", (10, 100, 300)) * MILLISECOND,
         max_delay=SECOND,
-        max_attempts=attempts,
-        jitter=rng.choice(tuple(Jitter)),
+        max_attempts=draws.whole("attempts", least, most),
+        jitter=draws.pick("jitter", tuple(Jitter)),
     )
 
 
-def _script(rng: random.Random) -> Script:
-    doing = rng.choices(tuple(Doing), weights=(70, 8, 6, 9, 7))[0]
-    undoing = rng.choices(tuple(Undoing), weights=(85, 4, 11))[0]
+def _script(draws: Draws) -> Script:
     return Script(
-        execute=doing,
-        times=rng.randint(1, 3),
-        with_effect=rng.random() < 0.5,
-        compensate=undoing,
-        undo_times=rng.randint(1, 4),
-        work=rng.choice((0, 20, 20, 500)) * MILLISECOND,
+        execute=draws.pick("execute", tuple(Doing), (70, 8, 6, 9, 7)),
+        times=draws.whole("times", 1, 3),
+        with_effect=draws.chance("with effect", 0.5),
+        compensate=draws.pick("compensate", tuple(Undoing), (85, 4, 11)),
+        undo_times=draws.whole("undo times", 1, 4),
+        work=draws.pick("work", (0, 20, 20, 500)) * MILLISECOND,
     )
 
 
-def _actions(rng: random.Random, sagas: tuple[PlannedSaga, ...], slots: int, calm_at: Span) -> list[Action]:
-    actions: list[Action] = []
+class _Asking:
+    """What clients ask about one saga.
 
-    def add(at: Span, what: What, saga_id: str, tries: int, variant: str = "") -> None:
-        actions.append(
-            Action(
-                number=len(actions), at=at, what=what, saga_id=saga_id, coordinator=rng.randrange(slots),
-                variant=variant, tries=tries, wander=rng.random() < 0.6,
+    Actions are numbered apart for each saga and kind, so that one more changes no other: what becomes of a call hangs
+    on its number.
+    """
+
+    def __init__(self, draws: Draws, number: int, saga: PlannedSaga, slots: int, calm_at: Span) -> None:
+        self._draws = draws.of("asking", number)
+        self._number = number * NUMBERED_PER_SAGA
+        self._saga_id = saga.saga_id
+        self._slots = slots
+        earliest = 50 * MILLISECOND
+        self._begun = earliest + self._draws.below("begun", calm_at * 3 // 4 - earliest)
+
+    def actions(self) -> Iterator[Action]:
+        draws = self._draws
+        yield self._action(What.START, 0, self._begun, 6, "a")
+        for n in range(draws.pick("starts again", (0, 0, 1, 2))):
+            again = draws.of("again", n)
+            later = again.pick("after", (0, SECOND, 6 * SECOND))
+            yield self._action(
+                What.START, 1 + n, self._begun + again.below("at", later or 1), 4, again.pick("variant", "aab")
             )
-        )  # fmt: skip
+        if draws.chance("cancelled", 0.35):
+            cancelled = self._begun + draws.below("cancelled at", draws.pick("cancelled by", (SECOND // 5, 3 * SECOND)))
+            for n in range(draws.pick("cancels", (1, 1, 2))):
+                yield self._action(What.CANCEL, n, cancelled + draws.of("cancel", n).below("at", SECOND), 5)
+        for n in range(draws.pick("gets", (0, 1, 2))):
+            yield self._action(What.GET, n, self._begun + draws.of("get", n).below("at", 4 * SECOND), 1)
+        if draws.chance("watched", 0.7):
+            yield self._action(What.WATCH, 0, self._begun + draws.below("watched at", 2 * SECOND), WATCH_TRIES)
+        for n in range(draws.pick("waits", (0, 1, 1, 2))):
+            wait = draws.of("wait", n)
+            yield replace(
+                self._action(What.WAIT, n, max(self._begun + wait.whole("at", -200 * MILLISECOND, 4 * SECOND), 0), 5),
+                states=wait.pick("states", _AWAITED),
+                patience=wait.pick("patience", (0, 100 * MILLISECOND, SECOND, 2_500 * MILLISECOND)),
+            )
 
-    for saga in sagas:
-        begun = rng.randrange(50 * MILLISECOND, calm_at * 3 // 4)
-        add(begun, What.START, saga.saga_id, rng.randint(1, 6), "a")
-        for _ in range(rng.choice((0, 0, 1, 2))):
-            again = begun + rng.choice((0, rng.randrange(SECOND), rng.randrange(6 * SECOND)))
-            add(again, What.START, saga.saga_id, rng.randint(1, 4), rng.choice("aab"))
-        if rng.random() < 0.35:
-            cancelled = begun + rng.choice((rng.randrange(200 * MILLISECOND), rng.randrange(3 * SECOND)))
-            for _ in range(rng.choice((1, 1, 2))):
-                add(cancelled + rng.randrange(SECOND), What.CANCEL, saga.saga_id, rng.randint(1, 5))
-        for _ in range(rng.choice((0, 1, 2))):
-            add(begun + rng.randrange(4 * SECOND), What.GET, saga.saga_id, 1)
-        if rng.random() < 0.7:
-            add(begun + rng.randrange(2 * SECOND), What.WATCH, saga.saga_id, 40)
-    return actions
-
-
-def _waits(rng: random.Random, others: tuple[Action, ...], slots: int) -> list[Action]:
-    """Waits for the sagas that others start: by draws of their own, so that they change nothing else of a plan."""
-    begun: dict[str, Span] = {}
-    for action in others:
-        if action.what is What.START:
-            begun.setdefault(action.saga_id, action.at)
-    waits: list[Action] = []
-    for saga_id, at in begun.items():
-        for _ in range(rng.choice((0, 1, 1, 2))):
-            waits.append(
-                Action(
-                    number=len(others) + len(waits), at=max(at + rng.randrange(-200 * MILLISECOND, 4 * SECOND), 0),
-                    what=What.WAIT, saga_id=saga_id, coordinator=rng.randrange(slots), tries=rng.randint(1, 5),
-                    wander=rng.random() < 0.6, states=rng.choice(_AWAITED),
-                    patience=rng.choice((0, 100 * MILLISECOND, SECOND, 2_500 * MILLISECOND)),
-                )
-            )  # fmt: skip
-    return waits
+    def _action(self, what: What, n: int, at: Span, most: int, variant: str = "") -> Action:
+        draws = self._draws.of(what.value, n, "action")
+        return Action(
+            number=self._number + FIRST_NUMBER[what] + n,
+            at=at,
+            what=what,
+            saga_id=self._saga_id,
+            coordinator=draws.below("coordinator", self._slots),
+            variant=variant,
+            tries=most if what is What.WATCH else draws.whole("tries", 1, most),
+            wander=draws.chance("wander", 0.6),
+        )

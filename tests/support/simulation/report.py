@@ -4,7 +4,7 @@ from tests.support.simulation.checker import check, expected_of
 from tests.support.simulation.oracle import kinds, wrong
 from tests.support.simulation.shrink import BUDGET, shrink
 from tests.support.simulation.timeline import timeline
-from tests.support.simulation.world import Outcome, Plan, Planted, plan, run
+from tests.support.simulation.world import Outcome, Plan, plan, run
 
 
 def explain(seed: int, *, always: bool) -> int:
@@ -27,11 +27,11 @@ def explain(seed: int, *, always: bool) -> int:
     return 1 if why else 0
 
 
-def smallest(outcome: Outcome, *, planted: Planted | None = None, budget: int = BUDGET) -> Outcome:
+def smallest(outcome: Outcome, budget: int = BUDGET) -> Outcome:
     """The outcome of the smallest part of a failing run's plan that still fails in one of the same ways."""
     found = kinds(outcome)
-    small = shrink(outcome.plan, lambda part: not found.isdisjoint(kinds(run(part, planted=planted))), budget)
-    return run(small, planted=planted)
+    small = shrink(outcome.plan, lambda part: not found.isdisjoint(kinds(run(part))), budget)
+    return run(small)
 
 
 def told(outcome: Outcome) -> str:

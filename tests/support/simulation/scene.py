@@ -1,19 +1,16 @@
 """What everything simulated has in common: the time, the chances, and the record of what was seen."""
 
-import struct
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 from swit_saga_server.core.units import Instant, Span
+from tests.support.simulation.draws import Rolls, rolls
 from tests.support.simulation.observed import Fault, Noted, Observation
 from tests.support.simulation.virtual_loop import VirtualLoop
 
 BEGINNING: Instant = 1_790_000_000_000_000
-
-Rolls = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +72,8 @@ class Scene:
         self.observations.append(Noted(at=self.now(), what=what, on=on))
 
     def rolls(self, *identity: str | int) -> Rolls:
-        """Eight uniform numbers in [0, 1) for one message: by what it is, not by how many came before it.
-
-        So the rest of a world does not change when a part of it is taken away, and shrinking works.
-        """
-        name = f"{self.seed}/{'/'.join(map(str, identity))}"
-        return tuple(n / 2**32 for n in struct.unpack("<8I", blake2b(name.encode(), digest_size=32).digest()))
+        """Eight uniform numbers in [0, 1) for one message: by what it is, not by how many came before it."""
+        return rolls(self.seed, *identity)
 
     def later(self, span: Span | float, call: Callable[..., Any], *args: Any, context: Context | None = None) -> None:
         """Call in ``span`` microseconds, by the world's own hand unless another context is given."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.support.simulation.coverage import counted
+from tests.support.simulation.coverage import counted, reached
 from tests.support.simulation.oracle import wrong
 from tests.support.simulation.world import plan, run
 
@@ -38,6 +38,17 @@ class Sweep:
             self.counts.setdefault(what, Counter()).update(counts)
         self.fingerprint = hashlib.sha256((self.fingerprint + other.fingerprint).encode()).hexdigest()[:16]
         return self
+
+
+def marks(seeds: Sequence[int]) -> dict[int, frozenset[str]]:
+    """By seed, what of all that is wanted its world reached; without those that failed."""
+    found = {}
+    for seed in seeds:
+        outcome = run(plan(seed))
+        if not wrong(outcome):
+            found[seed] = reached(counted(outcome.observations))
+    gc.collect()
+    return found
 
 
 def sweep(seeds: Sequence[int]) -> Sweep:

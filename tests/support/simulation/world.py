@@ -5,10 +5,10 @@ import gc
 import hashlib
 import random
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -24,7 +24,7 @@ from tests.support.simulation.scene import CALM, Scene
 from tests.support.simulation.store import Data, SimStore
 from tests.support.simulation.virtual_loop import Deadlock, Livelock, virtual_loop
 
-__all__ = ["Outcome", "Plan", "Planted", "brief", "plan", "run"]
+__all__ = ["Outcome", "Plan", "brief", "plan", "run"]
 
 PATIENCE: Span = 200 * SECOND
 """How long after the last fault a saga may take to its outcome."""
@@ -60,22 +60,9 @@ class Outcome:
         return text.hexdigest()[:16]
 
 
-class Planted(Protocol):
-    """A bug put in on purpose, to see that it is found."""
-
-    def installed(self) -> AbstractContextManager[None]:
-        """In force while the context lasts."""
-        ...
-
-
-def run(plan: Plan, *, planted: Planted | None = None) -> Outcome:
-    """Run a plan to its end.
-
-    Args:
-        plan: What to run.
-        planted: A bug to run it with.
-    """
-    with _quiet(), planted.installed() if planted is not None else _nothing():
+def run(plan: Plan) -> Outcome:
+    """Run a plan to its end."""
+    with _quiet():
         return _World(plan).run()
 
 
@@ -226,11 +213,6 @@ def brief(seen: Observation) -> Any:
             return seen.saga.id, seen.saga.version, seen.saga.state.value, seen.due_at, [e.type for e in seen.events]
         case _:
             return seen
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 class _Silence(structlog.BoundLoggerBase):

@@ -3,29 +3,16 @@
 A bug is a change to the machine's own source, so that it is exactly what somebody might write by mistake.
 """
 
-import inspect
 from collections.abc import Callable
-from types import ModuleType
 
 import pytest
 
-from swit_saga_server.core import machine
-from swit_saga_server.core.errors import IllegalTransition
-from tests.support.core import drive
 from tests.support.core.drive import Driven, chain, done, lost, no
-from tests.support.invariants import Violated
+from tests.support.planting import Bug, caught
 from tests.unit.core import test_scenarios
 from tests.unit.core.test_properties import finish
 
-
-def plant(monkeypatch: pytest.MonkeyPatch, right: str, wrong: str) -> None:
-    """Replace ``right`` by ``wrong`` in the machine, for this test."""
-    source = inspect.getsource(machine)
-    assert source.count(right) == 1, f"{right!r} stands {source.count(right)} times in the machine"
-    broken = ModuleType("broken_machine")
-    exec(compile(source.replace(right, wrong), "broken_machine", "exec"), broken.__dict__)
-    monkeypatch.setattr(drive, "machine", broken)
-    monkeypatch.setattr(test_scenarios, "due_at", broken.due_at)
+CORE = "swit_saga_server.core"
 
 
 def two_steps_second_rejected() -> None:
@@ -50,88 +37,169 @@ def late_success_then_time() -> None:
     finish(s)
 
 
-PLANTED: dict[str, tuple[str, str, Callable[[], None]]] = {
-    "unknown taken for rejected (11)": (
-        "            case Unknown(error):\n                if latest:\n"
-        "                    self._unanswered(step, error)",
-        "            case Unknown(error):\n                if latest:\n"
-        "                    self._set(step, call=evolve(call, in_flight=False), effect=Effect.NONE)\n"
-        "                    self._give_up(step, error)",
+PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
+    (
+        Bug(
+            name="unknown taken for rejected",
+            invariants="11",
+            module=f"{CORE}.executing",
+            function="take",
+            right="unanswered(draft, step.index, error)",
+            wrong="""
+                draft.set_step(step.index, call=evolve(step.call, in_flight=False), effect=Effect.NONE)
+                _give_up(draft, step.index, error)
+                """,
+        ),
         test_scenarios.test_unknown_is_retried_under_the_same_key_until_exhausted,
     ),
-    "rejected after unknown not compensated (11)": (
-        "certain = only or not call.doubt",
-        "certain = True",
+    (
+        Bug(
+            name="rejected after unknown not compensated",
+            invariants="11",
+            module=f"{CORE}.executing",
+            function="_rejected",
+            right="step.call.sends == 1 or not step.call.doubt",
+            wrong="True",
+        ),
         test_scenarios.test_rejection_after_an_unknown_attempt_is_compensated,
     ),
-    "a resend leaves no doubt (11)": (
-        "resends=call.resends + 1, doubt=True,",
-        "resends=call.resends + 1, doubt=False,",
+    (
+        Bug(
+            name="a resend leaves no doubt",
+            invariants="11",
+            module=f"{CORE}.attempts",
+            function="resend",
+            right="doubt=True",
+            wrong="doubt=False",
+        ),
         test_scenarios.test_rejection_of_a_resend_is_compensated,
     ),
-    "compensation in wrong order (10)": (
-        "for s in reversed(steps) if s.effect is not Effect.NONE]",
-        "for s in steps if s.effect is not Effect.NONE]",
+    (
+        Bug(
+            name="compensation in wrong order",
+            invariants="10",
+            module=f"{CORE}.undo",
+            function="to_undo",
+            right="for s in reversed(steps)",
+            wrong="for s in steps",
+        ),
         two_steps_second_rejected,
     ),
-    "steps in doubt are not compensated (10)": (
-        "for s in reversed(steps) if s.effect is not Effect.NONE]",
-        "for s in reversed(steps) if s.effect is Effect.DONE]",
+    (
+        Bug(
+            name="steps in doubt are not compensated",
+            invariants="10",
+            module=f"{CORE}.undo",
+            function="to_undo",
+            right="if s.effect is not Effect.NONE",
+            wrong="if s.effect is Effect.DONE",
+        ),
         test_scenarios.test_rejection_after_an_unknown_attempt_is_compensated,
     ),
-    "lost timer (14)": (
-        "    return call.not_after + SKEW_ALLOWANCE if call.in_flight else call.retry_at",
-        "    return call.not_after + SKEW_ALLOWANCE if call.in_flight else 1 << 62",
+    (
+        Bug(
+            name="lost timer",
+            invariants="14",
+            module=f"{CORE}.agenda",
+            function="of_step",
+            right="return step.call.retry_at,",
+            wrong="return 1 << 62,",
+        ),
         test_scenarios.test_unknown_is_retried_under_the_same_key_until_exhausted,
     ),
-    "counter reset on restart (18)": (
-        "return evolve(call, resends=call.resends + 1,",
-        "return evolve(call, attempts=1, resends=call.resends + 1,",
+    (
+        Bug(
+            name="counter reset on restart",
+            invariants="18",
+            module=f"{CORE}.attempts",
+            function="resend",
+            right="sends=call.sends + 1",
+            wrong="attempts=1, sends=call.sends + 1",
+        ),
         takeover_then_retry,
     ),
-    "retries do not end (18)": (
-        "if call.attempts < policy.attempts_allowed and not (total",
-        "if not (total",
+    (
+        Bug(
+            name="retries do not end",
+            invariants="18",
+            module=f"{CORE}.attempts",
+            function="leave_in_doubt",
+            right="if call.attempts >= policy.attempts_allowed:",
+            wrong="if False:",
+        ),
         test_scenarios.test_unknown_is_retried_under_the_same_key_until_exhausted,
     ),
-    "compensates while the attempt may still start (10)": (
-        "                if step.call.doubt and not self._expired(step.call):\n                    return\n",
-        "",
+    (
+        Bug(
+            name="compensates while the attempt may still start",
+            invariants="10",
+            module=f"{CORE}.agenda",
+            function="_undo",
+            right="silent_at(step.call) if step.call.doubt else 0",
+            wrong="0",
+        ),
         test_scenarios.test_rejection_after_an_unknown_attempt_is_compensated,
     ),
-    "compensates while the step is open (10)": (
-        "                if not self._expired(step.call):\n"
-        "                    return  # Wait for what is open: an answer is worth more than a guess.\n",
-        "                if not self._expired(step.call):\n                    continue\n",
+    (
+        Bug(
+            name="compensates while the step is open",
+            invariants="10",
+            module=f"{CORE}.agenda",
+            function="backward",
+            right="still_open or ",
+            wrong="",
+        ),
         test_scenarios.TestCancel().test_in_flight_waits_for_the_answer_then_undoes,
     ),
-    "version stands still (4)": (
-        "version=self.before.version + 1,\n            updated_at=self.now,",
-        "version=self.before.version,\n            updated_at=self.now,",
+    (
+        Bug(
+            name="version stands still",
+            invariants="4",
+            module=f"{CORE}.draft",
+            function="Draft.decision",
+            right="version=self.before.version + 1",
+            wrong="version=self.before.version",
+        ),
         two_steps_second_rejected,
     ),
-    "failed compensation passed over (16)": (
-        "            if comp.status is CompensationStatus.FAILED:\n                self._fail(step, comp)",
-        "            if comp.status is CompensationStatus.FAILED:\n                continue",
+    (
+        Bug(
+            name="failed compensation passed over",
+            invariants="16",
+            module=f"{CORE}.undo",
+            function="sequential",
+            right="not step.compensation.status.is_undone",
+            wrong="step.compensation.status.value == 'running'",
+        ),
         test_scenarios.TestCompensation().test_rejected_is_not_retried_and_fails_the_saga,
     ),
-    "an event is numbered twice (15)": (
-        "sequence = self.before.last_sequence + len(self.events) + 1",
-        "sequence = self.before.last_sequence + max(len(self.events), 1)",
+    (
+        Bug(
+            name="an event is numbered twice",
+            invariants="15",
+            module=f"{CORE}.draft",
+            function="Draft.record",
+            right="+ len(self.events) + 1",
+            wrong="+ max(len(self.events), 1)",
+        ),
         two_steps_second_rejected,
     ),
-    "no doubt is recorded, so a compensation comes too early (10)": (
-        "call = evolve(step.call, in_flight=False, doubt=True)",
-        "call = evolve(step.call, in_flight=False)",
+    (
+        Bug(
+            name="no doubt is recorded, so a compensation comes too early",
+            invariants="10",
+            module=f"{CORE}.attempts",
+            function="leave_in_doubt",
+            right="in_flight=False, doubt=True",
+            wrong="in_flight=False",
+        ),
         test_scenarios.test_rejection_after_an_unknown_attempt_is_compensated,
     ),
-}
+)
 
 
-@pytest.mark.parametrize("bug", PLANTED)
-def test_planted_bug_is_found(bug, monkeypatch):
-    right, wrong, story = PLANTED[bug]
+@pytest.mark.parametrize(("bug", "story"), PLANTED, ids=[bug.name for bug, _ in PLANTED])
+def test_planted_bug_is_found(bug, story):
     story()  # Without the bug it passes.
-    plant(monkeypatch, right, wrong)
-    with pytest.raises((Violated, AssertionError, IllegalTransition)):
+    with caught(bug):
         story()
