@@ -593,6 +593,17 @@ def books_say_otherwise(t: Tale) -> None:
     t.remain()
 
 
+@fine(6)
+def the_networks_copy_comes_first(t: Tale) -> None:
+    t.begin()
+    t.receive(0, copy=2)
+    t.execute(0)
+    t.on_to_second()
+    t.execute(1)
+    t.complete()
+    t.remain()
+
+
 @fine(10, 12)
 def books_after_a_doubled_message_without_barrier(t: Tale) -> None:
     t.begin()

@@ -240,11 +240,12 @@ class _Checker:
             step = case.definition.steps[seen.step_index]
             if (step.id, step.participant) != (seen.step_id, seen.participant):
                 yield 6, f"{what}: reached {seen.participant} as {seen.step_id}"
-        if send in case.sends and seen.copy == 1 and not case.touched:
+        copies = case.sends.setdefault(send, set())
+        if seen.copy in copies and not case.touched:
             yield 6, f"{what}: was sent twice"
-        if send in case.sends:
+        if copies:
             case.doubled.add(seen.step_index)
-        case.sends.add(send)
+        copies.add(seen.copy)
 
     def said(self, seen: Said) -> None:
         case = self.case(seen.saga_id)
