@@ -21,7 +21,9 @@ from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Settings, TraceContext, is_in_flight, same_origin
 from swit_saga_server.core.start import StartRequest, new_saga
 from swit_saga_server.engine.commands import fill
+from swit_saga_server.store.codec import PRESENT
 from swit_saga_server.store.contract import Lease, Write
+from swit_saga_server.store.levels import LEVEL
 from swit_saga_server.store.redis.encode import encode_write
 from swit_saga_server.wire import command, saga
 from swit_saga_server.wire.basic import read_payload
@@ -73,7 +75,7 @@ def record() -> dict[str, list[str]]:
             in_flight=is_in_flight(after),
             changed_origin=before is None or not same_origin(before, after),
         )
-        made["writes"].append(encode_write(write, 0, Lease(0, EPOCH, NONCE, 0)))
+        made["writes"].append(encode_write(write, 0, Lease(0, EPOCH, NONCE, 0), PRESENT.at(LEVEL)))
         for effect in effects(before, after):
             if isinstance(effect, Command):
                 sent: ExecuteRequest = command.execute_request(fill(after, definition, effect, EPOCH, at + SENT_AFTER))

@@ -906,9 +906,46 @@ def inbox_answered(t: Tale) -> None:
 @fine(14)
 def inbox_entry_that_changed_nothing(t: Tale) -> None:
     t.completed()
-    t.write(version=t.now.version, updated_at=t.now.updated_at, wrote={"answers": t.post()})
-    t.due_at, t.in_flight = 0, False
+    t.post()
+    t.reply("e1")
     t.remain()
+
+
+@caught(14)
+def inbox_entry_whose_answer_was_refused(t: Tale) -> None:
+    t.completed()
+    t.post()
+    t.reply("e1", verdict=Verdict.FENCED)
+    t.remain()
+
+
+@caught(5)
+def answered_under_a_former_lease(t: Tale) -> None:
+    t.completed()
+    t.post()
+    former = t.holder()
+    t.lease()
+    t.reply("e1", epoch=former[0], nonce=former[1])
+
+
+@caught(4)
+def answered_on_another_version(t: Tale) -> None:
+    t.completed()
+    t.post()
+    t.reply("e1", base_version=t.now.version - 1)
+
+
+@caught(4)
+def answer_refused_that_rests_on_what_is_stored(t: Tale) -> None:
+    t.completed()
+    t.post()
+    t.reply("e1", verdict=Verdict.CONFLICT)
+
+
+@caught(4)
+def changed_without_a_new_version(t: Tale) -> None:
+    t.first_done()
+    t.write(version=t.now.version)
 
 
 @caught(14)

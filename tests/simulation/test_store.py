@@ -1,14 +1,16 @@
 """The simulated store keeps the contract; or the simulator would find the wrong bugs."""
 
 import random
+from dataclasses import dataclass, field, fields
 
 import pytest
 
 from swit_saga_server.core.units import Span
+from swit_saga_server.store.codec import PRESENT, Codec
 from swit_saga_server.store.conformance import StateStorageConformance
 from swit_saga_server.store.conformance.samples import T0
-from swit_saga_server.store.contract import StateStorage
-from tests.support.simulation.store import SimStore
+from swit_saga_server.store.contract import Lease, StateStorage
+from tests.support.simulation.store import Data, SimStore
 
 
 class SimBackend:
@@ -21,11 +23,11 @@ class SimBackend:
         self._partitions, self._now, self._rng = partitions, T0, random.Random(1)
         self._data = self._new().data
 
-    def _new(self) -> SimStore:
-        return SimStore(self._partitions, lambda: self._now, self._rng)
+    def _new(self, codec: Codec = PRESENT) -> SimStore:
+        return SimStore(self._partitions, lambda: self._now, self._rng, codec=codec)
 
-    def handle(self) -> StateStorage:
-        store = self._new()
+    def handle(self, codec: Codec = PRESENT) -> StateStorage:
+        store = self._new(codec)
         store.data = self._data
         return store
 
@@ -43,3 +45,25 @@ class TestEightPartitions(StateStorageConformance):
     @pytest.fixture
     def backend(self) -> SimBackend:
         return SimBackend(8)
+
+
+@dataclass
+class More(Data):
+    """What a later capability adds."""
+
+    cursors: dict[str, int] = field(default_factory=dict)
+    tombstones: set[str] = field(default_factory=set)
+
+
+def test_a_snapshot_has_everything() -> None:
+    """A rewind must not empty what nobody thought of: every container is copied, and none is shared."""
+    data = More(position=7, cursors={"a": 1}, tombstones={"s"}, leases={0: (Lease(0, 1, "n", 2), "me")})
+    snapshot = data.copy()
+    assert snapshot == data
+    for each in fields(Data):
+        container = getattr(data, each.name)
+        assert isinstance(container, int) or container is not getattr(snapshot, each.name), each.name
+    data.cursors["a"] = 2
+    data.tombstones.clear()
+    data.leases.clear()
+    assert (snapshot.cursors, snapshot.tombstones, len(snapshot.leases)) == ({"a": 1}, {"s"}, 1)

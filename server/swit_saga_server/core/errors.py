@@ -178,6 +178,18 @@ class StoreUnavailable(CoordinatorUnavailable):
     reason = "STORE_UNAVAILABLE"
 
 
+class NewerRecord(CoordinatorUnavailable):
+    """A newer version of this software wrote this; a coordinator of that version can read it."""
+
+    reason = "NEWER_RECORD"
+
+
+class NeedsNewerLevel(CoordinatorUnavailable):
+    """A coordinator that lives could not read this yet; nothing was written. Upgrade them all, then try again."""
+
+    reason = "NEEDS_NEWER_LEVEL"
+
+
 class StoreRefused(SwitSagaError):
     """The store cannot be used as it is: another process holds it, or its schema is of another version."""
 

@@ -251,7 +251,7 @@ class Engine:
         self.context.mailbox.put(Item(message.saga_id, given, message_id=message.entry_id))
 
     def _refuse_message(self, message: InboxEntry, refused: SwitSagaError) -> None:
-        self._loading.answer_apart(Item(message.saga_id, Wake(), message_id=message.entry_id), refused)
+        self._loading.answer_apart(Item(message.saga_id, Wake(), message_id=message.entry_id), refused, None)
 
     def _send_on(self, saga_id: str, answered: Answered) -> None:
         if self.outbox.is_open:

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.errors import NewerRecord, StoreUnavailable
 from swit_saga_server.engine.feed import Feed
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
@@ -34,6 +34,9 @@ class FeedPoller:
             for partition in wanted:
                 try:
                     await self._read(partition)
+                except NewerRecord:
+                    # Which sagas it concerns cannot be told: each watcher reads on by itself, and hears it if it must.
+                    del self._positions[partition]
                 except StoreUnavailable as unavailable:
                     log.info("feed_not_read", partition=partition, error=str(unavailable))
             await asyncio.sleep(self._options.watch_poll / 1e6)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from swit_saga_server.core.errors import StoreUnavailable, SwitSagaError
+from swit_saga_server.core.errors import NewerRecord, StoreUnavailable, SwitSagaError
 from swit_saga_server.core.inputs import Input
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.messages import UnreadableMessage, read_input
@@ -63,6 +63,10 @@ class Inbox:
             self._at_work.add(entry.entry_id)
             try:
                 given = read_input(entry.body)
+            except NewerRecord as newer:
+                # It stays where it is, and at work, so that no page is full of such: for whoever holds the partition
+                # next and can read it.
+                log.info("inbox_message_newer", saga_id=entry.saga_id, error=str(newer))
             except UnreadableMessage as unreadable:
                 log.error("inbox_message_unreadable", saga_id=entry.saga_id, error=str(unreadable))
                 self._refuse(entry, unreadable)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from swit_saga_server.core.errors import SagaNotFound, SagaQuarantined, StoreUnavailable, SwitSagaError
+from swit_saga_server.core.errors import NewerRecord, SagaNotFound, SagaQuarantined, StoreUnavailable, SwitSagaError
 from swit_saga_server.core.model import Saga
 from swit_saga_server.engine.applying import Applying
 from swit_saga_server.engine.context import Context
@@ -16,7 +16,7 @@ from swit_saga_server.engine.patience import until_answered
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.supervisor import Supervisor
 from swit_saga_server.engine.working_set import Entry, Phase
-from swit_saga_server.store.contract import InboxAnswer, Write
+from swit_saga_server.store.contract import InboxAnswer, partition_of
 
 log = structlog.get_logger(__name__)
 
@@ -51,9 +51,15 @@ class Loading:
             self.under_way = True
             self._supervisor.spawn(self._load())
 
-    def answer_apart(self, item: Item, refused: SwitSagaError) -> None:
-        """Refuse an inbox message that no saga is written for."""
-        self._supervisor.spawn(self._answer_apart(item, refused))
+    def answer_apart(self, item: Item, refused: SwitSagaError, base_version: int | None) -> None:
+        """Refuse an inbox message that no saga is written for.
+
+        Args:
+            item: What the message brought.
+            refused: Why.
+            base_version: What the refusal rests on: 0, that there is no such saga; None, nothing about the saga.
+        """
+        self._supervisor.spawn(self._answer_apart(item, refused, base_version))
 
     async def _load(self) -> None:
         to_load = self._working_set.to_load
@@ -102,6 +108,12 @@ class Loading:
             self._mailbox.put(item)
 
     def _unreadable(self, entry: Entry, error: Exception) -> None:
+        if isinstance(error, NewerRecord):
+            log.info("saga_left_to_newer", saga_id=entry.saga_id, error=str(error))
+            self._applying.drop(entry)
+            for item in entry.waiting:
+                self._rejecting.reject(item, error)
+            return
         log.error("saga_unreadable", saga_id=entry.saga_id, exc_info=error)
         self._counters.quarantined += 1
         self._applying.drop(entry)
@@ -117,24 +129,16 @@ class Loading:
                 continue
             refused = SagaNotFound(f"there is no saga {entry.saga_id!r}", saga_id=entry.saga_id)
             if item.message_id:
-                self.answer_apart(item, refused)
+                self.answer_apart(item, refused, 0)
             else:
                 self._rejecting.reject(item, refused)
 
-    async def _answer_apart(self, item: Item, refused: SwitSagaError) -> None:
-        nobody = Saga(id=item.saga_id, definition_id="", steps=(), created_at=0, updated_at=0)
-        write = Write(
-            saga=nobody,
-            base_version=0,
-            commit_id=self._env.hex(16),
-            changed_steps=(),
-            events=(),
-            due_at=0,
-            in_flight=False,
-            answers=(InboxAnswer(entry_id=item.message_id, answer=pack_reply(refused)),),
-        )
+    async def _answer_apart(self, item: Item, refused: SwitSagaError, base_version: int | None) -> None:
+        lease = self._ownership.leases.get(partition_of(item.saga_id, self._store.partitions))
+        answer = InboxAnswer(entry_id=item.message_id, answer=pack_reply(refused))
         try:
-            await self._store.commit([write], dict(self._ownership.leases))
+            if lease is not None:
+                await self._store.reply(item.saga_id, base_version, (answer,), lease)
         except StoreUnavailable as unknown:
             log.warning("reply_not_written", saga_id=item.saga_id, error=str(unknown))
         finally:

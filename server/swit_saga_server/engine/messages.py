@@ -11,13 +11,15 @@ import msgpack
 from swit_saga_server.core.errors import (
     CoordinatorUnavailable,
     IllegalInput,
+    NewerRecord,
     SagaAlreadyFinished,
     SagaNotFound,
     SagaQuarantined,
     SwitSagaError,
 )
 from swit_saga_server.core.inputs import Answered, Input, TakenOver, Unknown, Wake
-from swit_saga_server.store.codec import UnknownFormat, pack_record, unpack_record
+from swit_saga_server.store.codec import PRESENT
+from swit_saga_server.store.levels import LEVEL
 
 _KINDS = {kind.__name__: kind for kind in get_args(Input) if kind not in (Wake, TakenOver)}
 """A wake-up and a takeover are this process's own."""
@@ -39,23 +41,21 @@ def pack_input(given: Input) -> bytes:
     name = type(given).__name__
     if name not in _KINDS or (isinstance(given, Answered) and isinstance(given.answer, Unknown)):
         raise TypeError(f"{given!r} is not for another coordinator")
-    return _pack(name, pack_record(given))
+    return _pack(name, PRESENT.at(LEVEL).pack_record(given))
 
 
 def read_input(body: bytes) -> Input:
     """The reverse of ``pack_input``.
 
     Raises:
-        UnknownFormat: A newer coordinator wrote it.
+        NewerRecord: A newer coordinator wrote it.
         UnreadableMessage: It is none.
     """
     try:
         name, data = msgpack.unpackb(body)
         if isinstance(name, str) and name not in _KINDS:
-            raise UnknownFormat(f"an input {name!r} is not known to this version")
-        given: Input = unpack_record(_KINDS[name], data)
-    except UnknownFormat:
-        raise
+            raise NewerRecord(f"a newer version wrote an input {name!r}")
+        given: Input = PRESENT.unpack_record(_KINDS[name], data)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as unreadable:
         raise UnreadableMessage(str(unreadable)) from unreadable
     return given

@@ -14,6 +14,7 @@ from swit_saga_server.core.units import Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.store.contract import Lease, StateStorage
+from swit_saga_server.store.levels import LEVEL
 
 log = structlog.get_logger(__name__)
 
@@ -80,8 +81,9 @@ class Ownership:
 
     async def take_share(self) -> None:
         """Take partitions that are free, up to a fair share; give up what goes beyond it."""
-        living = await self._store.attend(self._options.owner, self._options.lease_term)
-        rank, total = list(living).index(self._options.owner), self._store.partitions
+        peers = await self._store.heartbeat(self._options.owner, self._options.lease_term, LEVEL)
+        living = [peer.owner for peer in peers]
+        rank, total = living.index(self._options.owner), self._store.partitions
         share = total // len(living) + (rank < total % len(living))
         if excess := list(self._held)[share:]:
             await self.tenant.leaving(excess)
@@ -124,7 +126,7 @@ class Ownership:
         for partition in list(self._held):
             self._drop(partition)
         await self._store.release(leases)
-        await self._store.leave(self._options.owner)
+        await self._store.deregister(self._options.owner)
 
     async def _take(self, partition: int) -> None:
         asked_at = self._clock.elapsed()

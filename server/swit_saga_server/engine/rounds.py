@@ -5,22 +5,25 @@ ends; meanwhile its sagas stand still.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import structlog
 
 from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.errors import StoreUnavailable
-from swit_saga_server.core.model import is_in_flight, same_origin
+from swit_saga_server.core.model import Saga, is_in_flight, same_origin
 from swit_saga_server.engine.applying import Applying
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.failpoints import Point, reach
 from swit_saga_server.engine.patience import YIELD_EVERY, Backoff
 from swit_saga_server.engine.supervisor import Supervisor
 from swit_saga_server.engine.working_set import Entry, Phase
-from swit_saga_server.store.contract import Lease, Verdict, Write, partition_of
+from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write, partition_of
 
 log = structlog.get_logger(__name__)
+
+_Verdicts: TypeAlias = Coroutine[Any, Any, Sequence[Verdict | None]]
 
 
 class Rounds:
@@ -47,14 +50,21 @@ class Rounds:
         size, ready = self._options.round_size, self._working_set.ready
         while ready and (not self.under_way or (len(ready) >= size and self.under_way < self._options.rounds)):
             entries = self._working_set.take_ready(size)
-            writes = [self._write(entry) for entry in entries]
-            self.under_way += 1
-            self._supervisor.spawn(self._commit(entries, writes))
+            changed = [entry for entry in entries if entry.pending is not entry.applied]
+            if changed:
+                self._spawn(changed, self._verdicts([self._write(entry) for entry in changed]))
+            for entry in entries:
+                if entry.pending is entry.applied:
+                    self._spawn([entry], self._replied(entry))
 
-    async def _commit(self, entries: Sequence[Entry], writes: Sequence[Write]) -> None:
+    def _spawn(self, entries: Sequence[Entry], verdicts: _Verdicts) -> None:
+        self.under_way += 1
+        self._supervisor.spawn(self._commit(entries, verdicts))
+
+    async def _commit(self, entries: Sequence[Entry], verdicts: _Verdicts) -> None:
         applying = self._applying
         try:
-            for n, (entry, verdict) in enumerate(zip(entries, await self._verdicts(writes), strict=True), 1):
+            for n, (entry, verdict) in enumerate(zip(entries, await verdicts, strict=True), 1):
                 if n % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
                 match verdict:
@@ -90,6 +100,32 @@ class Rounds:
             definition=entry.definition if before is None and not after.definition_version else None,
             answers=tuple(entry.answers),
         )
+
+    def _replied(self, entry: Entry) -> _Verdicts:
+        """The store's verdict on answers to inbox messages that changed nothing."""
+        saga = entry.applied
+        assert saga is not None
+        entry.phase = Phase.COMMITTING
+        entry.due_at = due_at(saga)
+        return self._reply(entry.partition, saga, tuple(entry.answers))
+
+    async def _reply(self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]) -> Sequence[Verdict | None]:
+        backoff = Backoff()
+        while (lease := self._ownership.leases.get(partition)) is not None:
+            try:
+                reach(Point.COMMIT_BEFORE)
+                verdict = await self._store.reply(saga.id, saga.version, answers, lease)
+                reach(Point.COMMIT_AFTER)
+                return [verdict]
+            except StoreUnavailable as unknown:
+                log.warning("reply_outcome_unknown", saga_id=saga.id, error=str(unknown))
+                if not self._ownership.holds(partition):
+                    return [None]
+                await backoff.wait()
+            except Exception:
+                log.exception("reply_failed", saga_id=saga.id)
+                return [None]
+        return [Verdict.FENCED]
 
     async def _verdicts(self, writes: Sequence[Write]) -> Sequence[Verdict | None]:
         """The store's verdicts; None where there is none: its lease ended first, or the store cannot take the write."""

@@ -36,6 +36,8 @@ CATALOGUE: Mapping[type[errors.SwitSagaError], "Code.ValueType"] = {
     errors.CoordinatorUnavailable: Code.UNAVAILABLE,
     errors.CoordinatorStopping: Code.UNAVAILABLE,
     errors.StoreUnavailable: Code.UNAVAILABLE,
+    errors.NewerRecord: Code.UNAVAILABLE,
+    errors.NeedsNewerLevel: Code.UNAVAILABLE,
     errors.StoreRefused: Code.FAILED_PRECONDITION,
     errors.NotImplementedYet: Code.UNIMPLEMENTED,
     errors.SlowWatcher: Code.ABORTED,

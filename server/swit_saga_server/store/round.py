@@ -5,7 +5,7 @@ store. A backend checks one more: that the events continue the stored ones.
 from collections.abc import Sequence
 
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.store.contract import Write
+from swit_saga_server.store.contract import InboxAnswer, Write
 
 
 def check_round(writes: Sequence[Write]) -> None:
@@ -29,7 +29,7 @@ def check_create(write: Write) -> None:
         ValueError: With the saga and the rule.
     """
     _check(write)
-    if write.base_version != 0 or write.saga.version == 0:
+    if write.base_version != 0:
         raise _broken(write, f"builds on version {write.base_version}; a create builds on 0")
     if write.saga.state is not SagaState.PENDING:
         raise _broken(write, f"is {write.saga.state}; only a pending saga is created without a lease")
@@ -37,16 +37,22 @@ def check_create(write: Write) -> None:
         raise _broken(write, "consumes inbox entries without a lease")
 
 
+def check_reply(saga_id: str, answers: Sequence[InboxAnswer]) -> None:
+    """Refuse a reply that answers nothing.
+
+    Raises:
+        ValueError: It is a bug of the caller.
+    """
+    if not saga_id or not answers:
+        raise ValueError(f"the reply for saga {saga_id!r} answers nothing")
+
+
 def _check(write: Write) -> None:
     saga = write.saga
-    if not saga.id or not write.commit_id or " " in write.commit_id:
+    if not saga.id or len(write.commit_id.split()) != 1 or write.commit_id != write.commit_id.strip():
         raise _broken(write, "has no saga id, or no commit id without blanks")
-    if saga.version < write.base_version or write.base_version < 0:
-        raise _broken(write, f"goes from version {write.base_version} back to {saga.version}")
-    if saga.version == write.base_version:
-        if write.changed_steps or write.events or not write.answers:
-            raise _broken(write, f"keeps version {saga.version}; it may and must only consume inbox entries")
-        return
+    if saga.version <= write.base_version or write.base_version < 0:
+        raise _broken(write, f"goes from version {write.base_version} to {saga.version}")
     if write.definition is not None and (write.base_version or saga.definition_version):
         raise _broken(write, "brings a definition, but does not create a saga that came with one")
     every = range(len(saga.steps))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from swit_saga_server.core.units import Span
+from swit_saga_server.store.codec import PRESENT, Codec
 from swit_saga_server.store.conformance import StateStorageConformance
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.store.redis.connection import RedisOptions
@@ -26,8 +27,8 @@ class RedisBackend:
         self._partitions = partitions
         self._prefix = f"t{secrets.token_hex(4)}:"
 
-    def handle(self) -> StateStorage:
-        return RedisStore(self._options, prefix=self._prefix, partitions=self._partitions)
+    def handle(self, codec: Codec = PRESENT) -> StateStorage:
+        return RedisStore(self._options, prefix=self._prefix, partitions=self._partitions, codec=codec)
 
     async def pass_time(self, span: Span) -> None:
         store = self.handle()

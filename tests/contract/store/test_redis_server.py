@@ -57,9 +57,13 @@ async def test_one_that_may_evict_is_refused(server, admin):
         await store_on(server.url).open()
 
 
-async def test_another_schema_is_refused(server, admin):
-    admin.hset("swit-saga:{d}:meta", mapping={"schema": "99", "partitions": 2})
-    with pytest.raises(StoreRefused, match="schema"):
+@pytest.mark.parametrize(
+    ("schema", "what_to_do"),
+    [("99", "schema 99, of a newer version.*use that version"), ("2", "schema 2, of before the first.*another prefix")],
+)
+async def test_another_schema_is_refused(server, admin, schema, what_to_do):
+    admin.hset("swit-saga:{d}:meta", mapping={"schema": schema, "partitions": 2})
+    with pytest.raises(StoreRefused, match=what_to_do):
         await store_on(server.url).open()
 
 
@@ -168,7 +172,7 @@ async def test_hints_go_on_whatever_else_is_published(server, admin):
 
 
 async def test_a_listener_that_fails_does_not_end_the_hints(server, admin, monkeypatch):
-    monkeypatch.setattr("swit_saga_server.store.redis.store.LISTEN_AGAIN_S", 0.01)
+    monkeypatch.setattr("swit_saga_server.store.redis.hints.LISTEN_AGAIN_S", 0.01)
     store = store_on(server.url)
     await store.open()
     heard: list[str] = []

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from swit_saga_server.core.units import Span
+from swit_saga_server.store.codec import PRESENT, Codec
 from swit_saga_server.store.conformance import StateStorageConformance
 from swit_saga_server.store.conformance.samples import T0
 from swit_saga_server.store.contract import StateStorage
@@ -20,8 +21,8 @@ class SqliteBackend:
     def __init__(self, path: Path, partitions: int) -> None:
         self._path, self._partitions, self._now = path, partitions, T0
 
-    def handle(self) -> StateStorage:
-        return SqliteStore(self._path, partitions=self._partitions, clock=lambda: self._now)
+    def handle(self, codec: Codec = PRESENT) -> StateStorage:
+        return SqliteStore(self._path, partitions=self._partitions, clock=lambda: self._now, codec=codec)
 
     async def pass_time(self, span: Span) -> None:
         self._now += span

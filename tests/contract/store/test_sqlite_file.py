@@ -4,8 +4,9 @@ import asyncio
 import resource
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -16,6 +17,7 @@ from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import applied, change, event, start
 from swit_saga_server.store.contract import Hint, InboxEntry, Verdict, partition_of
 from swit_saga_server.store.sqlite import SqliteStore
+from swit_saga_server.store.sqlite.file import SqliteFile
 from tests.support.waiting import turn
 
 SAGAS = 8
@@ -119,6 +121,10 @@ def another_schema(path: Path) -> None:
     change_file(path, "pragma user_version = 99")
 
 
+def former_schema(path: Path) -> None:
+    change_file(path, "pragma user_version = 2")
+
+
 def another_program(path: Path) -> None:
     change_file(path, "create table notes (text)", "pragma application_id = 7")
 
@@ -145,7 +151,8 @@ def content(path: Path) -> bytes | None:
 @pytest.mark.parametrize(
     ("spoil", "exists", "why"),
     [
-        (another_schema, True, "has schema version 99; this server reads 2"),
+        (another_schema, True, "has schema version 99, of a newer version of this server, and this one reads up to 3"),
+        (former_schema, True, "has schema version 2, of before the first release.*begin with a new file"),
         (another_program, False, "is a database of another program"),
         (no_database, False, "cannot be used: .*not a database"),
         (a_folder, False, "cannot be used"),
@@ -165,6 +172,57 @@ async def test_file_that_cannot_be_used_is_refused(
             await SqliteStore(path).open()
         assert str(path) in str(refused.value)
     assert content(path) == before
+
+
+MADE_UP = (
+    "create table note (text text) strict; insert into note values ('one')",
+    "alter table saga add column shelf text",
+)
+
+
+async def test_older_file_is_taken_forward(path: Path) -> None:
+    """By every step it lacks, once; what was in it is there; a version without those steps then refuses it."""
+    async with opened(path) as store:
+        (saga,) = await applied(store, await hold_all(store, "me"), start())
+    for steps in (MADE_UP[:1], MADE_UP, MADE_UP):
+        file = SqliteFile(path, migrations=steps)
+        await file.open()
+        try:
+            assert await file.rows("select text from note", ()) == [("one",)]
+            assert await file.rows("select id from saga", ()) == [(saga.id,)]
+        finally:
+            await file.close()
+    assert await rows(path, "select shelf from saga") == [(None,)]
+    assert await rows(path, "pragma user_version") == [(5,)]
+    with pytest.raises(StoreRefused, match=r"has schema version 5, of a newer version.*use that version"):
+        await SqliteStore(path).open()
+
+
+async def test_new_file_takes_the_same_way(path: Path) -> None:
+    file = SqliteFile(path, 8, migrations=MADE_UP)
+    await file.open()
+    assert file.partitions == 8
+    await file.close()
+    assert await rows(path, "select text from note") == [("one",)]
+    assert await rows(path, "pragma user_version") == [(5,)]
+
+
+async def test_failed_step_leaves_the_file_as_it_was(path: Path) -> None:
+    """All or none: the version that wrote it goes on with it."""
+    async with opened(path) as store:
+        (saga,) = await applied(store, await hold_all(store, "me"), start())
+    file = SqliteFile(path, migrations=(*MADE_UP, "create table saga (n)"))
+    with pytest.raises(apsw.SQLError, match="already exists"):
+        await file.open()
+    async with opened(path) as store:
+        assert await store.load([saga.id]) == [saga]
+    assert await rows(path, "select name from sqlite_schema where name = 'note'") == []
+
+
+async def rows(path: Path, sql: str) -> list[Any]:
+    """What the file says, whatever the schema."""
+    with closing(apsw.Connection(str(path))) as db:
+        return list(db.execute(sql))
 
 
 async def test_folder_that_is_not_there_is_refused(path: Path) -> None:

@@ -41,6 +41,7 @@ from tests.support.simulation.observed import (
     Received,
     Refused,
     Remains,
+    Replied,
     Rewound,
     Said,
     Seen,
@@ -104,6 +105,7 @@ class _Checker:
             Said: self.said,
             Leased: self.leased,
             Committed: self.committed,
+            Replied: self.replied,
             Posted: self.posted,
             Rewound: self.rewind,
             Remains: self.remains,
@@ -297,16 +299,24 @@ class _Checker:
         write, stored = seen.write, case.stored
         if case.posted:
             case.posted.difference_update(a.entry_id for a in write.answers)
-        if write.saga.version == write.base_version:
-            if stored is not None:
-                kept = Stored(stored.saga, stored.types, write.commit_id, stored.due_at, stored.in_flight)
-                case.stored = kept
-                case.trail.append((seen.at, kept))
-            return
         for event in write.events:
             case.types.setdefault(event.sequence, set()).add(event.type)
         types = (stored.types if stored else ()) + tuple(e.type for e in write.events)
         case.keep(seen.at, Stored(write.saga, types, write.commit_id, write.due_at, write.in_flight))
+
+    def replied(self, seen: Replied) -> Iterator[tuple[int, str]]:
+        case = self.case(seen.saga_id)
+        version = case.stored.saga.version if case.stored else 0
+        if seen.verdict is Verdict.CONFLICT and seen.base_version == version:
+            yield 4, f"an answer resting on version {version} was refused, and that is stored"
+        if seen.verdict is not Verdict.APPLIED:
+            return
+        if self.current.get(seen.partition) != (seen.epoch, seen.nonce):
+            yield 5, f"answered under epoch {seen.epoch}, current is {self.current.get(seen.partition)}"
+        if seen.base_version not in (None, version):
+            yield 4, f"answered on version {seen.base_version}, stored was {version}"
+        if case.posted:
+            case.posted.difference_update(seen.entry_ids)
 
     def posted(self, seen: Posted) -> None:
         case = self.case(seen.saga_id)

@@ -18,6 +18,7 @@ from tests.support.simulation.observed import (
     Received,
     Refused,
     Remains,
+    Replied,
     Rewound,
     Said,
     Unanswered,
@@ -94,6 +95,8 @@ def counted(observations: Sequence[Observation]) -> dict[str, Counter[str]]:
                 situations.update(_of_write(seen))
             case Noted():
                 situations[seen.what] += 1
+            case Replied() if seen.verdict is Verdict.APPLIED:
+                situations["inbox entry consumed"] += 1
             case Posted():
                 situations["cancel by the inbox"] += 1
             case Rewound():

@@ -29,6 +29,7 @@ from tests.support.simulation.observed import (
     Received,
     Refused,
     Remains,
+    Replied,
     Rewound,
     Said,
     Unanswered,
@@ -234,6 +235,15 @@ class Tale:
         """An entry comes into the inbox; what a write that consumes it holds."""
         self.see(Posted, entry_id=entry_id, saga_id=ID)
         return (InboxAnswer(entry_id=entry_id, answer=b"ok"),)
+
+    def reply(self, *entry_ids: str, **other: Any) -> None:
+        """The store judges answers to entries that changed nothing."""
+        epoch, nonce = self.holder()
+        usual = {
+            "saga_id": ID, "base_version": self.saga.version if self.saga else 0, "entry_ids": entry_ids,
+            "verdict": Verdict.APPLIED, "partition": 0, "epoch": epoch, "nonce": nonce,
+        }  # fmt: skip
+        self.see(Replied, **usual | other)
 
     def start(self) -> None:
         """A saga is started, and the client knows."""

@@ -174,6 +174,19 @@ class Posted(Seen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replied(Seen):
+    """The store judged answers to inbox entries that changed nothing; see ``Rounds.reply``."""
+
+    saga_id: str
+    base_version: int | None
+    entry_ids: tuple[str, ...]
+    verdict: Verdict
+    partition: int
+    epoch: int
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rewound(Seen):
     """The store went back to what it held at the time ``to``; what was committed since then is gone."""
 
@@ -209,5 +222,5 @@ class Remains(Seen):
 Observation: TypeAlias = (
     Asked | Answered | Waited | Refused | Unanswered | Watched | WatchOver
     | Received | Effect | Said
-    | Leased | Committed | Posted | Rewound | Fault | Noted | Remains
+    | Leased | Committed | Replied | Posted | Rewound | Fault | Noted | Remains
 )  # fmt: skip

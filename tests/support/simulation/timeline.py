@@ -19,6 +19,7 @@ from tests.support.simulation.observed import (
     Received,
     Refused,
     Remains,
+    Replied,
     Rewound,
     Said,
     Unanswered,
@@ -95,6 +96,8 @@ def _told(o: Observation, calls: dict[int, Asked]) -> Line:
             return "store", "", f"partition {o.partition} -> {o.owner} (epoch {o.epoch})"
         case Committed():
             return "store", o.write.saga.id, _write(o)
+        case Replied():
+            return "store", o.saga_id, f"{o.verdict}: answers {', '.join(o.entry_ids)} (epoch {o.epoch})"
         case Posted():
             return "store", o.saga_id, f"inbox: {o.entry_id}"
         case Rewound():

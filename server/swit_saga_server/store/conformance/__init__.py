@@ -14,6 +14,7 @@ from swit_saga_server.store.conformance.backend import Backend
 from swit_saga_server.store.conformance.definitions import DefinitionTests
 from swit_saga_server.store.conformance.inbox import InboxTests
 from swit_saga_server.store.conformance.indexes import IndexTests
+from swit_saga_server.store.conformance.levels import LevelTests
 from swit_saga_server.store.conformance.listing import ListingTests
 from swit_saga_server.store.conformance.model_based import ModelBasedTests
 from swit_saga_server.store.conformance.ownership import OwnershipTests
@@ -29,6 +30,7 @@ class StateStorageConformance(
     RoundTests,
     RefusalTests,
     InboxTests,
+    LevelTests,
     IndexTests,
     ListingTests,
     RemovalTests,

@@ -6,6 +6,7 @@ from typing import Protocol
 import pytest
 
 from swit_saga_server.core.units import Span
+from swit_saga_server.store.codec import PRESENT, Codec
 from swit_saga_server.store.contract import Lease, StateStorage
 
 
@@ -20,8 +21,12 @@ class Backend(Protocol):
     time_is_free: bool
     is_shared: bool
 
-    def handle(self) -> StateStorage:
-        """Another store object on the same data, not opened. At most one is open at a time."""
+    def handle(self, codec: Codec = PRESENT) -> StateStorage:
+        """Another store object on the same data, not opened. At most one is open at a time.
+
+        Args:
+            codec: Of the version that the store is to be.
+        """
         ...
 
     async def pass_time(self, span: Span) -> None:
@@ -46,15 +51,17 @@ class WithStore:
         return await hold_all(store, "me")
 
 
-TERM: Span = 1_000_000
-"""Of leases in the suite: short, because a backend may have to wait for its end; a busy machine is to be quicker."""
+TERM: Span = 300_000
+"""Of leases whose end a test waits for: short, because a backend may have to wait in earnest."""
+LONG: Span = 200 * TERM
+"""Of all others: no machine is so busy that they end within a test."""
 
 
-async def hold_all(store: StateStorage, owner: str) -> dict[int, Lease]:
+async def hold_all(store: StateStorage, owner: str, term: Span = LONG) -> dict[int, Lease]:
     """Acquire every partition."""
     found = {}
     for partition in range(store.partitions):
-        lease = await store.acquire(partition, owner, TERM)
+        lease = await store.acquire(partition, owner, term)
         assert lease is not None
         found[partition] = lease
     return found

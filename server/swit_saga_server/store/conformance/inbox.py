@@ -1,16 +1,25 @@
-"""``post``, ``inbox``, ``answer``, and their consumption by a commit."""
+"""``post``, ``inbox``, ``answer``, and what consumes them: ``commit`` and ``reply``."""
 
 from dataclasses import replace
 
+import pytest
+
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.store.conformance.backend import Backend, WithStore, hold_all, reopen
-from swit_saga_server.store.conformance.samples import applied, change, fresh, ids_in, only_answers, start
+from swit_saga_server.store.conformance.samples import answers_to, applied, change, fresh, ids_in, start
 from swit_saga_server.store.contract import InboxAnswer, InboxEntry, Lease, StateStorage, Verdict, partition_of
 
 
 def entry(saga_id: str, body: bytes = b"\x00body") -> InboxEntry:
     """A fresh entry."""
     return InboxEntry(entry_id=fresh("entry"), saga_id=saga_id, body=body)
+
+
+async def replied(store: StateStorage, leases: dict[int, Lease], saga: Saga, e: InboxEntry) -> None:
+    """Answer an entry that changed nothing with its own id."""
+    lease = leases[partition_of(saga.id, store.partitions)]
+    assert await store.reply(saga.id, saga.version, answers_to(e.entry_id), lease) is Verdict.APPLIED
 
 
 class InboxTests(WithStore):
@@ -71,7 +80,7 @@ class InboxTests(WithStore):
         (saga,) = await applied(store, leases, start())
         e = entry(saga.id)
         await store.post(e)
-        await applied(store, leases, only_answers(saga, e.entry_id))
+        await replied(store, leases, saga, e)
         await store.post(e)
         assert list(await store.inbox(partition_of(saga.id, store.partitions), 10)) == []
         other = (InboxAnswer(entry_id=e.entry_id, answer=b"other"),)
@@ -79,32 +88,80 @@ class InboxTests(WithStore):
         assert await store.answer(e) == e.entry_id.encode()
 
     async def test_entry_that_changed_nothing_is_answered(self, store: StateStorage, leases: dict[int, Lease]) -> None:
-        """Only entries and answers are written; the saga is as it was and goes on from its version."""
-        (saga,) = await applied(store, leases, start())
+        """Only entries and answers are written; the saga is as it was, and a write on its way is not disturbed."""
+        write = start()
+        (saga,) = await applied(store, leases, write)
+        part = partition_of(saga.id, store.partitions)
         e = entry(saga.id)
         await store.post(e)
-        write = only_answers(saga, e.entry_id)
-        due = await store.due(partition_of(saga.id, store.partitions), 2**53, 10)
-        await applied(store, leases, write)
-        assert await store.commit([write], leases) == [Verdict.ALREADY_APPLIED]
+        due = await store.due(part, 2**53, 10)
+        await replied(store, leases, saga, e)
         assert await store.answer(e) == e.entry_id.encode()
+        assert list(await store.inbox(part, 10)) == []
         assert await store.load([saga.id]) == [saga]
-        assert await store.due(partition_of(saga.id, store.partitions), 2**53, 10) == due
+        assert await store.due(part, 2**53, 10) == due
         assert len(await store.events(saga.id, 0, 10)) == 1
+        assert await store.commit([write], leases) == [Verdict.ALREADY_APPLIED]
         await applied(store, leases, change(saga))
 
+    async def test_reply_again_is_applied_again(self, store: StateStorage, leases: dict[int, Lease]) -> None:
+        """Whoever did not hear of the first may say it once more; the answer stays the first."""
+        (saga,) = await applied(store, leases, start())
+        e, late = entry(saga.id), entry(saga.id)
+        await store.post(e)
+        await replied(store, leases, saga, e)
+        await replied(store, leases, saga, e)
+        await store.post(late)
+        lease = leases[partition_of(saga.id, store.partitions)]
+        both = (InboxAnswer(entry_id=e.entry_id, answer=b"other"), InboxAnswer(entry_id=late.entry_id, answer=b"late"))
+        assert await store.reply(saga.id, saga.version, both, lease) is Verdict.APPLIED
+        assert [await store.answer(x) for x in (e, late)] == [e.entry_id.encode(), b"late"]
+
     async def test_entry_for_no_saga_is_answered(self, store: StateStorage, leases: dict[int, Lease]) -> None:
-        """Both versions 0: the writer learns that there is no such saga, and there is none afterwards."""
+        """Version 0: the writer learns that there is no such saga, and there is none afterwards."""
         e = entry("nobody")
         await store.post(e)
-        write = only_answers(start("nobody", version=0, last_sequence=0).saga, e.entry_id)
-        await applied(store, leases, write)
-        # With no saga to remember the commit id, a resubmission is applied again, to the same effect.
-        assert (await store.commit([write], leases))[0] in (Verdict.APPLIED, Verdict.ALREADY_APPLIED)
+        lease = leases[partition_of("nobody", store.partitions)]
+        assert await store.reply("nobody", 0, answers_to(e.entry_id), lease) is Verdict.APPLIED
         assert await store.answer(e) == e.entry_id.encode()
         assert list(await store.inbox(partition_of("nobody", store.partitions), 10)) == []
         assert await store.load(["nobody"]) == [None]
         assert not any((await store.count()).values())
+
+    async def test_reply_rests_on_a_version(self, store: StateStorage, leases: dict[int, Lease]) -> None:
+        """Another one is a conflict, for the answer may be wrong by now; the entry stays. None rests on nothing."""
+        (old,) = await applied(store, leases, start())
+        (saga,) = await applied(store, leases, change(old))
+        part = partition_of(saga.id, store.partitions)
+        e = entry(saga.id)
+        await store.post(e)
+        answers = answers_to(e.entry_id)
+        for version in (0, old.version, saga.version + 1):
+            assert await store.reply(saga.id, version, answers, leases[part]) is Verdict.CONFLICT
+        nobody = next(ids_in(part, store.partitions, "nobody"))
+        assert await store.reply(nobody, 1, answers, leases[part]) is Verdict.CONFLICT
+        assert list(await store.inbox(part, 10)) == [e]
+        assert await store.answer(e) is None
+        assert await store.reply(saga.id, None, answers, leases[part]) is Verdict.APPLIED
+        assert await store.answer(e) == e.entry_id.encode()
+
+    async def test_reply_is_durable(self, backend: Backend, store: StateStorage, leases: dict[int, Lease]) -> None:
+        """Entry gone and answer there, after a restart, too."""
+        (saga,) = await applied(store, leases, start())
+        e = entry(saga.id)
+        await store.post(e)
+        await replied(store, leases, saga, e)
+        store = await reopen(backend, store)
+        try:
+            assert list(await store.inbox(partition_of(saga.id, store.partitions), 10)) == []
+            assert await store.answer(e) == e.entry_id.encode()
+        finally:
+            await store.close()
+
+    async def test_reply_that_answers_nothing_is_refused(self, store: StateStorage, leases: dict[int, Lease]) -> None:
+        """A bug of the caller."""
+        with pytest.raises(ValueError, match="answers nothing"):
+            await store.reply("nobody", 0, (), leases[partition_of("nobody", store.partitions)])
 
     async def test_entry_and_create_in_one_write(self, store: StateStorage, leases: dict[int, Lease]) -> None:
         """A start that came by the inbox."""
@@ -116,16 +173,23 @@ class InboxTests(WithStore):
         assert await store.load([e.saga_id]) == [write.saga]
 
     async def test_former_owner_cannot_consume(self, store: StateStorage, leases: dict[int, Lease]) -> None:
-        """The entry is left for the new owner, who answers it."""
+        """The entry is left for the new owner, who answers it; being fenced goes before a conflict."""
         (saga,) = await applied(store, leases, start())
+        part = partition_of(saga.id, store.partitions)
         e = entry(saga.id)
         await store.post(e)
         taken = await hold_all(store, "me")
-        assert await store.commit([only_answers(saga, e.entry_id)], leases) == [Verdict.FENCED]
+        wrong = [leases[part], replace(taken[part], nonce="x"), replace(taken[part], epoch=taken[part].epoch + 1)]
+        wrong += [lease for p, lease in taken.items() if p != part]
+        for lease in wrong:
+            for version in (saga.version, 0):
+                assert await store.reply(saga.id, version, answers_to(e.entry_id), lease) is Verdict.FENCED
         assert await store.answer(e) is None
-        assert list(await store.inbox(partition_of(saga.id, store.partitions), 10)) == [e]
-        await applied(store, taken, only_answers(saga, e.entry_id))
+        assert list(await store.inbox(part, 10)) == [e]
+        await replied(store, taken, saga, e)
         assert await store.answer(e) == e.entry_id.encode()
+        await store.release([taken[part]])
+        assert await store.reply(saga.id, saga.version, answers_to(e.entry_id), taken[part]) is Verdict.FENCED
 
     async def test_answer_of_nothing(self, store: StateStorage) -> None:
         """None, for what was never posted."""
@@ -138,10 +202,10 @@ class InboxTests(WithStore):
         (saga,) = await applied(store, leases, start())
         e, later = entry(saga.id), entry(saga.id)
         await store.post(e)
-        await applied(store, leases, only_answers(saga, e.entry_id))
+        await replied(store, leases, saga, e)
         if backend.time_is_free:
             await backend.pass_time(10 * MINUTE - SECOND)
         await store.post(later)
-        await applied(store, leases, only_answers(saga, later.entry_id))
+        await replied(store, leases, saga, later)
         assert await store.answer(e) == e.entry_id.encode()
         assert await store.answer(later) == later.entry_id.encode()

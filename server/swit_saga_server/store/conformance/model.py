@@ -96,6 +96,17 @@ class Model:
         """Needs no lease."""
         return self._apply(write, fenced=False)
 
+    def reply(self, saga_id: str, base_version: int | None, entry_ids: Sequence[str], lease: Lease) -> Verdict:
+        """Each entry is answered with its own id."""
+        record = self.sagas.get(saga_id)
+        if lease.partition != self.part(saga_id) or not self._is_current(lease):
+            return Verdict.FENCED
+        if base_version not in (None, record.saga.version if record is not None else 0):
+            return Verdict.CONFLICT
+        for entry_id in entry_ids:
+            self.answers.setdefault(entry_id, entry_id.encode())
+        return Verdict.APPLIED
+
     def delete(self, saga_id: str, lease: Lease) -> bool:
         """Terminal ones, under their partition's lease."""
         record = self.sagas.get(saga_id)
@@ -120,12 +131,9 @@ class Model:
             return Verdict.FENCED
         if write.base_version != (record.saga.version if record is not None else 0):
             return Verdict.CONFLICT
-        if saga.version != write.base_version:
-            events = [*(record.events if record is not None else ()), *write.events]
-            self.sagas[saga.id] = Record(saga, write.commit_id, write.due_at, write.in_flight, events)
-            self.feed += [(saga.id, event) for event in write.events]
-        elif record is not None:
-            record.commit_id = write.commit_id
+        events = [*(record.events if record is not None else ()), *write.events]
+        self.sagas[saga.id] = Record(saga, write.commit_id, write.due_at, write.in_flight, events)
+        self.feed += [(saga.id, event) for event in write.events]
         for answer in write.answers:
             self.answers.setdefault(answer.entry_id, answer.answer)
         return Verdict.APPLIED

@@ -12,8 +12,8 @@ from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MINUTE
 from swit_saga_server.store.conformance.backend import Backend
 from swit_saga_server.store.conformance.model import Model
-from swit_saga_server.store.conformance.samples import T0, change, finish, fresh, ids_in, only_answers, start
-from swit_saga_server.store.contract import InboxAnswer, InboxEntry, Lease, SagaFilter, SagaOrder, StateStorage, Write
+from swit_saga_server.store.conformance.samples import T0, answers_to, change, finish, fresh, ids_in, start
+from swit_saga_server.store.contract import InboxEntry, Lease, SagaFilter, SagaOrder, StateStorage, Write
 
 SAGAS = 4
 ALL = 10_000
@@ -22,7 +22,7 @@ ENDS = (SagaState.COMPLETED, SagaState.FAILED, SagaState.COMPENSATED, SagaState.
 _saga = st.integers(0, SAGAS - 1)
 _lease = st.sampled_from(["current"] * 9 + ["former", "none"])
 _owner = st.sampled_from(["me", "me", "you"])
-_kind = st.sampled_from(["next"] * 5 + ["end"] * 3 + ["stale", "ahead", "exists", "again", "older", "answer"])
+_kind = st.sampled_from(["next"] * 5 + ["end"] * 3 + ["stale", "ahead", "exists", "again", "older"])
 _write = st.tuples(_saga, _kind, st.integers(0, 3), st.booleans())
 _round = st.lists(_write, min_size=1, max_size=SAGAS, unique_by=lambda write: write[0])
 Call = tuple[Any, ...]
@@ -30,6 +30,7 @@ Call = tuple[Any, ...]
 _calls: dict[str, st.SearchStrategy[Call]] = {
     "commit": st.tuples(st.just("commit"), _round, _lease),
     "post": st.tuples(st.just("post"), _saga, st.integers(0, 9)),
+    "reply": st.tuples(st.just("reply"), _saga, st.sampled_from([0, 0, 0, 1, None]), _lease),
     "create": st.tuples(st.just("create"), _saga, st.booleans()),
     "delete": st.tuples(st.just("delete"), _saga, _lease),
     "acquire": st.tuples(st.just("acquire"), _saga, _owner),
@@ -37,7 +38,7 @@ _calls: dict[str, st.SearchStrategy[Call]] = {
     "release": st.tuples(st.just("release"), _saga, _lease),
     "restart": st.just(("restart",)),
 }
-_often = ["commit"] * 12 + ["post", "delete", "acquire"] * 2
+_often = ["commit"] * 12 + ["post", "reply", "delete", "acquire"] * 2
 _call = st.sampled_from([*_often, *_calls]).flatmap(_calls.__getitem__)
 # Lists of lists, because Hypothesis likes short lists, and still shrinks both.
 CALLS = st.lists(st.lists(_call, max_size=10), max_size=15).map(lambda parts: [call for part in parts for call in part])
@@ -110,7 +111,7 @@ class Run:
     async def create(self, saga: int, again: bool) -> None:
         """A start without a lease, or one sent before."""
         saga_id = self.ids[saga]
-        sent = [w for w in self.history.get(saga_id, ()) if w.base_version == 0 and not w.answers and w.saga.version]
+        sent = [w for w in self.history.get(saga_id, ()) if w.base_version == 0 and not w.answers]
         write = sent[0] if again and sent else self._start(saga_id)
         self._note(write)
         assert await self.store.create(write) == self.model.create(write)
@@ -120,6 +121,17 @@ class Run:
         entry = InboxEntry(entry_id=f"{self.ids[saga]}-{number}", saga_id=self.ids[saga], body=b"%d" % number)
         await self.store.post(entry)
         self.model.post(entry)
+
+    async def reply(self, saga: int, beyond: int | None, which: str) -> None:
+        """To all entries that wait for the saga, on the stored version, another or none."""
+        saga_id, record = self.ids[saga], self.model.sagas.get(self.ids[saga])
+        lease = self._lease(self.model.part(saga_id), which)
+        entries = self._waiting(saga_id)
+        if lease is None or not entries:
+            return
+        version = None if beyond is None else (record.saga.version if record is not None else 0) + beyond
+        expected = self.model.reply(saga_id, version, entries, lease)
+        assert await self.store.reply(saga_id, version, answers_to(*entries), lease) == expected
 
     async def delete(self, saga: int, which: str) -> None:
         """Of a saga that may be over, or not, or not there."""
@@ -174,6 +186,10 @@ class Run:
     def _start(self, saga_id: str, steps: int = 2) -> Write:
         return start(saga_id, labels={"run": self.name}, at=T0 + self.ids.index(saga_id), steps=steps)
 
+    def _waiting(self, saga_id: str) -> list[str]:
+        waiting = self.model.waiting(self.model.part(saga_id))
+        return [e.entry_id for e in waiting if e.saga_id == saga_id]
+
     def _note(self, write: Write) -> None:
         self.history.setdefault(write.saga.id, []).append(write)
 
@@ -183,14 +199,9 @@ class Run:
         sent = self.history.get(saga_id)
         record = self.model.sagas.get(saga_id)
         before = record.saga if record is not None else None
-        waiting = self.model.waiting(self.model.part(saga_id))
-        entries = [e.entry_id for e in waiting if e.saga_id == saga_id]
         match kind:
             case "again" | "older":
                 return sent[-1 if kind == "again" else 0] if sent else None
-            case "answer":
-                nothing = start(saga_id, version=0, last_sequence=0).saga
-                return only_answers(before or nothing, *entries) if entries else None
             # These three are in conflict, for good, and so are not sent again.
             case "exists" if before is not None:
                 return self._start(saga_id)
@@ -211,8 +222,7 @@ class Run:
                 labels={"run": self.name, "n": str(number)},
             )
         if with_answers:
-            answers = tuple(InboxAnswer(entry_id=e, answer=e.encode()) for e in entries)
-            write = replace(write, answers=answers)
+            write = replace(write, answers=answers_to(*self._waiting(saga_id)))
         self._note(write)
         return write
 

@@ -2,13 +2,14 @@
 
 import asyncio
 
-from swit_saga_server.store.conformance.backend import TERM, Backend, WithStore, hold_all, reopen
+from swit_saga_server.core.units import Span
+from swit_saga_server.store.conformance.backend import LONG, TERM, Backend, WithStore, hold_all, reopen
 from swit_saga_server.store.conformance.samples import fresh, start
-from swit_saga_server.store.contract import Hint, InboxEntry, Lease, StateStorage, Verdict
+from swit_saga_server.store.contract import Hint, InboxEntry, Lease, Peer, StateStorage, Verdict
 
 
 class OwnershipTests(WithStore):
-    """``now``, ``acquire``, ``renew``, ``release``, ``attend``, ``leave``, ``listen``."""
+    """``now``, ``acquire``, ``renew``, ``release``, ``heartbeat``, ``deregister``, ``listen``."""
 
     async def test_keeps_the_protocol(self, store: StateStorage) -> None:
         """Every method is there."""
@@ -33,12 +34,11 @@ class OwnershipTests(WithStore):
     async def test_not_taken_while_anothers_is_valid(self, store: StateStorage, leases: dict[int, Lease]) -> None:
         """None while somebody else's is valid; theirs is not disturbed."""
         assert await store.acquire(0, "other", TERM) is None
-        assert await store.renew([leases[0]], TERM) != [None]
+        assert await store.renew([leases[0]], LONG) != [None]
 
-    async def test_expired_lease_is_taken(
-        self, backend: Backend, store: StateStorage, leases: dict[int, Lease]
-    ) -> None:
+    async def test_expired_lease_is_taken(self, backend: Backend, store: StateStorage) -> None:
         """The former holder is fenced from then on (invariant 5)."""
+        leases = await hold_all(store, "me", TERM)
         await backend.pass_time(TERM + 1)
         taken = await store.acquire(0, "other", TERM)
         assert taken is not None
@@ -87,23 +87,23 @@ class OwnershipTests(WithStore):
         finally:
             await store.close()
 
-    async def test_renew_extends(self, backend: Backend, store: StateStorage, leases: dict[int, Lease]) -> None:
+    async def test_renew_extends(self, backend: Backend, store: StateStorage) -> None:
         """To ``term`` from now, keeping epoch and nonce; another cannot take it when the first term has passed."""
+        leases = await hold_all(store, "me", TERM)
         await backend.pass_time(TERM // 2)
         now = await store.now()
-        for old, new in zip(leases.values(), await store.renew(list(leases.values()), TERM), strict=True):
+        for old, new in zip(leases.values(), await store.renew(list(leases.values()), LONG), strict=True):
             assert new is not None
             assert (new.partition, new.epoch, new.nonce) == (old.partition, old.epoch, old.nonce)
-            assert new.expires_at >= now + TERM
+            assert new.expires_at >= now + LONG
         await backend.pass_time(TERM * 2 // 3)
         assert await store.acquire(0, "other", TERM) is None
 
-    async def test_expired_but_untaken_lease_is_renewed(
-        self, backend: Backend, store: StateStorage, leases: dict[int, Lease]
-    ) -> None:
+    async def test_expired_but_untaken_lease_is_renewed(self, backend: Backend, store: StateStorage) -> None:
         """And is then valid again."""
+        leases = await hold_all(store, "me", TERM)
         await backend.pass_time(2 * TERM)
-        assert await store.renew([leases[0]], TERM) != [None]
+        assert await store.renew([leases[0]], LONG) != [None]
         assert await store.acquire(0, "other", TERM) is None
 
     async def test_renew_answers_in_order(self, store: StateStorage, leases: dict[int, Lease]) -> None:
@@ -125,7 +125,7 @@ class OwnershipTests(WithStore):
 
     async def test_release_passes_over_what_is_not_held(self, store: StateStorage, leases: dict[int, Lease]) -> None:
         """A late release of the former holder does not free the new holder's partition."""
-        taken = await store.acquire(0, "me", TERM)
+        taken = await store.acquire(0, "me", LONG)
         assert taken is not None
         await store.release([leases[0], Lease(0, 1, "never", 0)])
         assert await store.acquire(0, "other", TERM) is None
@@ -135,30 +135,44 @@ class OwnershipTests(WithStore):
         """Each has its own holder."""
         owners = [f"owner-{p}" for p in range(store.partitions)]
         for partition, owner in enumerate(owners):
-            assert await store.acquire(partition, owner, TERM) is not None
+            assert await store.acquire(partition, owner, LONG) is not None
         for partition in range(store.partitions):
             assert await store.acquire(partition, "nobody", TERM) is None
 
-    async def test_owners_that_live_are_told(self, backend: Backend, store: StateStorage) -> None:
-        """Sorted, oneself among them, until the term is over or they leave; living says nothing of leases."""
-        assert list(await store.attend("b", TERM)) == ["b"]
-        assert list(await store.attend("c", 100 * TERM)) == ["b", "c"]
-        assert list(await store.attend("a", 100 * TERM)) == ["a", "b", "c"]
+    async def test_who_lives_is_known(self, backend: Backend, store: StateStorage) -> None:
+        """Sorted, oneself among them, until the term is over or they are gone; living says nothing of leases."""
+
+        async def beat(owner: str, term: Span) -> list[str]:
+            return [peer.owner for peer in await store.heartbeat(owner, term, 1)]
+
+        assert await beat("b", LONG) == ["b"]
+        assert await beat("c", LONG) == ["b", "c"]
+        assert await beat("a", LONG) == ["a", "b", "c"]
         assert await store.acquire(0, "nobody", TERM) is not None
-        await store.leave("c")
-        await store.leave("c")
-        await store.leave("never")
-        assert list(await store.attend("a", 100 * TERM)) == ["a", "b"]
+        await store.deregister("c")
+        await store.deregister("c")
+        await store.deregister("never")
+        assert await beat("a", LONG) == ["a", "b"]
+        assert "b" in await beat("b", TERM)
         await backend.pass_time(TERM + 1)
-        assert list(await store.attend("a", 100 * TERM)) == ["a"]
-        assert list(await store.attend("c", TERM)) == ["a", "c"]
+        assert await beat("a", LONG) == ["a"]
+        assert await beat("c", TERM) == ["a", "c"]
+
+    async def test_levels_are_known(self, store: StateStorage) -> None:
+        """Of each the one that it announced last; who comes back announces it anew."""
+        await store.heartbeat("b", LONG, 7)
+        assert list(await store.heartbeat("a", LONG, 3)) == [Peer("a", 3), Peer("b", 7)]
+        assert list(await store.heartbeat("b", LONG, 8)) == [Peer("a", 3), Peer("b", 8)]
+        await store.deregister("b")
+        assert list(await store.heartbeat("a", LONG, 4)) == [Peer("a", 4)]
+        assert list(await store.heartbeat("b", LONG, 2)) == [Peer("a", 4), Peer("b", 2)]
 
     async def test_close_twice_and_before_open(self, backend: Backend) -> None:
         """Both are safe, and leases are not released by it; where only one can have the store open, opening it does."""
         store = backend.handle()
         await store.close()
         await store.open()
-        assert await store.acquire(0, "me", 10 * TERM) is not None
+        assert await store.acquire(0, "me", LONG) is not None
         await store.close()
         await store.close()
         again = backend.handle()

@@ -178,10 +178,9 @@ class RoundTests(WithStore):
         finally:
             await store.close()
 
-    async def test_commit_does_not_look_at_expiry(
-        self, backend: Backend, store: StateStorage, leases: dict[int, Lease]
-    ) -> None:
+    async def test_commit_does_not_look_at_expiry(self, backend: Backend, store: StateStorage) -> None:
         """A lease that nobody took is good for safety, however late; it is only liveness that it lost."""
+        leases = await hold_all(store, "me", TERM)
         await backend.pass_time(3 * TERM)
         await applied(store, leases, start())
 

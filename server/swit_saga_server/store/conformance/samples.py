@@ -90,10 +90,9 @@ def finish(before: Saga, state: SagaState = SagaState.COMPLETED, *, at: Instant 
     return change(before, state=state, completed_at=at, **fields)
 
 
-def only_answers(saga: Saga, *entry_ids: str, commit_id: str = "") -> Write:
-    """A write that changes nothing but the inbox; each entry is answered with its own id."""
-    answers = tuple(InboxAnswer(entry_id=e, answer=e.encode()) for e in entry_ids)
-    return _write(saga, saga.version, (), 0, commit_id, T0 + 1, True, answers)
+def answers_to(*entry_ids: str) -> tuple[InboxAnswer, ...]:
+    """Each entry is answered with its own id."""
+    return tuple(InboxAnswer(entry_id=e, answer=e.encode()) for e in entry_ids)
 
 
 def event(sequence: int, saga_id: str) -> SagaEvent:

@@ -5,20 +5,19 @@ from typing import Any
 import msgpack
 
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.core.units import Instant
-from swit_saga_server.store import codec
+from swit_saga_server.store.codec import Writer
 from swit_saga_server.store.contract import Lease, Write
 
 _packer = msgpack.Packer(use_bin_type=False)
 """Lua knows one kind of string. Kept, for making one costs more than packing; of the event loop's thread alone."""
 
 
-def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
-    """The write, ready to be sent; with no lease it is fenced, or a create."""
+def encode_write(write: Write, partition: int, lease: Lease | None, writer: Writer) -> bytes:
+    """The write, ready to be sent, in the order that ``round.lua`` unpacks; with no lease it is fenced, or a create."""
     saga = write.saga
     steps: list[Any] = []
     for i in write.changed_steps:
-        steps += (f"s{i}", codec.pack_step(saga.steps[i]))
+        steps += (f"s{i}", writer.pack_step(saga.steps[i]))
     answers: list[Any] = []
     for a in write.answers:
         answers += (a.entry_id, a.answer)
@@ -31,11 +30,10 @@ def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
             lease.nonce if lease else "",
             saga.id,
             write.base_version,
-            saga.version,
             write.commit_id,
             saga.last_sequence,
-            [codec.pack_event(event) for event in write.events],
-            _mutable(write),
+            [writer.pack_event(event) for event in write.events],
+            _mutable(write, writer),
             steps,
             str(write.due_at),
             int(write.in_flight),
@@ -45,38 +43,35 @@ def encode_write(write: Write, partition: int, lease: Lease | None) -> bytes:
             str(saga.completed_at) if ended else "0",
             int(saga.quarantined > 0),
             answers,
-            _origin(write) if write.changed_origin else (),
+            _origin(write, writer) if write.changed_origin else (),
         )
     )
     return packed
 
 
-def _mutable(write: Write) -> bytes:
-    """The field that every transition writes: what the scripts compare, in words, and the progress. See ``keys``."""
+def _mutable(write: Write, writer: Writer) -> bytes:
+    """The field that every transition writes: a line of words that scripts compare, and the progress. See ``keys``.
+
+    Scripts and coordinators of other versions read the words, too: new ones are only ever appended to the line.
+    """
     saga = write.saga
     words = (
         f"{saga.version} {write.commit_id} {saga.last_sequence} {saga.state.value} {write.due_at}"
-        f" {write.in_flight:d} {saga.quarantined > 0:d} {len(saga.steps)} "
+        f" {write.in_flight:d} {saga.quarantined > 0:d} {len(saga.steps)}\n"
     )
-    return words.encode() + codec.pack_progress(saga)
+    return words.encode() + writer.pack_progress(saga)
 
 
-def read_mutable(field: bytes) -> tuple[bytes, Instant, int]:
-    """The progress, when the saga is due, and how many steps it has."""
-    words = field.split(b" ", 8)
-    return words[8], int(words[4]), int(words[7])
-
-
-def _origin(write: Write) -> tuple[bytes | str, ...]:
+def _origin(write: Write, writer: Writer) -> tuple[bytes | str, ...]:
     saga = write.saga
     labels: bytes = _packer.pack([label(k, v) for k, v in saga.labels.items()])
-    return codec.pack_header(saga), labels, saga.definition_id, _definition(write), saga.definition_digest
+    return writer.pack_origin(saga), labels, saga.definition_id, _definition(write, writer), saga.definition_digest
 
 
-def _definition(write: Write) -> bytes:
+def _definition(write: Write, writer: Writer) -> bytes:
     if write.definition is None:
         return b""
-    saga, data = write.saga, codec.pack_definition(write.definition)
+    saga, data = write.saga, writer.pack_definition(write.definition)
     return bytes(msgpack.packb((saga.definition_digest, saga.created_at, data)))
 
 

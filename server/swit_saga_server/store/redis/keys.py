@@ -4,9 +4,10 @@
 key                       type      holds
 ========================  ========  ==================================================================================
 ``P{n}:lease``            hash      epoch, nonce, owner, expires; never expires itself, so that no epoch is used twice
-``P{n}:saga:<id>``        hash      ``m``: version, commit id, last sequence, state, due time, whether in flight,
-                                    whether stuck, number of steps, each followed by a blank, and the progress;
-                                    ``h``: the header as of when its origin last changed; ``de``: the definition's id;
+``P{n}:saga:<id>``        hash      ``m``: a line with version, commit id, last sequence, state, due time, whether in
+                                    flight, whether stuck and number of steps, with blanks between (later versions
+                                    append words), and after the line the progress;
+                                    ``o``: its origin; ``de``: the definition's id;
                                     ``lb``: the labels' indexes; ``s<i>``: a step. A transition writes ``m`` and the
                                     steps it changed
 ``P{n}:ev:<id>``          list      the saga's events; index + 1 is the sequence
@@ -21,25 +22,46 @@ key                       type      holds
                                     ``:def:<definition>``, ``:lab:<key>=<value>`` by creation time
 ``P{n}:inl:<digest>``     string    a definition that came with a saga of the partition
 ``P{n}:exp``              zset      ids of cleanly finished sagas by the time they ended
-``P{n}:stuck``            zset      ids of parked sagas by creation time
-``{d}:...``               various   definitions, who lives, the store's own description
+``P{n}:stuck``            zset      ids of quarantined sagas by creation time
+``{d}:...``               various   definitions; who lives, and at which level; the store's own description
 ========================  ========  ==================================================================================
 """
 
+from swit_saga_server.store.contract import partition_of
+
 
 class Keys:
-    """Names of keys under a prefix."""
+    """Names of keys under a prefix.
 
-    def __init__(self, prefix: str) -> None:
+    Attributes:
+        prefix: What every key begins with.
+        partitions: For a new store; once it is open, the store's own.
+    """
+
+    def __init__(self, prefix: str, partitions: int) -> None:
         self.prefix = prefix
+        self.partitions = partitions
         self.meta = f"{prefix}{{d}}:meta"
         self.living = f"{prefix}{{d}}:living"
+        self.levels = f"{prefix}{{d}}:levels"
         self.definition_ids = f"{prefix}{{d}}:ids"
         self.hints = f"{prefix}hints"
 
     def of(self, partition: int) -> str:
         """What the keys of a partition begin with."""
         return f"{self.prefix}{{{partition}}}:"
+
+    def partition_of(self, saga_id: str) -> int:
+        """The partition a saga belongs to."""
+        return partition_of(saga_id, self.partitions)
+
+    def of_saga(self, saga_id: str) -> str:
+        """What the keys of a saga's partition begin with."""
+        return self.of(partition_of(saga_id, self.partitions))
+
+    def lease(self, partition: int) -> str:
+        """A hash; there is one in every partition, so it also says which node a script is for."""
+        return f"{self.prefix}{{{partition}}}:lease"
 
     def definition(self, definition_id: str) -> str:
         """A hash: the versions of one id, and which digest has which."""

@@ -1,4 +1,4 @@
--- One row per saga; what is asked for by index stands in columns, the rest in the header blob (store/codec.py).
+-- One row per saga; what is asked for by index stands in columns, the rest in blobs (store/codec.py).
 -- A transition writes few rows: its saga, the steps it changed, and one row for all its events. ids grow with time
 -- where the server or the SDK chooses them, so that most B-trees grow at their end.
 create table meta (key text primary key, value any not null) strict, without rowid;
@@ -20,8 +20,8 @@ create table saga (
     stuck      integer not null,
     labels     text,                         -- JSON objects, for filters; null if empty
     metadata   text,
-    progress   blob not null,                -- what transitions change of the header
-    header     blob not null                 -- last: what does not fit the page comes after all that is searched
+    progress   blob not null,                -- what transitions change, the steps apart
+    origin     blob not null                 -- last: what does not fit the page comes after all that is searched
 ) strict;
 create index saga_due on saga (part, due) where due > 0;
 create index saga_in_flight on saga (part, id) where in_flight;

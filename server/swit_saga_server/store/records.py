@@ -1,4 +1,4 @@
-"""The seed's ``StateStorage``: its nine operations as thin forms over the fenced commit.
+"""Single sagas: the nine storage operations of the specification, as thin forms over the fenced commit.
 
 The engine does not use them; it commits in rounds. They are for tools, migrations and tests that want to read or set
 one saga, and they keep what the contract promises: nothing is written without a current lease on the saga's partition,
@@ -50,7 +50,7 @@ class SagaRecords:
         self._leases = leases
 
     async def save_saga(self, saga: Saga) -> Saga:
-        """The seed's ``SaveSaga``: create the saga, or replace it with one made from what ``get_saga`` gave.
+        """The specification's ``SaveSaga``: create the saga, or replace it with one made from what ``get_saga`` gave.
 
         Args:
             saga: At the version it was read at; a new one at version 0 or 1. Its events cannot be changed.
@@ -69,7 +69,7 @@ class SagaRecords:
         return await self._commit(stored, replace(saga, version=stored.version + 1, last_sequence=stored.last_sequence))
 
     async def get_saga(self, saga_id: str) -> Saga:
-        """The seed's ``GetSaga``.
+        """The specification's ``GetSaga``.
 
         Raises:
             SagaNotFound.
@@ -82,7 +82,7 @@ class SagaRecords:
     async def update_saga_state(
         self, saga_id: str, state: SagaState, metadata: Mapping[str, Any] | None = None
     ) -> Saga:
-        """The seed's ``UpdateSagaState``: move a saga along the transition table, recorded as ``state.changed``.
+        """The specification's ``UpdateSagaState``: move a saga along the transition table, with an event.
 
         Args:
             saga_id: Which.
@@ -118,7 +118,7 @@ class SagaRecords:
         return await self._commit(saga, after, event)
 
     async def delete_saga(self, saga_id: str) -> None:
-        """The seed's ``DeleteSaga``: remove a saga that has its outcome, with its events.
+        """The specification's ``DeleteSaga``: remove a saga that has its outcome, with its events.
 
         Raises:
             SagaNotFound.
@@ -135,7 +135,7 @@ class SagaRecords:
     async def get_active_sagas(
         self, wanted: SagaFilter | None = None, order: SagaOrder = SagaOrder.CREATED_ASC
     ) -> AsyncIterator[Saga]:
-        """The seed's ``GetActiveSagas``: sagas that are running, step_completed or compensating and match a filter.
+        """The specification's ``GetActiveSagas``: those running, step_completed or compensating that match a filter.
 
         Read page by page while it is iterated, so that any number of sagas fits in memory.
         """
@@ -147,24 +147,24 @@ class SagaRecords:
             yield saga
 
     async def get_timeout_sagas(self, before: Instant) -> AsyncIterator[Saga]:
-        """The seed's ``GetTimeoutSagas``: sagas still going forward whose deadline lies before ``before``.
+        """The specification's ``GetTimeoutSagas``: sagas still going forward whose deadline lies before ``before``.
 
         One that is being undone is not given: whatever stopped it, its deadline no longer counts.
         """
         states = frozenset(SagaState) - TERMINAL_STATES - {SagaState.COMPENSATING}
-        # Going forward, a saga is due by its deadline at the latest, so the due time leaves few to look at; a parked
-        # one is due when it is tried again, and is looked for by itself.
+        # Going forward, a saga is due by its deadline at the latest, so the due time leaves few to look at. One that is
+        # quarantined is due when it is tried again, and is looked for by itself.
         overdue = SagaFilter(states=states, overdue_at=before)
-        parked = SagaFilter(states=states, stuck=True)
+        quarantined = SagaFilter(states=states, stuck=True)
         async for saga in self._every(overdue, SagaOrder.CREATED_ASC):
             if saga.deadline < before:
                 yield saga
-        async for saga in self._every(parked, SagaOrder.CREATED_ASC):
+        async for saga in self._every(quarantined, SagaOrder.CREATED_ASC):
             if saga.deadline < before <= due_at(saga):
                 yield saga
 
     async def save_step_state(self, saga_id: str, step: StepState) -> Saga:
-        """The seed's ``SaveStepState``: replace one step of a saga.
+        """The specification's ``SaveStepState``: replace one step of a saga.
 
         Raises:
             SagaNotFound.
@@ -178,7 +178,7 @@ class SagaRecords:
         return await self._commit(saga, replace(saga, version=saga.version + 1, updated_at=now, steps=steps))
 
     async def get_step_states(self, saga_id: str) -> Sequence[StepState]:
-        """The seed's ``GetStepStates``: the steps in definition order.
+        """The specification's ``GetStepStates``: the steps in definition order.
 
         Raises:
             SagaNotFound.
@@ -186,7 +186,7 @@ class SagaRecords:
         return (await self.get_saga(saga_id)).steps
 
     async def cleanup_expired_sagas(self, older_than: Instant) -> int:
-        """The seed's ``CleanupExpiredSagas``: delete sagas that completed before ``older_than``, in batches.
+        """The specification's ``CleanupExpiredSagas``: delete sagas that completed before ``older_than``, in batches.
 
         Only in the partitions leased; ``failed`` sagas stay until an operator resolves them (invariant 16). Safe to
         break off and to call again.

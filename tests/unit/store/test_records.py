@@ -1,4 +1,4 @@
-"""The seed's nine storage operations, over SQLite in memory."""
+"""The specification's nine storage operations, over SQLite in memory."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import T0, fresh, start, step
 from swit_saga_server.store.contract import Lease, SagaFilter, SagaOrder, partition_of
-from swit_saga_server.store.seed import BATCH, PAGE, SagaRecords
+from swit_saga_server.store.records import BATCH, PAGE, SagaRecords
 from swit_saga_server.store.sqlite import SqliteStore
 
 S = SagaState

@@ -5,7 +5,7 @@ Writes have a connection of their own and so have reads: in WAL mode a read does
 
 import asyncio
 import fcntl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import IO, Any, TypeVar
 import apsw
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+from swit_saga_server.store.contract import partition_of
+from swit_saga_server.store.sqlite.migrations import FIRST, MIGRATIONS, steps_from
 
-SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53414741
 """``SAGA`` in ASCII, in the file's header: tells our files from other SQLite files."""
 
@@ -40,10 +41,16 @@ _UNUSABLE = (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError, apsw.ReadO
 
 
 class SqliteFile:
-    """An open file. ``write`` and ``read`` run functions in the threads, in the order asked."""
+    """An open file. ``write`` and ``read`` run functions in the threads, in the order asked.
 
-    def __init__(self, path: str | Path) -> None:
+    Attributes:
+        partitions: For a new file; once it is open, the file's own.
+    """
+
+    def __init__(self, path: str | Path, partitions: int = 1, *, migrations: Sequence[str] = MIGRATIONS) -> None:
+        self.partitions = partitions
         self._path = str(path)
+        self._migrations = migrations
         self._lock: IO[bytes] | None = None
         self._writer: _Thread | None = None
         self._reader: _Thread | None = None
@@ -53,14 +60,12 @@ class SqliteFile:
         """Whether it may be read and written."""
         return self._writer is not None
 
-    async def open(self, partitions: int) -> int:
-        """Lock, connect, and create the schema in a new file.
+    def partition_of(self, saga_id: str) -> int:
+        """The partition a saga belongs to."""
+        return partition_of(saga_id, self.partitions)
 
-        Args:
-            partitions: For a new file.
-
-        Returns:
-            The file's number of partitions.
+    async def open(self) -> None:
+        """Lock, connect, create the schema in a new file and take that of an older one forward.
 
         Raises:
             StoreRefused, StoreUnavailable.
@@ -70,10 +75,9 @@ class SqliteFile:
         # A database in memory belongs to its connection, so there is but one.
         self._reader = writer if self._path == MEMORY else _Thread(self._path)
         try:
-            found = await writer.run(lambda db: self._set_up(db, partitions))
+            self.partitions = await writer.run(self._set_up)
             if self._reader is not writer:
                 await self._reader.run(lambda db: db.pragma("query_only", 1))
-            return found
         except BaseException as error:
             await self.close()
             if isinstance(error, _UNUSABLE):
@@ -153,23 +157,28 @@ class SqliteFile:
             raise self._refused("is in use by another coordinator; stop it or choose another file") from held
         return lock
 
-    def _set_up(self, db: apsw.Connection, partitions: int) -> int:
+    def _set_up(self, db: apsw.Connection) -> int:
         is_new = not db.execute("select 1 from sqlite_schema").fetchone()
-        if not is_new:
-            if db.pragma("application_id") != APPLICATION_ID:
-                raise self._refused("is a database of another program; choose another file")
-            if (version := db.pragma("user_version")) != SCHEMA_VERSION:
-                raise self._refused(f"has schema version {version}; this server reads {SCHEMA_VERSION}")
+        if not is_new and db.pragma("application_id") != APPLICATION_ID:
+            raise self._refused("is a database of another program; choose another file")
+        version = FIRST if is_new else db.pragma("user_version")
+        try:
+            steps = steps_from(version, self._migrations)
+        except ValueError as wrong:
+            raise self._refused(str(wrong)) from wrong
         mode = db.pragma("journal_mode", "wal")
         if mode not in ("wal", "memory"):
             raise self._refused(f"is on a file system without write-ahead logging (journal mode {mode})")
         db.pragma("synchronous", 2)  # FULL: a commit is on disk before it is acknowledged.
-        if is_new:
+        if is_new or steps:
             with db:
-                db.execute(files(__package__).joinpath("sqlite.sql").read_text())
-                db.execute("insert into meta values ('partitions', ?), ('position', 0)", (partitions,))
-                db.pragma("application_id", APPLICATION_ID)
-                db.pragma("user_version", SCHEMA_VERSION)
+                if is_new:
+                    db.execute(files(__package__).joinpath("schema.sql").read_text())
+                    db.execute("insert into meta values ('partitions', ?), ('position', 0)", (self.partitions,))
+                    db.pragma("application_id", APPLICATION_ID)
+                for step in steps:
+                    db.execute(step)
+                db.pragma("user_version", version + len(steps))
         row: Any = db.execute("select value from meta where key = 'partitions'").fetchone()
         return int(row[0])
 
