@@ -165,7 +165,7 @@ def item_status(error: Exception) -> error_pb2.ItemStatus:
 
 @lru_cache
 def _overloaded(text: str) -> error_pb2.ItemStatus:
-    """StartResult once: the more are refused, the less each may cost."""
+    """Made once: the more are refused, the less each may cost."""
     return _status(CoordinatorOverloaded(text))
 
 
