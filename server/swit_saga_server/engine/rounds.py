@@ -5,8 +5,9 @@ ends; meanwhile its sagas stand still.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -23,7 +24,8 @@ from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write, 
 
 log = structlog.get_logger(__name__)
 
-_Verdicts: TypeAlias = Coroutine[Any, Any, Sequence[Verdict | None]]
+_Verdicts: TypeAlias = Callable[[], Awaitable[Sequence[Verdict | None]]]
+"""Asks the store. A function, for a coroutine that nobody comes to await would be a mistake of its own."""
 
 
 class Rounds:
@@ -52,7 +54,7 @@ class Rounds:
             entries = self._working_set.take_ready(size)
             changed = [entry for entry in entries if entry.pending is not entry.applied]
             if changed:
-                self._spawn(changed, self._verdicts([self._write(entry) for entry in changed]))
+                self._spawn(changed, partial(self._verdicts, [self._write(entry) for entry in changed]))
             for entry in entries:
                 if entry.pending is entry.applied:
                     self._spawn([entry], self._replied(entry))
@@ -64,7 +66,7 @@ class Rounds:
     async def _commit(self, entries: Sequence[Entry], verdicts: _Verdicts) -> None:
         applying = self._applying
         try:
-            for n, (entry, verdict) in enumerate(zip(entries, await verdicts, strict=True), 1):
+            for n, (entry, verdict) in enumerate(zip(entries, await verdicts(), strict=True), 1):
                 if n % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
                 match verdict:
@@ -107,7 +109,7 @@ class Rounds:
         assert saga is not None
         entry.phase = Phase.COMMITTING
         entry.due_at = due_at(saga)
-        return self._reply(entry.partition, saga, tuple(entry.answers))
+        return partial(self._reply, entry.partition, saga, tuple(entry.answers))
 
     async def _reply(self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]) -> Sequence[Verdict | None]:
         backoff = Backoff()
