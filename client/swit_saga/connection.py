@@ -10,7 +10,7 @@ import grpc.aio
 from swit_saga.calls import call
 from swit_saga.channel import Stubs
 from swit_saga.errors import CallError, ClientClosed, from_rpc_error
-from swit_saga.streams import CanStream, Kind, Metadata, Shared
+from swit_saga.streams import CanStream, Metadata, Shape, Shared
 
 
 def _ignore(message: Any) -> None:
@@ -30,7 +30,7 @@ class Connection:
         self._connect = connect
         self._stubs: Stubs | None = None
         self._metadata = tuple(metadata.items())
-        self._shared: dict[Kind, Shared] = {}
+        self._shared: dict[Shape, Shared] = {}
         self._closed = False
 
     @property
@@ -46,19 +46,19 @@ class Connection:
             self._stubs = self._connect()
         return self._stubs
 
-    def shared(self, kind: Kind, on_message: Callable[[Any], None] = _ignore) -> Any:
+    def shared(self, shape: Shape, on_message: Callable[[Any], None] = _ignore) -> Any:
         """A unary RPC whose calls share a stream, if these stubs can open one; ``on_message`` is given what is read.
 
         Raises:
             ClientClosed: There is no connection any more.
         """
         stubs = self.stubs
-        if (shared := self._shared.get(kind)) is not None:
+        if (shared := self._shared.get(shape)) is not None:
             return shared
-        alone = getattr(stubs.coordinator, kind.alone)
+        alone = getattr(stubs.coordinator, shape.alone)
         if not isinstance(stubs, CanStream):
             return alone
-        shared = self._shared[kind] = Shared(kind, stubs, alone, on_message)
+        shared = self._shared[shape] = Shared(shape, stubs, alone, on_message)
         return shared
 
     async def call(self, method: Any, request: Any, timeout_s: float | None = None) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from swit_saga.streams import Kind
+from swit_saga.streams import Shape
 from swit_saga.v1 import coordinator_service_pb2 as pb
 
 
@@ -18,7 +18,7 @@ def _silence(start: pb.StartSagaRequest) -> str:
     return f"saga {start.saga_id!r}: no answer in time; whether it was started is unknown"
 
 
-STARTS = Kind(
+STARTS = Shape(
     rpc="StartSagas",
     alone="StartSaga",
     item=_item,

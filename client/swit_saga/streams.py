@@ -64,7 +64,7 @@ class CanStream(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Kind:
+class Shape:
     """What the shared form of an RPC looks like.
 
     Attributes:
@@ -90,10 +90,10 @@ class Shared:
     """Looks like the stub of the unary RPC. All methods belong to one event loop."""
 
     def __init__(
-        self, kind: Kind, stubs: CanStream, alone: Callable[..., Any], on_message: Callable[[Any], None]
+        self, shape: Shape, stubs: CanStream, alone: Callable[..., Any], on_message: Callable[[Any], None]
     ) -> None:
         """Share streams of ``stubs``; ``alone`` makes a call of its own; ``on_message`` is given every message read."""
-        self._kind = kind
+        self._shape = shape
         self._on_message = on_message
         self._stubs = stubs
         self._alone = alone
@@ -123,7 +123,7 @@ class Shared:
                     return await stream.ask(request, *trace)
             except TimeoutError as silent:
                 self._leave(stream)
-                raise TimedOutError(self._kind.silence(request), code=grpc.StatusCode.DEADLINE_EXCEEDED) from silent
+                raise TimedOutError(self._shape.silence(request), code=grpc.StatusCode.DEADLINE_EXCEEDED) from silent
             except UnavailableError:
                 self._leave(stream)  # The next attempt may find another server.
                 raise
@@ -153,8 +153,8 @@ class Shared:
         ):
             self._leave(self._stream)
         if self._stream is None:
-            call = self._stubs.open_stream(self._kind.rpc, tuple(headers.items()))
-            self._stream = _Stream(self._kind, call, headers, self._on_message, self._leave, self._streams.discard)
+            call = self._stubs.open_stream(self._shape.rpc, tuple(headers.items()))
+            self._stream = _Stream(self._shape, call, headers, self._on_message, self._leave, self._streams.discard)
             self._streams.add(self._stream)
         return self._stream if self._stream.headers == headers else None
 
@@ -178,7 +178,7 @@ class _Stream:
 
     def __init__(
         self,
-        kind: Kind,
+        shape: Shape,
         call: StreamCall,
         headers: Mapping[str, str],
         on_message: Callable[[Any], None],
@@ -187,7 +187,7 @@ class _Stream:
     ) -> None:
         self.headers = dict(headers)
         self.has_ended = False
-        self._kind = kind
+        self._shape = shape
         self._loop = asyncio.get_running_loop()
         self.opened_at = self._used_at = self._loop.time()
         self._call = call
@@ -206,13 +206,13 @@ class _Stream:
     @property
     def is_full(self) -> bool:
         """No more should be asked on it now."""
-        return self._kind.max_open is not None and len(self._waiting) >= self._kind.max_open
+        return self._shape.max_open is not None and len(self._waiting) >= self._shape.max_open
 
     async def ask(self, request: Any, traceparent: str, tracestate: str) -> Any:
         """Send it with whatever else comes together in this turn of the loop, and wait for its answer."""
         self._ids += 1
         item_id = self._ids
-        self._unsent[item_id] = self._kind.item(item_id, request, traceparent, tracestate)
+        self._unsent[item_id] = self._shape.item(item_id, request, traceparent, tracestate)
         answered: asyncio.Future[Any] = self._loop.create_future()
         self._waiting[item_id] = answered
         self._more.set()
@@ -220,7 +220,7 @@ class _Stream:
             item = await answered
         finally:
             unsent = self._unsent.pop(item_id, None)
-            if answered.cancelled() and unsent is None and self._kind.can_give_up:
+            if answered.cancelled() and unsent is None and self._shape.can_give_up:
                 self._given_up.append(item_id)
             del self._waiting[item_id]
             if self._given_up or (self._no_more and not self._waiting):
@@ -268,10 +268,10 @@ class _Stream:
         for item in items:
             del self._unsent[item.item_id]
         given_up, self._given_up = self._given_up, []
-        return self._kind.message(items, given_up)
+        return self._shape.message(items, given_up)
 
     async def _read(self) -> None:
-        failure: Exception = _StreamFailed(CallError(f"{self._kind.rpc} ended", code=grpc.StatusCode.OK))
+        failure: Exception = _StreamFailed(CallError(f"{self._shape.rpc} ended", code=grpc.StatusCode.OK))
         try:
             while (message := await self._call.read()) is not None:
                 self._on_message(message)

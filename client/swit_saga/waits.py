@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from swit_saga.streams import Kind
+from swit_saga.streams import Shape
 from swit_saga.v1 import coordinator_service_pb2 as pb
 
 MAX_OPEN = 4_096
@@ -21,7 +21,7 @@ def _silence(wait: pb.WaitSagaRequest) -> str:
     return f"saga {wait.saga_id!r}: no answer in time"
 
 
-WAITS = Kind(
+WAITS = Shape(
     rpc="WaitSagas",
     alone="WaitSaga",
     item=_item,

@@ -29,10 +29,10 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
             invariants="6",
             module=f"{ENGINE}.rounds",
             function="Rounds.begin",
-            right="writes = [self._write(entry) for entry in entries]",
+            right="changed = [entry for entry in entries if entry.pending is not entry.applied]",
             wrong="""
-                writes = [self._write(entry) for entry in entries]
-                for e in entries:
+                changed = [entry for entry in entries if entry.pending is not entry.applied]
+                for e in changed:
                     epoch, now = self._ownership.leases[e.partition].epoch, self._env.clock.now()
                     outbox = self._applying._outbox
                     outbox.add(e.applied, e.pending, e.definition, e.partition, epoch, now, e.items)
@@ -50,8 +50,8 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
             right="self._working_set.make_ready(entry)",
             wrong="""
                 self._working_set.make_ready(entry)
-                if item.answer is not None:
-                    item.answer.succeed((decision.saga, created))
+                if item.waiter is not None:
+                    item.waiter.succeed((decision.saga, created))
                 """,
         ),
         test_loop.test_nothing_is_acknowledged_before_it_is_durable,
@@ -120,7 +120,7 @@ PLANTED: tuple[tuple[Bug, Story], ...] = (
             name="fence taken for success",
             invariants="5",
             module=f"{ENGINE}.rounds",
-            function="Rounds._commit",
+            function="Rounds._settle",
             right="case Verdict.APPLIED | Verdict.ALREADY_APPLIED:",
             wrong="case Verdict.APPLIED | Verdict.ALREADY_APPLIED | Verdict.FENCED:",
         ),

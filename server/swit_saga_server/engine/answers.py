@@ -27,16 +27,16 @@ class Answers:
         """``answer_timeout`` is how long each may take; then its outcome is unknown, and it may be asked again."""
         self._clock = clock
         self.timeout = answer_timeout
-        self._open: deque[PendingAnswer] = deque()
+        self._open: deque[PendingRequest] = deque()
         """Oldest first."""
         self._alarm = Alarm(clock.elapsed, self._look)
 
-    def open(self, saga_id: str, on_result: OnResult) -> "PendingAnswer":
+    def open(self, saga_id: str, on_result: OnResult) -> "PendingRequest":
         """A place for the outcome of a request; ``on_result`` hears it within the time there is."""
         pending = self._open
         while pending and pending[0].is_done:
             pending.popleft()
-        answer = PendingAnswer(saga_id, on_result, self._clock.elapsed() + self.timeout)
+        answer = PendingRequest(saga_id, on_result, self._clock.elapsed() + self.timeout)
         pending.append(answer)
         self._alarm.set(answer.until)
         return answer
@@ -57,8 +57,8 @@ class Answers:
             self._alarm.set(self._open[0].until)
 
 
-class PendingAnswer:
-    """One request's; see ``items.Answer``.
+class PendingRequest:
+    """One request's; see ``items.Waiter``.
 
     Attributes:
         until: When its time is over, in plain time.
@@ -73,11 +73,11 @@ class PendingAnswer:
         self.is_done = False
 
     def succeed(self, result: StartResult) -> None:
-        """See ``items.Answer``."""
+        """See ``items.Waiter``."""
         self._finish(result)
 
     def fail(self, error: Exception) -> None:
-        """See ``items.Answer``."""
+        """See ``items.Waiter``."""
         self._finish(error)
 
     def abandon(self) -> None:

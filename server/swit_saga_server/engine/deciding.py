@@ -108,16 +108,16 @@ class Deciding:
             return
         saga = entry.applied
         assert saga is not None
-        if item.answer is not None:
-            item.answer.succeed((saga, False))
+        if item.waiter is not None:
+            item.waiter.succeed((saga, False))
         # A wake-up that found nothing to do must not spin.
         now = self._env.clock.now()
         self._wakeups.arm(saga, due_at(saga), now, not_before=now + SECOND if isinstance(item.given, Wake) else 0)
 
     def _wait_for_apply(self, entry: Entry, item: Item, *, created: bool) -> None:
         entry.items.append(item)
-        if (answer := item.answer) is not None:
-            entry.on_applied.append(lambda saga: answer.succeed((saga, created)))
+        if (waiter := item.waiter) is not None:
+            entry.on_applied.append(lambda saga: waiter.succeed((saga, created)))
         if item.message_id:
             self._reply(entry, item, None)
 

@@ -17,7 +17,7 @@ class NotHeld(Exception):
     """The saga's partition is another coordinator's: the request must go through the store."""
 
 
-class Answer(Protocol):
+class Waiter(Protocol):
     """Where one request's outcome goes."""
 
     @property
@@ -47,13 +47,13 @@ class Item:
     """One thing in the mailbox; whoever waits for it hears once what it led to is durable.
 
     Attributes:
-        answer: Of a caller in this process.
+        waiter: A caller in this process that waits for it.
         message_id: Of the inbox message that brought it from another coordinator; empty if it came from here.
         put_at: When it was put in the mailbox, in plain time; of starts only.
     """
 
     saga_id: str
     given: Input | Begin
-    answer: Answer | None = None
+    waiter: Waiter | None = None
     message_id: str = ""
     put_at: Span = 0

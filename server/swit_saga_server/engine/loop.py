@@ -92,7 +92,7 @@ class Loop:
 
     def take(self, item: Item) -> None:
         """Put one item to its saga: now, or as soon as that is read or its write has its verdict."""
-        if item.answer is not None and item.answer.is_done:
+        if item.waiter is not None and item.waiter.is_done:
             return  # The caller is gone; an unacknowledged request may be forgotten.
         saga_id = item.saga_id
         partition = partition_of(saga_id, self._store.partitions)

@@ -43,6 +43,6 @@ class Mailbox:
     def longest_wait(self) -> Span:
         """How long the oldest start has waited whose caller still does; 0 if there is none."""
         starts = self.starts
-        while starts and (answer := starts[0].answer) is not None and answer.is_done:
+        while starts and (waiter := starts[0].waiter) is not None and waiter.is_done:
             starts.popleft()  # Its caller is gone.
         return self._elapsed() - starts[0].put_at if starts else 0

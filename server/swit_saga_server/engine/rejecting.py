@@ -25,8 +25,8 @@ class Rejecting:
         """It did not happen here. A caller hears so; an inbox message stays where it is, for whoever holds the saga."""
         self._message_done(item.message_id)
         given = item.given
-        if item.answer is not None:
-            item.answer.fail(error)
+        if item.waiter is not None:
+            item.waiter.fail(error)
         elif isinstance(error, NotHeld) and not item.message_id and _is_certain(given):
             self._send_on(item.saga_id, given)
 

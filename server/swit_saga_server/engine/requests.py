@@ -13,7 +13,7 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Span
 from swit_saga_server.engine.answers import Answers, OnResult, future_of
 from swit_saga_server.engine.context import Context
-from swit_saga_server.engine.items import Answer, Begin, Item, NotHeld, StartResult
+from swit_saga_server.engine.items import Begin, Item, NotHeld, StartResult, Waiter
 from swit_saga_server.engine.reading import Reading
 from swit_saga_server.engine.remote import Remote
 from swit_saga_server.engine.supervisor import Supervisor
@@ -99,9 +99,9 @@ class Requests:
             SagaNotFound, CoordinatorUnavailable, and what the machine refuses the input with.
         """
         future: asyncio.Future[StartResult] = asyncio.get_running_loop().create_future()
-        answer = self._answers.open(saga_id, future_of(future))
+        pending = self._answers.open(saga_id, future_of(future))
         try:
-            self._put(saga_id, given, answer)
+            self._put(saga_id, given, pending)
             saga, _ = await future
         except NotHeld:
             await self._remote.ask(saga_id, given)
@@ -109,58 +109,58 @@ class Requests:
             # the inbox, and the store's answer can overtake the news that the commit was applied.
             saga = await self._reading.stored(saga_id)
         finally:
-            answer.abandon()
+            pending.abandon()
         return saga
 
-    def go_remote(self, begin: Begin, answer: Answer) -> None:
+    def go_remote(self, begin: Begin, waiter: Waiter) -> None:
         """A start turns out to be another coordinator's."""
-        self._supervisor.spawn(self._create(begin, answer))
+        self._supervisor.spawn(self._create(begin, waiter))
 
-    def _put(self, saga_id: str, given: Input | Begin, answer: Answer) -> None:
+    def _put(self, saga_id: str, given: Input | Begin, waiter: Waiter) -> None:
         if self._ownership.holds(partition_of(saga_id, self._store.partitions)):
-            self._mailbox.put(Item(saga_id, given, answer))
+            self._mailbox.put(Item(saga_id, given, waiter))
         else:
-            answer.fail(NotHeld())
+            waiter.fail(NotHeld())
 
-    async def _create(self, begin: Begin, answer: Answer) -> None:
+    async def _create(self, begin: Begin, waiter: Waiter) -> None:
         """Create it for whoever holds it."""
         self._creating += 1
         try:
             made = await self._remote.create(begin.saga, begin.definition)
         except asyncio.CancelledError:
-            answer.fail(CoordinatorStopping())
+            waiter.fail(CoordinatorStopping())
             raise
         except Exception as refused:
-            answer.fail(refused)
+            waiter.fail(refused)
         else:
             if made is not None:
-                answer.succeed(made)
+                waiter.succeed(made)
             else:
                 # It was there and is gone: it is tried again, here if the partition is held by now.
-                self._put(begin.saga.id, begin, answer)
+                self._put(begin.saga.id, begin, waiter)
         finally:
             self._creating -= 1
 
 
 class _Start:
-    """The answer to a start: one that is not held here is created for whoever holds it. See ``items.Answer``."""
+    """Who waits for a start: one that is not held here is created for whoever holds it. See ``items.Waiter``."""
 
-    __slots__ = ("_answer", "_begin", "_requests")
+    __slots__ = ("_begin", "_requests", "_waiter")
 
-    def __init__(self, requests: Requests, begin: Begin, answer: Answer) -> None:
+    def __init__(self, requests: Requests, begin: Begin, waiter: Waiter) -> None:
         self._requests = requests
         self._begin = begin
-        self._answer = answer
+        self._waiter = waiter
 
     @property
     def is_done(self) -> bool:
-        return self._answer.is_done
+        return self._waiter.is_done
 
     def succeed(self, result: StartResult) -> None:
-        self._answer.succeed(result)
+        self._waiter.succeed(result)
 
     def fail(self, error: Exception) -> None:
-        if isinstance(error, NotHeld) and not self._answer.is_done:
+        if isinstance(error, NotHeld) and not self._waiter.is_done:
             self._requests.go_remote(self._begin, self)
         else:
-            self._answer.fail(error)
+            self._waiter.fail(error)

@@ -5,9 +5,8 @@ ends; meanwhile its sagas stand still.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -23,9 +22,6 @@ from swit_saga_server.engine.working_set import Entry, Phase
 from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write, partition_of
 
 log = structlog.get_logger(__name__)
-
-_Verdicts: TypeAlias = Callable[[], Awaitable[Sequence[Verdict | None]]]
-"""Asks the store. A function, for a coroutine that nobody comes to await would be a mistake of its own."""
 
 
 class Rounds:
@@ -54,34 +50,39 @@ class Rounds:
             entries = self._working_set.take_ready(size)
             changed = [entry for entry in entries if entry.pending is not entry.applied]
             if changed:
-                self._spawn(changed, partial(self._verdicts, [self._write(entry) for entry in changed]))
+                self._spawn(self._commit(changed, [self._write(entry) for entry in changed]))
             for entry in entries:
                 if entry.pending is entry.applied:
-                    self._spawn([entry], self._replied(entry))
+                    entry.phase = Phase.COMMITTING
+                    self._spawn(self._reply(entry))
 
-    def _spawn(self, entries: Sequence[Entry], verdicts: _Verdicts) -> None:
+    def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
         self.under_way += 1
-        self._supervisor.spawn(self._commit(entries, verdicts))
+        self._supervisor.spawn(body)
 
-    async def _commit(self, entries: Sequence[Entry], verdicts: _Verdicts) -> None:
-        applying = self._applying
+    async def _commit(self, entries: Sequence[Entry], writes: Sequence[Write]) -> None:
+        """Commit one round."""
         try:
-            for n, (entry, verdict) in enumerate(zip(entries, await verdicts(), strict=True), 1):
-                if n % YIELD_EVERY == 0:
-                    await asyncio.sleep(0)
-                match verdict:
-                    case Verdict.APPLIED | Verdict.ALREADY_APPLIED:
-                        applying.apply(entry)
-                    case Verdict.FENCED:
-                        applying.fenced(entry)
-                    case Verdict.CONFLICT:
-                        applying.conflicted(entry)
-                    case None:
-                        applying.unknown(entry)
-            applying.done()
+            await self._settle(entries, await self._verdicts(writes))
         finally:
             self.under_way -= 1
             self._mailbox.turn.set()
+
+    async def _settle(self, entries: Sequence[Entry], verdicts: Sequence[Verdict | None]) -> None:
+        applying = self._applying
+        for n, (entry, verdict) in enumerate(zip(entries, verdicts, strict=True), 1):
+            if n % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            match verdict:
+                case Verdict.APPLIED | Verdict.ALREADY_APPLIED:
+                    applying.apply(entry)
+                case Verdict.FENCED:
+                    applying.fenced(entry)
+                case Verdict.CONFLICT:
+                    applying.conflicted(entry)
+                case None:
+                    applying.unknown(entry)
+        applying.done()
 
     def _write(self, entry: Entry) -> Write:
         after, before = entry.pending, entry.applied
@@ -103,31 +104,34 @@ class Rounds:
             answers=tuple(entry.answers),
         )
 
-    def _replied(self, entry: Entry) -> _Verdicts:
-        """The store's verdict on answers to inbox messages that changed nothing."""
+    async def _reply(self, entry: Entry) -> None:
+        """Answer inbox messages that changed nothing."""
         saga = entry.applied
         assert saga is not None
-        entry.phase = Phase.COMMITTING
         entry.due_at = due_at(saga)
-        return partial(self._reply, entry.partition, saga, tuple(entry.answers))
+        try:
+            await self._settle([entry], [await self._reply_verdict(entry.partition, saga, tuple(entry.answers))])
+        finally:
+            self.under_way -= 1
+            self._mailbox.turn.set()
 
-    async def _reply(self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]) -> Sequence[Verdict | None]:
+    async def _reply_verdict(self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]) -> Verdict | None:
         backoff = Backoff()
         while (lease := self._ownership.leases.get(partition)) is not None:
             try:
                 reach(Point.COMMIT_BEFORE)
                 verdict = await self._store.reply(saga.id, saga.version, answers, lease)
                 reach(Point.COMMIT_AFTER)
-                return [verdict]
+                return verdict
             except StoreUnavailable as unknown:
                 log.warning("reply_outcome_unknown", saga_id=saga.id, error=str(unknown))
                 if not self._ownership.holds(partition):
-                    return [None]
+                    return None
                 await backoff.wait()
             except Exception:
                 log.exception("reply_failed", saga_id=saga.id)
-                return [None]
-        return [Verdict.FENCED]
+                return None
+        return Verdict.FENCED
 
     async def _verdicts(self, writes: Sequence[Write]) -> Sequence[Verdict | None]:
         """The store's verdicts; None where there is none: its lease ended first, or the store cannot take the write."""

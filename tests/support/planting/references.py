@@ -49,7 +49,7 @@ def _in(owner: Any, old: Any, new: Any, looked_at: set[int]) -> Iterator[Place]:
         if changed is not None:
             yield partial(setattr, owner, name), value, changed
         elif isinstance(value, type):
-            if value.__module__.split(".")[0] in OURS and id(value) not in looked_at:
+            if (value.__module__ or "").split(".")[0] in OURS and id(value) not in looked_at:
                 yield from _in(value, old, new, looked_at)
         elif isinstance(value, dict) and not name.startswith("__"):
             for key, held in list(value.items()):

@@ -13,24 +13,24 @@ STORE = "tests.support.simulation.store"
 
 BUGS = (
     Bug(
-        name="no epoch check", invariants="5", module=STORE, function="SimStore.commit",
-        right="fenced=not self._is_current(lease)",
+        name="no epoch check", invariants="5", module=f"{STORE}.rounds", function="SimRounds.commit",
+        right="fenced=not self._memory.is_current(lease)",
         wrong="fenced=lease is None",
         why="the version check looks as if it were enough",
     ),
     Bug(
-        name="epoch reuse after a rewind", invariants="5", module=STORE, function="SimStore.acquire",
+        name="epoch reuse after a rewind", invariants="5", module=f"{STORE}.leases", function="SimLeases.acquire",
         right='max(old.epoch + 1, now // 1000), f"{self._rng.getrandbits(64):016x}"',
         wrong='old.epoch + 1, f"{old.epoch + 1:016x}"',
         why="a counter is an epoch, as long as the store never goes back",
     ),
     Bug(
         name="intent after send", invariants="6", module=f"{ENGINE}.rounds", function="Rounds.begin",
-        right="writes = [self._write(entry) for entry in entries]",
+        right="changed = [entry for entry in entries if entry.pending is not entry.applied]",
         wrong="""
-        writes = [self._write(entry) for entry in entries]
+        changed = [entry for entry in entries if entry.pending is not entry.applied]
         outbox = self._applying._outbox
-        for e in entries:
+        for e in changed:
             if self._ownership.holds(e.partition) and e.pending is not None and e.definition is not None:
                 epoch, now = self._ownership.leases[e.partition].epoch, self._env.clock.now()
                 outbox.add(e.applied, e.pending, e.definition, e.partition, epoch, now, e.items)
@@ -159,13 +159,13 @@ BUGS = (
         right="self._working_set.make_ready(entry)",
         wrong="""
         self._working_set.make_ready(entry)
-        if item.answer is not None and not created:
-            item.answer.succeed((decision.saga, False))
+        if item.waiter is not None and not created:
+            item.waiter.succeed((decision.saga, False))
         """,
         why="it is decided",
     ),
     Bug(
-        name="fence ignored", invariants="5, 6", module=f"{ENGINE}.rounds", function="Rounds._commit",
+        name="fence ignored", invariants="5, 6", module=f"{ENGINE}.rounds", function="Rounds._settle",
         right="case Verdict.FENCED:",
         wrong="""
         case Verdict.FENCED if self._ownership.holds(entry.partition):
@@ -175,7 +175,7 @@ BUGS = (
         why="the lease has not run out by our clock",
     ),
     Bug(
-        name="conflict ignored", invariants="4, 6", module=f"{ENGINE}.rounds", function="Rounds._commit",
+        name="conflict ignored", invariants="4, 6", module=f"{ENGINE}.rounds", function="Rounds._settle",
         right="applying.conflicted(entry)",
         wrong="applying.apply(entry)",
         why="we hold the partition, so nobody else can have written",

@@ -45,6 +45,8 @@ EXPECTED: dict[type[core.SwitSagaError], type[CallError]] = {
     core.CoordinatorUnavailable: UnavailableError,
     core.CoordinatorStopping: UnavailableError,
     core.StoreUnavailable: UnavailableError,
+    core.NewerRecord: UnavailableError,
+    core.NeedsNewerLevel: UnavailableError,
     core.StoreRefused: CallError,
     core.NotImplementedYet: UnsupportedError,
     core.SagaQuarantined: CallError,
