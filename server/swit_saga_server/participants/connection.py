@@ -1,4 +1,4 @@
-"""What a transport holds of a participant elsewhere: a connection that carries calls and streams, of whatever make."""
+"""What a transport holds of a remote participant: a connection that carries calls and streams, of whatever make."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias

@@ -61,7 +61,7 @@ class StreamTransport:
         return self._ledger.in_flight
 
     def knows(self, participant: str, action: str) -> str | None:
-        """Always None: what a participant elsewhere can do is not known before it is asked."""
+        """Always None: nobody knows what a remote participant can do before asking it."""
         return None
 
     def send(self, commands: Sequence[ParticipantCommand]) -> None:

@@ -127,7 +127,7 @@ BUGS = (
         why="off by one",
     ),
     Bug(
-        name="watch does not look back when it is poked", invariants="15",
+        name="watch does not look back when it is notified", invariants="15",
         module=WATCHING, function="_follow",
         right="if event.sequence == after + 1:",
         wrong="if event.sequence > after:",
@@ -141,7 +141,7 @@ BUGS = (
         why="the id is new here",
     ),
     Bug(
-        name="start elsewhere without looking at its request", invariants="13",
+        name="remote start without looking at its request", invariants="13",
         module=f"{ENGINE}.remote", function="Remote.create",
         right="if known.fingerprint != saga.fingerprint:",
         wrong="if known.id != saga.id:",
@@ -188,7 +188,7 @@ BUGS = (
         why="a new driver begins with a fresh budget",
     ),
     Bug(
-        name="started elsewhere and never due", invariants="14", module=f"{ENGINE}.remote", function="Remote.create",
+        name="remote start that is never due", invariants="14", module=f"{ENGINE}.remote", function="Remote.create",
         right="due_at=due_at(saga)",
         wrong="due_at=0",
         why="whoever holds it will see it",

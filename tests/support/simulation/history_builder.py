@@ -1,7 +1,7 @@
-"""Histories made by hand, for tests of what reads histories: one saga of two steps, told step by step.
+"""Histories made by hand, for tests of what reads histories: one saga of two steps, step by step.
 
 Every method tells what a coordinator, a client or a participant that does its work well would have shown;
-what a test wants told wrong, it overrides.
+what a test wants to be wrong, it overrides.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ E = tuple[str, dict[str, Any]]
 """An event: its type, and what else is not obvious."""
 
 
-class Tale:
+class HistoryBuilder:
     """One history in the making.
 
     Attributes:
@@ -139,26 +139,26 @@ class Tale:
         """
         before = self.now
         changed = dict(steps or {})
-        told: list[SagaEvent] = []
+        numbered: list[SagaEvent] = []
         for kind, more in events:
             more = dict(more)
             to = more.pop("to", "")
             index = next((i for i, s in enumerate(before.steps) if s.id == more.get("step_id")), None)
             was = before.state if index is None else before.steps[index].status
             state = {"previous_state": str(was), "new_state": to} if to else {}
-            told.append(
-                SagaEvent(sequence=before.last_sequence + len(told) + 1, type=kind, at=self.at, **(state | more))
+            numbered.append(
+                SagaEvent(sequence=before.last_sequence + len(numbered) + 1, type=kind, at=self.at, **(state | more))
             )
         usual: dict[str, Any] = {
             "version": before.version + 1,
             "updated_at": self.at,
-            "last_sequence": before.last_sequence + len(told),
+            "last_sequence": before.last_sequence + len(numbered),
             "steps": tuple(replace(s, **changed.get(s.index, {})) for s in before.steps),
         }
         after = replace(before, **usual | header)
         self._commit(
             after,
-            tuple(told),
+            tuple(numbered),
             {"base_version": before.version, "changed_steps": tuple(changed)} | dict(wrote or {}),
             dict(judged or {}),
         )
@@ -208,7 +208,7 @@ class Tale:
         self.see(Answered, **{"call": call, "saga": self.saga} | other)
 
     def wait(self, *states: SagaState, patience: Span = 0, **other: Any) -> None:
-        """A client waits, and is told at once what is stored; ``other`` is told otherwise."""
+        """A client waits, and is shown at once what is stored; ``other`` is what differs in that."""
         call = self.ask("wait", states=states, patience=patience)
         there = self.now.state in states if states else self.now.state.is_terminal
         self.see(Waited, **{"call": call, "saga": self.saga, "done": there} | other)

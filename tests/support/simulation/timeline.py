@@ -40,7 +40,7 @@ def timeline(
     Args:
         observations: In order.
         violations: Put behind the last observation of their time.
-        only: Sagas; all if empty. What concerns no saga (leases, faults) is always told.
+        only: Sagas; all if empty. What concerns no saga (leases, faults) is always shown.
     """
     return "\n".join(_lines(observations, sorted(violations, key=lambda v: v.at), only))
 
@@ -125,6 +125,6 @@ def _saga(saga: Saga) -> str:
 def _write(o: Committed) -> str:
     w = o.write
     how = "created" if o.is_create else f"epoch {o.epoch}"
-    told = ", ".join(e.type + (f" {e.step_id}" if e.step_id else "") for e in w.events)
+    listed = ", ".join(e.type + (f" {e.step_id}" if e.step_id else "") for e in w.events)
     answers = f"; answers {', '.join(a.entry_id for a in w.answers)}" if w.answers else ""
-    return f"{o.verdict}: {w.base_version} -> {_saga(w.saga)} ({how}){': ' + told if told else ''}{answers}"
+    return f"{o.verdict}: {w.base_version} -> {_saga(w.saga)} ({how}){': ' + listed if listed else ''}{answers}"
