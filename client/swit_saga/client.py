@@ -326,7 +326,7 @@ class AsyncSagaClient:
         return found
 
     async def health(self) -> None:
-        """Return if sagas can be taken and driven. It is asked once: what is unavailable is not asked again.
+        """Return if sagas can be taken and driven. The client asks once, and not again what is unavailable.
 
         Raises:
             UnavailableError: They cannot, or the coordinator cannot be reached.

@@ -65,7 +65,7 @@ def _completed(draft: Draft, step: StepState, output: Payload | None) -> None:
 
 
 def _rejected(draft: Draft, step: StepState, error: SagaError) -> None:
-    """It did not happen by this attempt: certain only if no other send may have done it (invariant 11)."""
+    """This attempt did not do it: certain only if no other send may have (invariant 11)."""
     certain = step.call.sends == 1 or not step.call.doubt
     settled = evolve(step.call, in_flight=False, retry_at=0, doubt=not certain)
     draft.set_step(step.index, call=settled, effect=Effect.NONE if certain else Effect.MAYBE)

@@ -42,7 +42,7 @@ class BatchingWindow:
         return True
 
     def end(self) -> None:
-        """It has waited."""
+        """The turn has waited."""
         worked, began = self._began
         share = (self._worked() - worked) / max(self._elapsed() - began, 1)
         self._busy += LATEST * (share - self._busy)

@@ -26,11 +26,11 @@ class Waiter(Protocol):
         ...
 
     def succeed(self, result: StartResult) -> None:
-        """It is durable. Of no effect if it is done."""
+        """What was asked is durable. Of no effect if nobody waits any more."""
         ...
 
     def fail(self, error: Exception) -> None:
-        """It was refused, or nobody knows. Of no effect if it is done."""
+        """What was asked was refused, or nobody knows. Of no effect if nobody waits any more."""
         ...
 
 

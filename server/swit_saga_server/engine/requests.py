@@ -136,7 +136,7 @@ class Requests:
             if made is not None:
                 waiter.succeed(made)
             else:
-                # It was there and is gone: it is tried again, here if the partition is held by now.
+                # The saga was there and is gone: try again, here if the partition is held by now.
                 self._put(begin.saga.id, begin, waiter)
         finally:
             self._creating -= 1

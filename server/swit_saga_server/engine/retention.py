@@ -45,7 +45,7 @@ class Retention:
         for saga_id in ids:
             lease = self._ownership.leases.get(partition)
             if lease is None:
-                return False  # It is another's to clean now.
+                return False  # The partition is another's to clean now.
             gone += await self._store.delete(saga_id, lease)
         await asyncio.sleep(PAUSE_S)
         if gone:

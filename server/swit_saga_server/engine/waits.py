@@ -76,7 +76,7 @@ class Waits:
             wait.finish(CoordinatorStopping())
             return wait
         self._open[wait] = None
-        self._feed.add(saga_id, wait)  # Before it is looked at: whatever happens from now on is heard.
+        self._feed.add(saga_id, wait)  # Before the saga is looked at, so that nothing is missed in between.
         if timeout_s <= 0:
             wait.is_late = True
         self.look(wait)
@@ -99,7 +99,7 @@ class Waits:
         self._some_unsure.set()
 
     def forget(self, wait: "Wait") -> None:
-        """It is over."""
+        """The wait is over."""
         self._open.pop(wait, None)
         self._unsure.pop(wait, None)
         self._feed.unsubscribe(wait.saga_id, wait)

@@ -123,7 +123,7 @@ class WorkingSet:
             self._idle[entry.saga_id] = entry
 
     def make_ready(self, entry: Entry) -> None:
-        """It has something to write."""
+        """The entry has something to write."""
         entry.phase = Phase.READY
         self.ready[entry.saga_id] = entry
 
@@ -132,13 +132,13 @@ class WorkingSet:
         return [self.ready.pop(saga_id) for saga_id in list(islice(self.ready, limit))]
 
     def load(self, entry: Entry) -> None:
-        """It is to be read from the store; what comes for it waits until then."""
+        """The entry's saga is to be read from the store; what comes for it waits until then."""
         entry.phase = Phase.LOADING
         self.to_load[entry.saga_id] = entry
         self.pin(entry)
 
     def stand_down(self, entry: Entry) -> None:
-        """It is neither to be written nor to be read any more."""
+        """The entry is neither to be written nor to be read any more."""
         self.ready.pop(entry.saga_id, None)
         self.to_load.pop(entry.saga_id, None)
         entry.phase = Phase.IDLE
