@@ -1,18 +1,47 @@
-"""Time in the core: plain integers, so that arithmetic is exact, cheap and free of time zones."""
+"""Time in the core: plain integers, so that arithmetic is exact, cheap and free of time zones.
 
-from typing import TypeAlias
+The type checker tells moments from lengths of time: a moment plus a length is a moment, the difference of two moments
+is a length, and two moments have no sum. At run time both are ``int``, for nearly every transition reckons with them.
+"""
 
-Instant: TypeAlias = int
-"""A moment: microseconds since the Unix epoch, UTC, by the store's clock."""
+from typing import TYPE_CHECKING, Any, overload
 
-Span: TypeAlias = int
-"""A length of time in microseconds."""
+__all__ = ["HOUR", "MILLISECOND", "MINUTE", "NEVER", "SECOND", "SKEW_ALLOWANCE", "Instant", "Span"]
 
-MILLISECOND: Span = 1_000
-SECOND: Span = 1_000_000
-MINUTE: Span = 60 * SECOND
-HOUR: Span = 60 * MINUTE
+if TYPE_CHECKING:
 
-SKEW_ALLOWANCE: Span = 2 * SECOND
+    class Span(int):
+        """A length of time in microseconds."""
+
+        def __add__(self, other: "Span") -> "Span": ...  # type: ignore[override]
+        def __sub__(self, other: "Span") -> "Span": ...  # type: ignore[override]
+        def __mul__(self, other: int) -> "Span": ...
+        def __rmul__(self, other: int) -> "Span": ...
+        def __floordiv__(self, other: int) -> "Span": ...
+        def __lshift__(self, other: int) -> "Span": ...
+        def __neg__(self) -> "Span": ...
+
+    class Instant(int):
+        """A moment: microseconds since the Unix epoch, UTC, by the store's clock; 0 is never."""
+
+        def __add__(self, other: Span) -> "Instant": ...  # type: ignore[override]
+        def __radd__(self, other: Span) -> "Instant": ...  # type: ignore[override]
+        @overload  # type: ignore[override]
+        def __sub__(self, other: "Instant") -> Span: ...
+        @overload
+        def __sub__(self, other: Span) -> "Instant": ...
+        def __sub__(self, other: Any) -> Any: ...
+
+else:
+    Instant = Span = int
+
+NEVER = Instant(0)
+"""No moment: what has not happened, or is not to happen."""
+MILLISECOND = Span(1_000)
+SECOND = Span(1_000_000)
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+SKEW_ALLOWANCE = 2 * SECOND
 """How far a participant's clock may lag the store's: an unanswered attempt is taken as over only this long
 after its not-after time."""
