@@ -6,14 +6,29 @@ is a length, and two moments have no sum. At run time both are ``int``, for near
 
 from typing import TYPE_CHECKING, Any, overload
 
-__all__ = ["HOUR", "MILLISECOND", "MINUTE", "NEVER", "SECOND", "SKEW_ALLOWANCE", "Instant", "Span"]
+__all__ = [
+    "HOUR",
+    "MICROSECOND",
+    "MILLISECOND",
+    "MINUTE",
+    "NEVER",
+    "NO_TIME",
+    "SECOND",
+    "SKEW_ALLOWANCE",
+    "Instant",
+    "Span",
+]
 
 if TYPE_CHECKING:
 
     class Span(int):
         """A length of time in microseconds."""
 
-        def __add__(self, other: "Span") -> "Span": ...  # type: ignore[override]
+        @overload  # type: ignore[override]
+        def __add__(self, other: "Instant") -> "Instant": ...
+        @overload
+        def __add__(self, other: "Span") -> "Span": ...
+        def __add__(self, other: Any) -> Any: ...
         def __sub__(self, other: "Span") -> "Span": ...  # type: ignore[override]
         def __mul__(self, other: int) -> "Span": ...
         def __rmul__(self, other: int) -> "Span": ...
@@ -25,7 +40,6 @@ if TYPE_CHECKING:
         """A moment: microseconds since the Unix epoch, UTC, by the store's clock; 0 is never."""
 
         def __add__(self, other: Span) -> "Instant": ...  # type: ignore[override]
-        def __radd__(self, other: Span) -> "Instant": ...  # type: ignore[override]
         @overload  # type: ignore[override]
         def __sub__(self, other: "Instant") -> Span: ...
         @overload
@@ -37,6 +51,9 @@ else:
 
 NEVER = Instant(0)
 """No moment: what has not happened, or is not to happen."""
+NO_TIME = Span(0)
+"""No length of time."""
+MICROSECOND = Span(1)
 MILLISECOND = Span(1_000)
 SECOND = Span(1_000_000)
 MINUTE = 60 * SECOND

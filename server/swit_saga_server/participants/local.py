@@ -10,6 +10,7 @@ from swit_saga.v1 import participant_service_pb2
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answer, Unknown
+from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.wire import command as wire
@@ -106,5 +107,5 @@ class LocalTransport:
 
 
 def _error(code: str, message: str, kind: ErrorType, stack_trace: str = "") -> SagaError:
-    now = time.time_ns() // 1000
+    now = Instant(time.time_ns() // 1000)
     return SagaError(code=code, message=message, type=kind, retryable=True, timestamp=now, stack_trace=stack_trace)

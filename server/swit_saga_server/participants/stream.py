@@ -22,6 +22,7 @@ from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer, StreamComm
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answer, Unknown
+from swit_saga_server.core.units import Span
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.participants.deadlines import Deadlines
@@ -263,7 +264,7 @@ class StreamTransport:
             waiting = self._forget(number)
             if waiting is not None:
                 left = max(waiting.until - now, 0.0)
-                commands.append(replace(waiting.command, timeout=round(left * 1e6)))
+                commands.append(replace(waiting.command, timeout=Span(round(left * 1e6))))
                 if waiting.span is not None:
                     waiting.span.end()  # The call has its own.
         self._unsent.clear()

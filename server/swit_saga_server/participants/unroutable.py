@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.inputs import Unknown
+from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 
@@ -29,7 +30,7 @@ class Unroutable:
         """See ``Transport.send``."""
         for c in commands:
             text = f"participant {c.participant!r} is not configured on this coordinator"
-            now = time.time_ns() // 1000
+            now = Instant(time.time_ns() // 1000)
             error = SagaError(
                 code="UNKNOWN_PARTICIPANT", message=text, type=ErrorType.SYSTEM, retryable=True, timestamp=now
             )

@@ -202,4 +202,4 @@ def _made_up(code: str, message: str, *, retry: bool = False) -> SagaError:
 
 
 def _now() -> Instant:
-    return time.time_ns() // 1000
+    return Instant(time.time_ns() // 1000)

@@ -41,7 +41,7 @@ BUGS = (
         name="unknown taken for rejected", invariants="10, 11", module=f"{CORE}.executing", function="take",
         right="unanswered(draft, step.index, error)",
         wrong="""
-        settled = evolve(step.call, in_flight=False, retry_at=0)
+        settled = evolve(step.call, in_flight=False, retry_at=NEVER)
         draft.set_step(step.index, call=settled, effect=Effect.NONE)
         if step.status is StepStatus.RUNNING:
             _give_up(draft, step.index, error)
