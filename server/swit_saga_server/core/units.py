@@ -1,7 +1,8 @@
 """Time in the core: plain integers, so that arithmetic is exact, cheap and free of time zones.
 
 The type checker tells moments from lengths of time: a moment plus a length is a moment, the difference of two moments
-is a length, and two moments have no sum. At run time both are ``int``, for nearly every transition reckons with them.
+is a length, two moments have no sum, and a moment is not compared with a length. At run time both are ``int``, for
+nearly every transition reckons with them.
 """
 
 from typing import TYPE_CHECKING, Any, overload
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
         def __floordiv__(self, other: int) -> "Span": ...
         def __lshift__(self, other: int) -> "Span": ...
         def __neg__(self) -> "Span": ...
+        def __lt__(self, other: "Span") -> bool: ...  # type: ignore[override]
+        def __le__(self, other: "Span") -> bool: ...  # type: ignore[override]
+        def __gt__(self, other: "Span") -> bool: ...  # type: ignore[override]
+        def __ge__(self, other: "Span") -> bool: ...  # type: ignore[override]
 
     class Instant(int):
         """A moment: microseconds since the Unix epoch, UTC, by the store's clock; 0 is never."""
@@ -45,6 +50,10 @@ if TYPE_CHECKING:
         @overload
         def __sub__(self, other: Span) -> "Instant": ...
         def __sub__(self, other: Any) -> Any: ...
+        def __lt__(self, other: "Instant") -> bool: ...  # type: ignore[override]
+        def __le__(self, other: "Instant") -> bool: ...  # type: ignore[override]
+        def __gt__(self, other: "Instant") -> bool: ...  # type: ignore[override]
+        def __ge__(self, other: "Instant") -> bool: ...  # type: ignore[override]
 
 else:
     Instant = Span = int

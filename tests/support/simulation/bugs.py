@@ -148,7 +148,7 @@ BUGS = (
     ),
     Bug(
         name="compensate racing execute", invariants="10, 12", module=f"{CORE}.agenda", function="_undo",
-        right="silent_at(step.call) if step.call.doubt else 0",
+        right="silent_at(step.call) if step.call.doubt else NEVER",
         wrong="0",
         why="why wait",
     ),
