@@ -98,11 +98,11 @@ async def test_only_what_was_not_answered_is_withdrawn(tmp_path):
         await b.begin("s")
         b.answer(await b.transport.next(0), lost())
         again = await b.transport.next(1)
-        assert (again.attempt, b.transport.withdrawn) == (2, [])
+        assert (again.attempt, b.transport.cancelled) == (2, [])
         b.answer(await b.transport.next(0), done())  # The first attempt's, late.
         b.answer(await b.command("b"), done())
         await b.until("s", over)
-        assert b.transport.withdrawn == [again.command_id]
+        assert b.transport.cancelled == [again.command_id]
 
 
 async def test_nothing_is_acknowledged_before_it_is_durable(tmp_path):

@@ -431,6 +431,13 @@ def longer_than_intended(t: Tale) -> None:
 
 
 @caught(6)
+def sent_twice_under_one_number(t: Tale) -> None:
+    t.begin()
+    t.execute(0)
+    t.receive(0)
+
+
+@caught(6)
 def epoch_nobody_held(t: Tale) -> None:
     t.begin()
     t.receive(0, epoch=77)
@@ -586,11 +593,22 @@ def books_say_otherwise(t: Tale) -> None:
     t.remain()
 
 
+@fine(6)
+def the_networks_copy_comes_first(t: Tale) -> None:
+    t.begin()
+    t.receive(0, copy=2)
+    t.execute(0)
+    t.on_to_second()
+    t.execute(1)
+    t.complete()
+    t.remain()
+
+
 @fine(10, 12)
 def books_after_a_doubled_message_without_barrier(t: Tale) -> None:
     t.begin()
     t.execute(0)
-    t.receive(0)
+    t.receive(0, copy=2)
     t.on_to_second()
     t.reject(1)
     t.fail_second()

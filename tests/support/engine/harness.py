@@ -75,7 +75,7 @@ class ByHand:
         self.sent: list[ParticipantCommand] = []
         self._arrived = asyncio.Event()
         self.open: set[str] = set()
-        self.withdrawn: list[str] = []
+        self.cancelled: list[str] = []
 
     @property
     def in_flight(self) -> int:
@@ -96,9 +96,9 @@ class ByHand:
         self.sent += commands
         self._arrived.set()
 
-    def withdraw(self, command_ids: Sequence[str]) -> None:
+    def cancel(self, command_ids: Sequence[str]) -> None:
         self.open -= set(command_ids)
-        self.withdrawn += command_ids
+        self.cancelled += command_ids
 
     async def close(self) -> None:
         self.open.clear()

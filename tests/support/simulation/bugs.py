@@ -6,6 +6,7 @@ Written apart from the simulator and its checker, which were not changed for any
 from tests.support.planting import Bug
 
 CORE = "swit_saga_server.core"
+PARTICIPANTS = "swit_saga_server.participants"
 ENGINE = "swit_saga_server.engine"
 WATCHING = "swit_saga_server.service.watching"
 STORE = "tests.support.simulation.store"
@@ -198,5 +199,32 @@ BUGS = (
         right="if saga.state.is_terminal and after >= saga.last_sequence and not follow:",
         wrong="if saga.state.is_terminal and not follow:",
         why="there is nothing more to come",
+    ),
+    Bug(
+        name="what a broken stream carried goes by the next one", invariants="6",
+        module=f"{PARTICIPANTS}.stream", function="StreamTransport._break_off",
+        right="self._ledger.answer(send, wire.broken_answer(over.code, over.details))",
+        wrong="""
+        if give_up:
+            self._ledger.answer(send, wire.broken_answer(over.code, over.details))
+        else:
+            send.carrier = None
+            self._ledger._queue.append(send)
+        """,
+        why="it was not answered",
+    ),
+    Bug(
+        name="broken stream taken for a rejection", invariants="11, 16",
+        module=f"{PARTICIPANTS}.stream", function="StreamTransport._break_off",
+        right="self._ledger.answer(send, wire.broken_answer(over.code, over.details))",
+        wrong="self._ledger.answer(send, wire.Rejected(wire.broken_answer(over.code, over.details).error))",
+        why="what was not answered was not done",
+    ),
+    Bug(
+        name="late answer taken for the next send's", invariants="11",
+        module=f"{PARTICIPANTS}.ledger", function="Ledger.enter",
+        right="self._numbers = number = self._numbers + 1",
+        wrong="number = next(n for n in range(1, 1 << 30) if n not in self._open)",
+        why="the number of a send that is over is free again",
     ),
 )  # fmt: skip

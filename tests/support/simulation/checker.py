@@ -35,6 +35,7 @@ from tests.support.simulation.observed import (
     Committed,
     Fault,
     Leased,
+    Noted,
     Observation,
     Posted,
     Received,
@@ -110,6 +111,7 @@ class _Checker:
             Remains: self.remains,
             Unanswered: _pass,
             Fault: _pass,
+            Noted: _pass,
         }
         at = NEVER
         for seen in observations:
@@ -240,9 +242,12 @@ class _Checker:
             step = case.definition.steps[seen.step_index]
             if (step.id, step.participant) != (seen.step_id, seen.participant):
                 yield 6, f"{what}: reached {seen.participant} as {seen.step_id}"
-        if send in case.sends:
+        copies = case.sends.setdefault(send, set())
+        if seen.copy in copies and not case.touched:
+            yield 6, f"{what}: was sent twice"
+        if copies:
             case.doubled.add(seen.step_index)
-        case.sends.add(send)
+        copies.add(seen.copy)
 
     def said(self, seen: Said) -> None:
         case = self.case(seen.saga_id)

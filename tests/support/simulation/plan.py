@@ -84,13 +84,32 @@ class PlannedSaga:
     scripts: tuple[Script, ...]
 
 
+class Reached(StrEnum):
+    """How coordinators reach a participant."""
+
+    STREAM = "stream"
+    CALLS = "calls"
+    """They are told to call."""
+    NO_STREAM = "no stream"
+    """They ask for a stream, and it has none."""
+    REPLACED = "replaced"
+    """Half-way through the faults another version of it takes its place, which has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedParticipant:
-    """One participant; see ``participants.Participant``."""
+    """One participant; see ``participants.Participant``.
+
+    Attributes:
+        reached: How.
+        credits: Commands that it takes at a time by one stream.
+    """
 
     name: str
     barrier: bool
     skew: Span
+    reached: Reached = Reached.STREAM
+    credits: int = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +174,11 @@ def _weather(draws: Draws) -> Weather:
 
 def _participant(draws: Draws, name: str) -> PlannedParticipant:
     return PlannedParticipant(
-        name=name, barrier=draws.chance("barrier", 0.6), skew=draws.whole("skew", -MAX_SKEW, MAX_SKEW)
+        name=name,
+        barrier=draws.chance("barrier", 0.6),
+        skew=draws.whole("skew", -MAX_SKEW, MAX_SKEW),
+        reached=draws.pick("reached", tuple(Reached), weights=(45, 35, 10, 10)),
+        credits=draws.pick("credits", (1, 2, 256, 256)),
     )
 
 

@@ -13,6 +13,7 @@ from tests.support.simulation.observed import (
     Effect,
     Fault,
     Leased,
+    Noted,
     Observation,
     Posted,
     Received,
@@ -103,6 +104,8 @@ def _told(o: Observation, calls: dict[int, Asked]) -> Line:
             return "store", "", f"went back by {(o.at - o.to) / 1e6:.6f} s"
         case Fault():
             return "fault", "", f"{o.kind} on {o.on}"
+        case Noted():
+            return "network", "", f"{o.what}: {o.on}"
         case Remains():
             return "the end", o.saga.id, f"{_saga(o.saga)}, {len(o.events)} events"
         case _:
