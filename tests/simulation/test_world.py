@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from swit_saga_server.core.units import NO_TIME
 from tests.support.simulation.__main__ import run_all
 from tests.support.simulation.coverage import missing
 from tests.support.simulation.observed import Fault, Observation, Remains, Said
@@ -37,7 +38,7 @@ def test_without_faults_every_saga_ends_as_scripted():
     """The calm world is the control: nothing is lost, so nothing may be lost."""
     for seed in range(20):
         drawn = plan(seed)
-        participants = tuple(replace(p, skew=0) for p in drawn.participants)
+        participants = tuple(replace(p, skew=NO_TIME) for p in drawn.participants)
         outcome = run(replace(drawn, faults=(), weather=CALM, participants=participants))
         assert wrong(outcome) == ""
         assert {f.kind for f in outcome.observations if isinstance(f, Fault)} <= {"eviction"}

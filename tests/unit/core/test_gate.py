@@ -7,7 +7,7 @@ from swit_saga_server.core.gate import UNLIMITED, Reason
 from swit_saga_server.core.identity import FIRST_SEND, Kind
 from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Wake
 from swit_saga_server.core.states import Effect, SagaState, StepStatus, StopCause
-from swit_saga_server.core.units import MINUTE, SECOND
+from swit_saga_server.core.units import MILLISECOND, MINUTE, NO_TIME, SECOND, Span
 from tests.support.core.drive import Driven, chain, done, lost, no
 from tests.support.invariants import Transition, check_transition
 
@@ -22,7 +22,7 @@ class Full:
         return UNLIMITED
 
 
-def without_room(d: Driven, given: Input, after: int = 0) -> Driven:
+def without_room(d: Driven, given: Input, after: Span = NO_TIME) -> Driven:
     """As ``Driven.give``, without room for a step."""
     d.now += after
     before = d.saga
@@ -54,7 +54,7 @@ def test_with_room_the_attempt_has_all_its_time():
 
 def test_a_result_counts_and_the_next_step_waits():
     d = Driven(chain("a", "b")).start()
-    without_room(d, Answered(Kind.EXECUTE, 0, FIRST_SEND, done()), 1000)
+    without_room(d, Answered(Kind.EXECUTE, 0, FIRST_SEND, done()), MILLISECOND)
     assert d.saga.steps[0].status is StepStatus.COMPLETED
     assert (d.saga.state, d.saga.steps[1].call.in_flight) == (SagaState.STEP_COMPLETED, False)
     d.give(Wake(), SECOND).ran(1, done())
@@ -63,7 +63,7 @@ def test_a_result_counts_and_the_next_step_waits():
 
 def test_the_last_result_needs_no_room():
     d = Driven(chain("a")).start()
-    assert without_room(d, Answered(Kind.EXECUTE, 0, FIRST_SEND, done()), 1000).saga.state is SagaState.COMPLETED
+    assert without_room(d, Answered(Kind.EXECUTE, 0, FIRST_SEND, done()), MILLISECOND).saga.state is SagaState.COMPLETED
 
 
 def test_a_retry_waits_too():
@@ -95,7 +95,7 @@ def test_a_saga_that_waits_can_be_stopped(given, after, cause):
 
 def test_compensations_need_no_room():
     d = Driven(chain("a", "b")).start().ran(0, done())
-    without_room(d, Answered(Kind.EXECUTE, 1, FIRST_SEND, no()), 1000)
+    without_room(d, Answered(Kind.EXECUTE, 1, FIRST_SEND, no()), MILLISECOND)
     comp = d.saga.steps[0].compensation
     assert comp is not None
     assert comp.call.in_flight
@@ -103,4 +103,4 @@ def test_compensations_need_no_room():
 
 def test_resends_need_no_room():
     d = Driven(chain("a")).start()
-    assert without_room(d, TakenOver(), 1000).saga.steps[0].call.resends == 1
+    assert without_room(d, TakenOver(), MILLISECOND).saga.steps[0].call.resends == 1
