@@ -11,7 +11,7 @@ from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExis
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import is_in_flight
 from swit_saga_server.core.states import SagaState, StepStatus
-from swit_saga_server.core.units import SECOND
+from swit_saga_server.core.units import MICROSECOND, SECOND
 from swit_saga_server.engine import deciding
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
 from swit_saga_server.store.contract import Write
@@ -303,7 +303,11 @@ class TestRestart:
 
 @pytest.mark.parametrize(
     "cache",
-    [CacheOptions(enabled=False), CacheOptions(ttl=1), *(CacheOptions(max_size=1, policy=p) for p in CachePolicy)],
+    [
+        CacheOptions(enabled=False),
+        CacheOptions(ttl=MICROSECOND),
+        *(CacheOptions(max_size=1, policy=p) for p in CachePolicy),
+    ],
     ids=str,
 )
 async def test_eviction_loses_nothing(tmp_path, cache):

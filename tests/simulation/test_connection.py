@@ -10,13 +10,13 @@ from swit_saga.v1.command_pb2 import Completed
 from swit_saga.v1.participant_service_pb2 import ExecuteRequest, ExecuteResponse
 from swit_saga_server.core import inputs
 from swit_saga_server.core.inputs import Answered, Unknown
-from swit_saga_server.core.units import MILLISECOND, SECOND, Span
+from swit_saga_server.core.units import MILLISECOND, NO_TIME, SECOND, Span
 from swit_saga_server.participants.stream import StreamTransport
 from swit_saga_server.participants.unary import UnaryTransport
 from tests.support.participant.sends import command
 from tests.support.simulation.connection import SimConnection
 from tests.support.simulation.observed import Fault, Noted
-from tests.support.simulation.receiver import NEVER, Reply, Request
+from tests.support.simulation.receiver import FOR_EVER, Reply, Request
 from tests.support.simulation.scene import CALM, Scene, Weather
 from tests.support.simulation.virtual_loop import Process, virtual_loop
 
@@ -30,7 +30,7 @@ class Shop:
     name = "shop"
     is_streamed = True
 
-    def __init__(self, scene: Scene, *, serves_from: Span = 0, credits: int = 256, work: Span = 0) -> None:
+    def __init__(self, scene: Scene, *, serves_from: Span = NO_TIME, credits: int = 256, work: Span = NO_TIME) -> None:
         self.serves_from = serves_from
         self.credits = credits
         self.received: list[str] = []
@@ -169,7 +169,7 @@ def test_lost_calls_are_unknown_soon_or_at_their_deadline():
 
 
 def test_a_killed_coordinator_hears_nothing_more():
-    stage = Stage(serves_from=NEVER, work=SECOND)
+    stage = Stage(serves_from=FOR_EVER, work=SECOND)
     process = Process("c0.0")
 
     async def story() -> None:

@@ -12,7 +12,7 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import record
 from swit_saga_server.core.states import Effect
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import NO_TIME, Instant, Span
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ def fill(saga: Saga, definition: Definition, command: Command, epoch: int, now: 
         send_id=command.send_id,
         idempotency_key=idempotency_key(saga.id, step.id, command.kind, command.send_id.generation),
         not_after=call.not_after,
-        timeout=max(call.not_after - now, 0),
+        timeout=max(call.not_after - now, NO_TIME),
         epoch=epoch,
         completion_token="",  # Asynchronous completion fills it; no step asks for one yet.
         traceparent=saga.trace.traceparent,

@@ -10,7 +10,7 @@ from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorStopping, SwitSagaError
 from swit_saga_server.core.inputs import Input
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.answers import Answers, OnResult, future_of
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.items import Begin, Item, NotHeld, StartResult, Waiter
@@ -52,7 +52,7 @@ class Requests:
         """Sagas that wait for a place for a step."""
         return self._limiter.waiting if self._limiter is not None else 0
 
-    def refusal(self, saga_id: str, queued: int = 0, wait: Span = 0) -> SwitSagaError | None:
+    def refusal(self, saga_id: str, queued: int = 0, wait: Span = NO_TIME) -> SwitSagaError | None:
         """Why a start would be refused now, whatever is in it; None if it would be taken.
 
         Args:

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.units import Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
@@ -38,7 +39,7 @@ class Retention:
                     log.info("not_cleaned_up", partition=partition, error=str(unavailable))
             await asyncio.sleep(self._options.cleanup_interval / 1e6)
 
-    async def _clean(self, partition: int, retention: int) -> bool:
+    async def _clean(self, partition: int, retention: Span) -> bool:
         """One batch; whether there may be more."""
         ids = await self._store.expired(partition, self._clock.now() - retention, BATCH)
         gone = 0

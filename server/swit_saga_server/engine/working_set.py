@@ -13,7 +13,7 @@ import cachetools
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.engine.items import Item
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
 from swit_saga_server.store.contract import InboxAnswer
@@ -52,13 +52,13 @@ class Entry:
     pending: Saga | None = None
     definition: Definition | None = None
     commit_id: str = ""
-    due_at: Instant = 0
+    due_at: Instant = NEVER
     events: list[SagaEvent] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     waiting: deque[Item] = field(default_factory=deque)
     on_applied: list[Callable[[Saga], None]] = field(default_factory=list)
     answers: list[InboxAnswer] = field(default_factory=list)
-    idle_since: Instant = 0
+    idle_since: Instant = NEVER
 
     @property
     def current(self) -> Saga | None:
@@ -112,7 +112,7 @@ class WorkingSet:
         """Something is being done with it: it must not leave."""
         self._busy[entry.saga_id] = entry
         if entry.idle_since:
-            entry.idle_since = 0
+            entry.idle_since = NEVER
             self._idle.pop(entry.saga_id, None)
 
     def rest(self, entry: Entry, now: Instant) -> None:

@@ -61,7 +61,7 @@ class Send:
 
 def wall_clock() -> Instant:
     """This machine's."""
-    return time.time_ns() // 1000
+    return Instant(time.time_ns() // 1000)
 
 
 def late_answer(command: ParticipantCommand) -> Unknown:

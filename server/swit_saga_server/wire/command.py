@@ -8,6 +8,7 @@ from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve
 from swit_saga_server.core.states import Effect
+from swit_saga_server.core.units import NEVER
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.wire.basic import read_error, read_payload
 
@@ -22,7 +23,7 @@ _STATUS_TYPES: Mapping[str, ErrorType] = {
     "UNAUTHENTICATED": ErrorType.SYSTEM,
 }
 
-UNDATED = 0
+UNDATED = NEVER
 """The time of an error that nobody dated yet."""
 
 _CERTAINTY = {

@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+from swit_saga_server.core.units import Instant
 from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import applied, change, definition, start
 from swit_saga_server.store.contract import Hint, Verdict
@@ -94,12 +95,12 @@ async def test_a_version_that_redis_forgot_and_gave_to_another_content(server, a
     await other.open()
     first, second = definition(), definition(description="changed")
     for d in (first, second):
-        stored, _ = await store.register(d, d.description, 1)
+        stored, _ = await store.register(d, d.description, Instant(1))
         assert await store.definition("order", 0, "") == stored
     admin.delete("swit-saga:{d}:def:order")
     assert await store.definition("order", 0, "") is None
     for version, d in enumerate((second, first), 1):
-        stored, _ = await other.register(d, d.description, 2)
+        stored, _ = await other.register(d, d.description, Instant(2))
         assert stored.version == version
         assert await store.definition("order", 0, "") == stored
     await store.close()

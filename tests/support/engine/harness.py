@@ -13,7 +13,7 @@ from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answer, Cancel
 from swit_saga_server.core.model import Saga, Settings, TraceContext
 from swit_saga_server.core.start import StartRequest, new_saga
-from swit_saga_server.core.units import MINUTE, SECOND
+from swit_saga_server.core.units import MILLISECOND, MINUTE, SECOND
 from swit_saga_server.engine.answers import future_of
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.engine import Engine
@@ -26,7 +26,7 @@ from swit_saga_server.store.sqlite import SqliteStore
 from tests.support.core.drive import RETRY, chain
 from tests.support.invariants import check_history, require
 
-FAST = replace(RETRY, initial_delay=20_000, max_delay=20_000)
+FAST = replace(RETRY, initial_delay=20 * MILLISECOND, max_delay=20 * MILLISECOND)
 SETTINGS = Settings(timeout=10 * MINUTE, step_timeout=5 * SECOND, retry_policy=FAST, compensation_retry_policy=FAST)
 
 

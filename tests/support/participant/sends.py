@@ -6,6 +6,7 @@ from typing import Any
 from swit_saga_server.core.identity import Kind, SendId
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.states import Effect
+from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.commands import ParticipantCommand
 
 
@@ -16,8 +17,8 @@ def command(
     return ParticipantCommand(
         kind=kind, saga_id=saga, step_id="do", step_index=0, participant="shop", action="do",
         send_id=SendId(1, attempt, attempt),
-        idempotency_key=f"{saga}/do{'/undo' if undo else ''}", not_after=round((time.time() + left_s) * 1e6),
-        timeout=round(left_s * 1e6), epoch=1, completion_token="", definition_id="d", definition_version=1,
+        idempotency_key=f"{saga}/do{'/undo' if undo else ''}", not_after=Instant((time.time() + left_s) * 1e6),
+        timeout=Span(left_s * 1e6), epoch=1, completion_token="", definition_id="d", definition_version=1,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate="", correlation_id="",
         metadata={}, labels={}, input=Payload("text/plain", value), output=None, reason="", initial_data=None,
         execute_key=f"{saga}/do" if undo else "",

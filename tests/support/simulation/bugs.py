@@ -42,7 +42,7 @@ BUGS = (
         name="unknown taken for rejected", invariants="10, 11", module=f"{CORE}.executing", function="take",
         right="unanswered(draft, step.index, error)",
         wrong="""
-        settled = evolve(step.call, in_flight=False, retry_at=0)
+        settled = evolve(step.call, in_flight=False, retry_at=NEVER)
         draft.set_step(step.index, call=settled, effect=Effect.NONE)
         if step.status is StepStatus.RUNNING:
             _give_up(draft, step.index, error)
@@ -149,7 +149,7 @@ BUGS = (
     ),
     Bug(
         name="compensate racing execute", invariants="10, 12", module=f"{CORE}.agenda", function="_undo",
-        right="silent_at(step.call) if step.call.doubt else 0",
+        right="silent_at(step.call) if step.call.doubt else NEVER",
         wrong="0",
         why="why wait",
     ),

@@ -24,7 +24,7 @@ from typing import Any
 
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.states import CompensationStatus, Effect, SagaState
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.store.contract import Verdict
 from tests.support.simulation.case import Case, Expected, Stored, Violation, expected_of
 from tests.support.simulation.check_answers import check_shown, check_wait
@@ -113,7 +113,7 @@ class _Checker:
             Fault: _pass,
             Noted: _pass,
         }
-        at = 0
+        at = NEVER
         for seen in observations:
             at = seen.at
             wrong = takers[type(seen)](seen)

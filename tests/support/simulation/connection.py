@@ -17,7 +17,7 @@ from swit_saga.v1.participant_service_pb2 import (
 )
 from swit_saga_server.core.units import MILLISECOND, SECOND
 from swit_saga_server.participants.connection import CallFailed, Metadata
-from tests.support.simulation.receiver import NEVER, Receiver, Reply, Request, named
+from tests.support.simulation.receiver import FOR_EVER, Receiver, Reply, Request, named
 from tests.support.simulation.scene import Scene
 from tests.support.simulation.stream import SimStream
 
@@ -35,7 +35,7 @@ class SimConnection:
         self._streams = 0
         self._stream: SimStream | None = None
         self._watching: list[asyncio.Future[None]] = []
-        if scene.loop.ticks < participant.serves_from < NEVER:  # Then another version takes its place.
+        if scene.loop.ticks < participant.serves_from < FOR_EVER:  # Then another version takes its place.
             scene.later(participant.serves_from - scene.loop.ticks, self.gone)
 
     def open_stream(self) -> "SimStream":

@@ -6,7 +6,7 @@ from typing import cast
 
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.model import Settings
-from swit_saga_server.core.units import MILLISECOND, SECOND, Span
+from swit_saga_server.core.units import MILLISECOND, NO_TIME, SECOND, Span
 from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.environment import Environment, MonotonicClock
 from swit_saga_server.engine.options import CacheOptions, EngineOptions
@@ -177,7 +177,7 @@ class Slot:
                 load_batch=2,
                 watch_buffer=4,
             ),
-            Environment(clock, Streams(scene.seed, name), worked=lambda: 0),
+            Environment(clock, Streams(scene.seed, name), worked=lambda: NO_TIME),
         )
         deliver.append(engine.deliver)
         return Life(process, engine, SagaService(engine, SETTINGS, Limits()))

@@ -10,7 +10,7 @@ from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import NO_TIME, Instant, Span
 from swit_saga_server.store.contract import Verdict, Write
 
 
@@ -37,7 +37,7 @@ class Asked(Seen):
     coordinator: str
     variant: str = ""
     states: tuple[SagaState, ...] = ()
-    patience: Span = 0
+    patience: Span = NO_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from swit_saga.v1.error_pb2 import ERROR_TYPE_BUSINESS, ERROR_TYPE_SERVICE, Saga
 from swit_saga.v1.participant_service_pb2 import CompensateRequest, CompensateResponse, ExecuteRequest, ExecuteResponse
 from swit_saga.v1.payload_pb2 import Payload
 from swit_saga_server.core.identity import Kind
-from swit_saga_server.core.units import MILLISECOND, SECOND, Span
+from swit_saga_server.core.units import MILLISECOND, SECOND, Instant, Span
 from tests.support.simulation.observed import Effect, Received, Said
 from tests.support.simulation.receiver import Reply, Request
 from tests.support.simulation.scene import Scene
@@ -106,7 +106,7 @@ class Participant:
                 at=self._scene.now(), participant=self.name, kind=Kind.COMPENSATE if undo else Kind.EXECUTE,
                 saga_id=c.saga_id, step_index=c.step_index, step_id=c.step_id, attempt=c.attempt, resend=c.resend,
                 key=c.idempotency_key, execute_key=undo.execute_idempotency_key if undo else "",
-                epoch=c.ownership_epoch, not_after=c.not_after.ToMicroseconds(), copy=copy,
+                epoch=c.ownership_epoch, not_after=Instant(c.not_after.ToMicroseconds()), copy=copy,
             )
         )  # fmt: skip
         self._arrivals[c.idempotency_key] = arrival = self._arrivals.get(c.idempotency_key, 0) + 1

@@ -16,7 +16,7 @@ Request: TypeAlias = ExecuteRequest | CompensateRequest
 Reply: TypeAlias = ExecuteResponse | CompensateResponse | SagaError | None
 """An error if the handler failed, whose code is the name of a gRPC status; None for silence."""
 
-NEVER: Span = 1 << 60
+FOR_EVER = Span(1 << 60)
 """Of a participant that never serves the stream."""
 
 

@@ -5,12 +5,12 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import NO_TIME, Instant, Span
 from tests.support.simulation.draws import Rolls, rolls
 from tests.support.simulation.observed import Fault, Noted, Observation
 from tests.support.simulation.virtual_loop import VirtualLoop
 
-BEGINNING: Instant = 1_790_000_000_000_000
+BEGINNING = Instant(1_790_000_000_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Scene:
     seed: int
     loop: VirtualLoop
     weather: Weather = CALM
-    store_step: Span = 0
+    store_step: Span = NO_TIME
     outage: bool = False
     observations: list[Observation] = field(default_factory=list)
     world: Context = field(default_factory=Context)

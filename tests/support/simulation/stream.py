@@ -11,7 +11,7 @@ from collections.abc import Callable
 from swit_saga.v1.error_pb2 import SagaError
 from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResponse
 from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer, StreamCommand, StreamRequest, StreamResponse
-from swit_saga_server.core.units import MILLISECOND, SECOND, Span
+from swit_saga_server.core.units import MILLISECOND, NO_TIME, SECOND, Span
 from swit_saga_server.participants.connection import CallFailed
 from tests.support.simulation.receiver import Receiver, Reply, Request, named
 from tests.support.simulation.scene import Scene
@@ -42,7 +42,7 @@ class SimStream:
         self._credits = -1  # That this side may still use; -1 before the first message.
         self._freed_at = -1
         self.over_at = -1
-        self._there = self._back = 0  # When the latest message arrives, each way.
+        self._there = self._back = NO_TIME  # When the latest message arrives, each way.
         self._open(participant)
 
     async def read(self) -> StreamResponse:
@@ -122,7 +122,7 @@ class SimStream:
 
     def _travel(self, latest: Span, span: Span | float, arrive: Callable[[bytes], None], message: bytes) -> Span:
         """When it arrives: after all that were sent before it."""
-        at = max(latest, self._scene.loop.ticks + int(span))
+        at = max(latest, self._scene.loop.ticks + Span(span))
         self._scene.later(at - self._scene.loop.ticks, arrive, message)
         return at
 

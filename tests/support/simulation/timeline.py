@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import assert_never
 
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Span
 from tests.support.simulation.case import Violation
 from tests.support.simulation.observed import (
     Answered,
@@ -46,7 +46,7 @@ def timeline(
 
 
 def _lines(seen: Sequence[Observation], wrong: Sequence[Violation], only: Collection[str]) -> Iterator[str]:
-    beginning = seen[0].at if seen else 0
+    beginning = seen[0].at if seen else NEVER
     calls: dict[int, Asked] = {}
     pending = list(wrong)
     for n, o in enumerate(seen):
@@ -63,7 +63,7 @@ def _lines(seen: Sequence[Observation], wrong: Sequence[Violation], only: Collec
         yield _line(v.at - beginning, "WRONG", v.saga_id, f"invariant {v.invariant}: {v.what}")
 
 
-def _line(since: Instant, witness: str, saga_id: str, what: str) -> str:
+def _line(since: Span, witness: str, saga_id: str, what: str) -> str:
     return f"{since / 1e6:11.6f}  {witness:<11}  {saga_id or '-':<8}  {what}"
 
 

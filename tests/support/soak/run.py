@@ -13,6 +13,7 @@ from pathlib import Path
 
 from swit_saga_server.core.model import Saga, is_in_flight
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.store.conformance.samples import FAR
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.invariants import require
@@ -112,7 +113,7 @@ async def _judge_all(made: Testbed, lives: Sequence[Life]) -> Sequence[Saga]:
                 require(13, json.loads(saga.initial_data.data) == life.order, f"{saga.id} has another order's data")
                 sagas.append(saga)
         for partition in range(store.partitions):
-            require(14, not await store.due(partition, 2**60, 10), f"something is still due in partition {partition}")
+            require(14, not await store.due(partition, FAR, 10), f"something is still due in partition {partition}")
             require(14, not await store.in_flight(partition, "", 10), f"partition {partition} has steps in flight")
             require(14, not await store.inbox(partition, 10), f"the inbox of partition {partition} is not empty")
     failed = {s.id for s in sagas if s.state is SagaState.FAILED}

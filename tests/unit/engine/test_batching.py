@@ -1,5 +1,6 @@
 """When a turn of the loop waits for more: while the thread is busy, as trying showed; never for a few sagas."""
 
+from swit_saga_server.core.units import MILLISECOND, NO_TIME, Span
 from swit_saga_server.engine.batching import COMMANDS_OUT, TRY_EVERY, BatchingWindow
 
 
@@ -7,15 +8,15 @@ class Thread:
     """Works a share of the time."""
 
     def __init__(self) -> None:
-        self.worked = self.elapsed = 0
+        self.worked = self.elapsed = NO_TIME
 
     def turns(self, window: BatchingWindow, number: int, busy: float, out: int = COMMANDS_OUT) -> int:
         """How many of so many turns waited."""
         waited = 0
         for _ in range(number):
             if window.begin(out):
-                self.worked += round(3_000 * busy)
-                self.elapsed += 3_000
+                self.worked += Span(round(3_000 * busy))
+                self.elapsed += 3 * MILLISECOND
                 window.end()
                 waited += 1
         return waited

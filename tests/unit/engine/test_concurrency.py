@@ -11,6 +11,7 @@ from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Wak
 from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Saga, TraceContext
 from swit_saga_server.core.start import StartRequest, new_saga
+from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine.concurrency import ConcurrencyLimiter
 from tests.support.core.drive import SETTINGS, T0, done, lost, no
 
@@ -35,7 +36,7 @@ class Capacity:
 
     def give(self, saga_id: str, given: Input) -> bool:
         """Whether there was capacity for what followed."""
-        self.now += 2_000_000  # So that retries are due.
+        self.now += 2 * SECOND  # So that retries are due.
         before, definition = self.sagas[saga_id], self.definitions[saga_id]
         decision = decide(before, definition, given, self.now, 0.5, self.limiter.gate(saga_id))
         self.limiter.note(decision.saga, definition, decision.waiting)

@@ -10,6 +10,7 @@ from swit_saga_server.core.identity import Kind, SendId
 from swit_saga_server.core.inputs import Completed, Rejected, Unknown
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.states import Effect
+from swit_saga_server.core.units import MILLISECOND, Instant
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.wire.command import (
     compensate_answer,
@@ -53,8 +54,8 @@ def command(kind: Kind = Kind.EXECUTE, attempt: int = 1, resend: int = 0, codes:
         action="take",
         send_id=SendId(1, attempt, attempt + resend),
         idempotency_key="key",
-        not_after=1_700_000_000_123_456,
-        timeout=2_500_000,
+        not_after=Instant(1_700_000_000_123_456),
+        timeout=2_500 * MILLISECOND,
         epoch=9,
         completion_token="token",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
