@@ -99,8 +99,8 @@ def _circles(trees: Mapping[str, ast.Module], rules: Rules) -> Iterator[str]:
     rest = {name: {to: n for to, n in seen.items() if (name, to) not in excepted} for name, seen in graph.items()}
     for group in _knots(rest):
         steps = _shortest_circle(rest, group)
-        told = [f"  {modules[a]}:{rest[a][b]} imports {b}" for a, b in pairwise(steps)]
-        yield "\n".join([f"import circle among {', '.join(sorted(group))}:", *told])
+        lines = [f"  {modules[a]}:{rest[a][b]} imports {b}" for a, b in pairwise(steps)]
+        yield "\n".join([f"import circle among {', '.join(sorted(group))}:", *lines])
     tied = {name: group for group in _knots(graph) for name in group}
     for text, (a, b) in zip(rules.circles, excepted, strict=True):
         if b not in graph.get(a, {}) or b not in tied.get(a, ()):
@@ -180,8 +180,8 @@ def _circle_from(graph: Graph, start: str) -> list[str]:
 
 def rules_of(pyproject: Path) -> Rules:
     """Raises TypeError for a rule that is unknown."""
-    told: dict[str, Any] = tomllib.loads(pyproject.read_text())["tool"]["structure"]
-    return Rules(**{name.replace("-", "_"): value for name, value in told.items()})
+    settings: dict[str, Any] = tomllib.loads(pyproject.read_text())["tool"]["structure"]
+    return Rules(**{name.replace("-", "_"): value for name, value in settings.items()})
 
 
 def main() -> int:

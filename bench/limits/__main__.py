@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.limits.experiments import run_growth, run_overload, run_two, run_watchers
-from bench.limits.judge import Finding, table
+from bench.limits.oracle import Finding, table
 from bench.report import DOCUMENT, LATEST, insert
 
 RESULTS = LATEST.with_name("limits.json")

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from bench.contestants import WITHOUT_LIMITS, Swit
-from bench.limits.judge import Finding, followers, growth, overload, two, two_by_others, watchers
+from bench.limits.oracle import Finding, followers, growth, overload, two, two_by_others, watchers
 from bench.machine import memory_kib
 
 PROGRAMS = ("bench.limits.participant", "bench.limits.driver")
@@ -37,8 +37,8 @@ async def run_growth(rounds: int, seconds: float, waiting: int) -> list[Finding]
         await few.ask({"do": "wait_in_store", "sagas": 1_000}, ASK_S)
         before = _memory(many)
         await many.ask({"do": "wait_in_store", "sagas": waiting}, ASK_S)
-        told: dict[str, Any] = {"grown": _memory(many) - before}
-        told["in_memory"] = (await many.ask({"do": "metrics"}, ASK_S))["in_memory"]
+        facts: dict[str, Any] = {"grown": _memory(many) - before}
+        facts["in_memory"] = (await many.ask({"do": "metrics"}, ASK_S))["in_memory"]
         rates: tuple[list[float], list[float]] = ([], [])
         for _ in range(rounds):
             for swit, found in zip((few, many), rates, strict=True):
@@ -50,9 +50,9 @@ async def run_growth(rounds: int, seconds: float, waiting: int) -> list[Finding]
             await coordinator.start()
             ready_s = time.monotonic() - begun
             await many.round(1, 0.001)
-            told[how] = {"ready_s": ready_s, "completed_s": time.monotonic() - begun}
-            told[how]["waiting"] = (await many.ask({"do": "metrics"}, ASK_S))["active"]
-        return growth(*rates, waiting, told)
+            facts[how] = {"ready_s": ready_s, "completed_s": time.monotonic() - begun}
+            facts[how]["waiting"] = (await many.ask({"do": "metrics"}, ASK_S))["active"]
+        return growth(*rates, waiting, facts)
     finally:
         await few.stop()
         await many.stop()
@@ -100,12 +100,12 @@ async def run_watchers(
         before = _memory(watched)
         await watched.ask({"do": "watch", "sagas": 10, "reading": reading, "idle": idle}, ASK_S)
         shared, grown = await _in_turn(alone, watched, rounds, seconds)
-        told = await watched.ask({"do": "watched"}, ASK_S)
+        facts = await watched.ask({"do": "watched"}, ASK_S)
         await watched.ask({"do": "follow", "watchers": reading + idle}, ASK_S)
         await _rate(watched, 4.0)
         followed, more = await _in_turn(alone, watched, rounds, seconds)
         return [
-            *watchers(*shared, (max(grown, more) - before) / 2**20, {**told, "reading": reading, "idle": idle}),
+            *watchers(*shared, (max(grown, more) - before) / 2**20, {**facts, "reading": reading, "idle": idle}),
             *followers(*followed, await watched.ask({"do": "followed"}, ASK_S)),
         ]
     finally:
@@ -133,8 +133,8 @@ async def run_overload(seconds: float, times: float) -> list[Finding]:
         await swit.start()
         await swit.round(CONCURRENCY, 3.0)
         peak = max([(await swit.round(n, 5.0))["sagas_per_s"] for n in (200, 500, 1_000)])
-        told = await swit.ask({"do": "flood", "rate": peak * times, "seconds": seconds}, seconds + ASK_S)
+        facts = await swit.ask({"do": "flood", "rate": peak * times, "seconds": seconds}, seconds + ASK_S)
         after = max([(await swit.round(n, 5.0))["sagas_per_s"] for n in (200, 500, 1_000)])
-        return overload(peak, {**told, "peak_after_per_s": after})
+        return overload(peak, {**facts, "peak_after_per_s": after})
     finally:
         await swit.stop()

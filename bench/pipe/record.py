@@ -20,6 +20,7 @@ from swit_saga_server.core.inputs import Answered, Completed, Input, Wake
 from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Settings, TraceContext, is_in_flight, same_origin
 from swit_saga_server.core.start import StartRequest, new_saga
+from swit_saga_server.core.units import NEVER, Instant, Span
 from swit_saga_server.engine.commands import fill
 from swit_saga_server.store.codec import PRESENT
 from swit_saga_server.store.contract import Lease, Write
@@ -30,7 +31,7 @@ from swit_saga_server.wire.basic import read_payload
 
 SAGA_ID, COMMIT_ID, NONCE, EPOCH = "I" * 32, "C" * 16, "N" * 16, 1_790_000_000_000
 """Of the lengths of real ones; the first two are replaced when a template is used."""
-NOW, STEP_TAKES, SENT_AFTER = 4_000_000_000_780_020, 8_139, 1_317
+NOW, STEP_TAKES, SENT_AFTER = Instant(4_000_000_000_780_020), Span(8_139), Span(1_317)
 """Microseconds, all with as many digits as real ones, which every number on the wire takes room by. It is 2096, for the
 participant refuses what comes after its time.
 """
@@ -61,7 +62,7 @@ def record() -> dict[str, list[str]]:
     before = None
     inputs: list[Input] = [Wake(), *(Answered(Kind.EXECUTE, n, FIRST_SEND, Completed(data)) for n in range(4))]
     for number, given in enumerate(inputs):
-        at = NOW + 153 + STEP_TAKES * number
+        at = NOW + Span(153) + STEP_TAKES * number
         found = decide(now, definition, given, at, 0.5)
         old = before.steps if before is not None else ()
         after = found.saga
@@ -75,7 +76,7 @@ def record() -> dict[str, list[str]]:
             in_flight=is_in_flight(after),
             changed_origin=before is None or not same_origin(before, after),
         )
-        made["writes"].append(encode_write(write, 0, Lease(0, EPOCH, NONCE, 0), PRESENT.at(LEVEL)))
+        made["writes"].append(encode_write(write, 0, Lease(0, EPOCH, NONCE, NEVER), PRESENT.at(LEVEL)))
         for effect in effects(before, after):
             if isinstance(effect, Command):
                 sent: ExecuteRequest = command.execute_request(fill(after, definition, effect, EPOCH, at + SENT_AFTER))

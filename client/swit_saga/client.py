@@ -173,7 +173,7 @@ class AsyncSagaClient:
         return SagaHandle(self, response.saga.id, created=response.created)
 
     def handle(self, saga_id: str) -> SagaHandle:
-        """A handle on a saga started elsewhere. Nothing is asked of the coordinator yet."""
+        """A handle on a saga that somebody started. Nothing is asked of the coordinator yet."""
         return SagaHandle(self, saga_id, created=False)
 
     async def get(self, saga_id: str, *, full: bool = True) -> SagaView:
@@ -326,7 +326,7 @@ class AsyncSagaClient:
         return found
 
     async def health(self) -> None:
-        """Return if sagas can be taken and driven. It is asked once: what is unavailable is not asked again.
+        """Return if sagas can be taken and driven. The client asks once, and not again what is unavailable.
 
         Raises:
             UnavailableError: They cannot, or the coordinator cannot be reached.

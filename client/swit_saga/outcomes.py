@@ -25,7 +25,7 @@ class OutcomeError(SagaClientError):
 
 
 class SagaCompensated(OutcomeError):
-    """It failed, and every effect is undone."""
+    """The saga failed, and every effect is undone."""
 
 
 class SagaFailed(OutcomeError):
@@ -33,7 +33,7 @@ class SagaFailed(OutcomeError):
 
 
 class SagaCancelled(OutcomeError):
-    """It was cancelled, and every effect is undone."""
+    """The saga was cancelled, and every effect is undone."""
 
 
 class SagaTimedOut(OutcomeError):

@@ -14,7 +14,7 @@ from swit_saga.waits import WAITS
 
 WAIT_SLICE_S = 60.0
 ANSWER_S = 5.0
-"""What a wait may take longer than it was told to, to reach the coordinator and back."""
+"""What a wait may take longer than it was asked to, to reach the coordinator and back."""
 
 
 class Waiting:

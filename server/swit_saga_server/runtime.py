@@ -13,6 +13,7 @@ from swit_saga_server.core.inputs import Answered
 from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.transport import Deliver, Transport
+from swit_saga_server.participants.grpc_connection import GrpcConnection
 from swit_saga_server.participants.local import LocalParticipant, LocalTransport
 from swit_saga_server.participants.router import Router
 from swit_saga_server.participants.stream import StreamTransport
@@ -98,8 +99,8 @@ class Runtime:
 
 
 def _transport(name: str, at: ParticipantConfig, deliver: Deliver) -> Transport:
-    kind = StreamTransport if at.stream else UnaryTransport
-    return kind(name, at.address, deliver)
+    connection = GrpcConnection(at.address)
+    return StreamTransport(name, connection, deliver) if at.stream else UnaryTransport(connection, deliver)
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ SAGA, STEP, COMPENSATION = (m.DESCRIPTOR for m in (saga_pb2.Saga, saga_pb2.StepS
 ERROR, EVENT = error_pb2.SagaError.DESCRIPTOR, event_pb2.SagaEvent.DESCRIPTOR
 DEFINITION, STEP_DEFINITION = definition_pb2.SagaDefinition.DESCRIPTOR, definition_pb2.StepDefinition.DESCRIPTOR
 
-SEED: dict[str, Fields] = {
+SPECIFICATION: dict[str, Fields] = {
     "SagaInstance": _same(
         SAGA,
         "id definition_id name description state current_step total_steps created_at updated_at started_at "
@@ -166,9 +166,9 @@ STREAMS = {  # (client streams, server streams); everything else is unary.
 }
 
 
-@pytest.mark.parametrize("structure", SEED)
+@pytest.mark.parametrize("structure", SPECIFICATION)
 def test_every_field_of_the_specification_is_there(structure):
-    for field, (message, name) in SEED[structure].items():
+    for field, (message, name) in SPECIFICATION[structure].items():
         found = message.fields_by_name.get(name)
         assert found is not None, f"{structure}.{field}: {message.name} has no {name}"
         if name in TYPES:

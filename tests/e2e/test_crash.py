@@ -13,6 +13,7 @@ from swit_saga import AlreadyFinishedError, AsyncSagaClient, Participant, Reject
 from swit_saga_server.core.model import Saga as SagaRecord
 from swit_saga_server.core.model import is_in_flight
 from swit_saga_server.core.states import CompensationStatus, SagaState
+from swit_saga_server.store.conformance.samples import FAR
 from swit_saga_server.store.sqlite import SqliteStore
 from tests.support.invariants import check_history, require
 from tests.support.waiting import eventually, spend
@@ -170,7 +171,7 @@ async def _check(database: Path, ids: list[str]) -> dict[str, SagaRecord]:
             stored = await store.definition(saga.definition_id, saga.definition_version, saga.definition_digest)
             assert stored is not None
             check_history(saga, await store.events(saga_id, 0, 10_000), stored.definition)
-        assert [list(await store.due(p, 2**60, 10)) for p in range(store.partitions)] == [[]] * store.partitions
+        assert [list(await store.due(p, FAR, 10)) for p in range(store.partitions)] == [[]] * store.partitions
         return {s.id: s for s in sagas if s is not None}
     finally:
         await store.close()

@@ -69,8 +69,10 @@ class Shop:
 
 
 @dataclass
-class Bed:
+class Testbed:
     """What all cases run on: a Redis, a coordinator that lives through them all, and the participant."""
+
+    __test__ = False  # Its name looks like that of a class of tests.
 
     redis: RedisServer
     shop: Shop
@@ -86,7 +88,7 @@ class Bed:
 
 
 @asynccontextmanager
-async def bed(folder: Path) -> AsyncIterator[Bed]:
+async def testbed(folder: Path) -> AsyncIterator[Testbed]:
     shop = Shop()
     with running(RedisServer(folder / "redis", "--appendonly", "yes", "--appendfsync", "always")) as redis:
         config = folder / "saga.yaml"
@@ -101,20 +103,20 @@ async def bed(folder: Path) -> AsyncIterator[Bed]:
             survivor = Process("survivor", arguments, folder)
             await survivor.start()
             try:
-                yield Bed(redis, shop, survivor, arguments, folder)
+                yield Testbed(redis, shop, survivor, arguments, folder)
             finally:
                 await survivor.stop()
 
 
 @pytest.mark.e2e
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("around", sorted({point.partition(".")[0] for point in Point}))
-async def test_killed_at_every_point(tmp_path, around):
-    """Before and after what ``around`` names."""
-    async with bed(tmp_path) as b:
+@pytest.mark.parametrize("what", sorted({point.partition(".")[0] for point in Point}))
+async def test_killed_at_every_point(tmp_path, what):
+    """Before it and after it."""
+    async with testbed(tmp_path) as b:
         async with AsyncSagaClient(f"127.0.0.1:{b.survivor.port}") as client:
             await client.register(ORDER)
-        for point in (p for p in Point if p.startswith(f"{around}.")):
+        for point in (p for p in Point if p.startswith(f"{what}.")):
             # Only a cancel is posted.
             ways = ("cancel",) if point in (Point.POST_BEFORE, Point.POST_AFTER) else WAYS
             victims = {way: _victim(b, point, way) for way in ways}
@@ -127,13 +129,13 @@ async def test_killed_at_every_point(tmp_path, around):
                 await asyncio.gather(*(v.stop() for v in victims.values()))
 
 
-def _victim(b: Bed, point: Point, way: str) -> Process:
+def _victim(b: Testbed, point: Point, way: str) -> Process:
     """Killed in the middle: not the first time it gets there, unless that may be the only one."""
     times = 2 if point.startswith(("commit", "send", "receive")) else 1
     return Process(f"victim-{way}", b.arguments, b.folder, environment={"SAGA_KILL_AT": f"{point}:{times}"})
 
 
-async def _case(b: Bed, victim: Process, point: Point, way: str) -> None:
+async def _case(b: Testbed, victim: Process, point: Point, way: str) -> None:
     ids = [f"{way}-{next(b.names)}" for _ in range(SAGAS)]
     # The client goes to the victim first, and to the survivor when that is dead.
     target = f"ipv4:127.0.0.1:{victim.port},127.0.0.1:{b.survivor.port}"
@@ -153,7 +155,7 @@ async def _live(client: AsyncSagaClient, saga_id: str, way: str) -> None:
     await handle.wait()
 
 
-async def _check(b: Bed, ids: list[str], case: str, expected: set[SagaState]) -> None:
+async def _check(b: Testbed, ids: list[str], case: str, expected: set[SagaState]) -> None:
     store = RedisStore(RedisOptions(url=b.redis.url))
     await store.open()
     try:

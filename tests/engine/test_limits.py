@@ -18,9 +18,9 @@ from tests.support.waiting import eventually, turn
 
 
 def offer(b: Bench, saga_id: str) -> list[Any]:
-    told: list[Any] = []
-    b.engine.offer(b.saga(saga_id), b.definition, told.append)
-    return told
+    results: list[Any] = []
+    b.engine.offer(b.saga(saga_id), b.definition, results.append)
+    return results
 
 
 def is_over_or_sent(b: Bench, number: int) -> bool:
@@ -128,22 +128,22 @@ async def test_those_that_wait_do_not_hide_what_else_is_due(tmp_path, monkeypatc
 async def test_starts_past_the_queue_are_refused_and_those_in_it_are_made(tmp_path):
     async with bench(tmp_path, max_queue=5, round_size=2) as b:
         b.store.open_gate.clear()
-        told = []
+        results = []
         refused = 0
         for n in range(20):
             try:
-                told.append(offer(b, f"s{n}"))
+                results.append(offer(b, f"s{n}"))
             except CoordinatorOverloaded:
                 refused += 1
                 with pytest.raises(CoordinatorOverloaded):
                     await b.begin(f"s{n}")
             await turn()
-        assert 5 <= len(told) <= 5 + 2 * 2
-        assert refused == 20 - len(told)
+        assert 5 <= len(results) <= 5 + 2 * 2
+        assert refused == 20 - len(results)
         assert b.engine.starts_refused == 2 * refused
         b.store.open_gate.set()
-        await eventually(lambda: all(told))
-        assert all(created for ((_, created),) in told)
+        await eventually(lambda: all(results))
+        assert all(created for ((_, created),) in results)
         await b.begin("later")
 
 
@@ -151,26 +151,26 @@ async def test_what_was_begun_does_not_queue_behind_what_is_new(tmp_path):
     async with bench(tmp_path, round_size=2) as b:
         await b.begin("s")
         b.store.open_gate.clear()
-        told = [offer(b, f"t{n}") for n in range(20)]
+        results = [offer(b, f"t{n}") for n in range(20)]
         await b.store.round_begun(2)
         b.answer(await b.transport.next(0), done())
         await turn()
         b.store.open_gate.set()
         await b.command("b")
-        assert sum(map(len, told)) <= 3 * 2, "its result was in the next round but one at the latest"
-        await eventually(lambda: all(told))
+        assert sum(map(len, results)) <= 3 * 2, "its result was in the next round but one at the latest"
+        await eventually(lambda: all(results))
 
 
 async def test_callers_that_have_gone_make_room(tmp_path):
     async with bench(tmp_path, max_queue=3, round_size=1, answer_timeout=SECOND // 10) as b:
         b.store.open_gate.clear()
-        told: list[list[Any]] = []
+        results: list[list[Any]] = []
         while b.engine.refusal("more") is None:
-            told.append(offer(b, f"s{len(told)}"))
+            results.append(offer(b, f"s{len(results)}"))
             await turn()
         with pytest.raises(CoordinatorOverloaded):
             offer(b, "more")
-        await eventually(lambda: all(told))
+        await eventually(lambda: all(results))
         offer(b, "another")
 
 
@@ -204,11 +204,11 @@ async def test_no_more_sagas_than_may(tmp_path):
 async def test_a_burst_counts_before_it_is_durable(tmp_path):
     async with bench(tmp_path, max_sagas=3) as b:
         b.store.open_gate.clear()
-        told = [offer(b, f"s{n}") for n in range(3)]
+        results = [offer(b, f"s{n}") for n in range(3)]
         with pytest.raises(CoordinatorOverloaded):
             offer(b, "s3")
         b.store.open_gate.set()
-        await eventually(lambda: all(told))
+        await eventually(lambda: all(results))
 
 
 async def test_sagas_of_a_former_life_count(tmp_path):

@@ -1,4 +1,4 @@
-"""The loop: folding, commits whose outcome is unknown, fences, conflicts, parked sagas, restarts, the working set."""
+"""The loop: folding, commits whose outcome is unknown, fences, conflicts, quarantine, restarts, the working set."""
 
 import asyncio
 from dataclasses import replace
@@ -11,7 +11,7 @@ from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExis
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import is_in_flight
 from swit_saga_server.core.states import SagaState, StepStatus
-from swit_saga_server.core.units import SECOND
+from swit_saga_server.core.units import MICROSECOND, SECOND
 from swit_saga_server.engine import deciding
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
 from swit_saga_server.store.contract import Write
@@ -98,11 +98,11 @@ async def test_only_what_was_not_answered_is_withdrawn(tmp_path):
         await b.begin("s")
         b.answer(await b.transport.next(0), lost())
         again = await b.transport.next(1)
-        assert (again.attempt, b.transport.withdrawn) == (2, [])
+        assert (again.attempt, b.transport.cancelled) == (2, [])
         b.answer(await b.transport.next(0), done())  # The first attempt's, late.
         b.answer(await b.command("b"), done())
         await b.until("s", over)
-        assert b.transport.withdrawn == [again.command_id]
+        assert b.transport.cancelled == [again.command_id]
 
 
 async def test_nothing_is_acknowledged_before_it_is_durable(tmp_path):
@@ -197,8 +197,8 @@ async def test_an_exception_in_decide_parks_that_saga_alone(tmp_path, monkeypatc
         b.answer(good, done())
         b.answer(await b.transport.next(2), done())
         assert (await b.until("good", over)).state is SagaState.COMPLETED
-        parked = await b.until("bad", lambda s: s.quarantined > 0)
-        assert parked.state is SagaState.RUNNING
+        quarantined = await b.until("bad", lambda s: s.quarantined > 0)
+        assert quarantined.state is SagaState.RUNNING
         with pytest.raises(SagaQuarantined):
             await b.cancel("bad", "")
         events = await b.store.events("bad", 0, 100)
@@ -303,7 +303,11 @@ class TestRestart:
 
 @pytest.mark.parametrize(
     "cache",
-    [CacheOptions(enabled=False), CacheOptions(ttl=1), *(CacheOptions(max_size=1, policy=p) for p in CachePolicy)],
+    [
+        CacheOptions(enabled=False),
+        CacheOptions(ttl=MICROSECOND),
+        *(CacheOptions(max_size=1, policy=p) for p in CachePolicy),
+    ],
     ids=str,
 )
 async def test_eviction_loses_nothing(tmp_path, cache):

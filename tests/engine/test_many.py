@@ -173,13 +173,13 @@ def test_only_what_is_certain_is_for_the_post():
     from swit_saga_server.core.inputs import Answered, Cancel
     from swit_saga_server.core.principal import Principal
 
-    for letter in (
+    for message in (
         Cancel("why"),
         Cancel("why", Principal("jwt:issuer/me")),
         Answered(Kind.EXECUTE, 1, SendId(1, 2, 3), done()),
         Answered(Kind.COMPENSATE, 0, SendId(2, 1, 1), no()),
     ):
-        assert read_input(pack_input(letter, WRITER), PRESENT) == letter
+        assert read_input(pack_input(message, WRITER), PRESENT) == message
     with pytest.raises(TypeError):
         pack_input(Answered(Kind.EXECUTE, 1, SendId(1, 2, 2), lost()), WRITER)
 

@@ -2,6 +2,7 @@
 
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND
+from swit_saga_server.store.conformance.samples import FAR
 from tests.support.core.drive import done, no
 from tests.support.engine.harness import Bench, bench, over
 from tests.support.waiting import eventually
@@ -38,4 +39,4 @@ async def test_without_a_retention_nothing_is_forgotten(tmp_path):
         await run(b, "s", done(), done())
         await b.until("s", over)
         assert b.engine.retention.deleted == 0
-        assert await b.store.expired(0, 2**53, 10) == ["s"]
+        assert await b.store.expired(0, FAR, 10) == ["s"]

@@ -13,35 +13,35 @@ from tests.support.waiting import eventually
 
 
 def offer(b: Bench, saga_id: str, fingerprint: str = "f") -> list[Any]:
-    """What was told of the start."""
-    told: list[Any] = []
-    b.engine.offer(b.saga(saga_id, fingerprint), b.definition, told.append)
-    return told
+    """The results of the start."""
+    results: list[Any] = []
+    b.engine.offer(b.saga(saga_id, fingerprint), b.definition, results.append)
+    return results
 
 
 async def test_told_once_it_is_durable(tmp_path):
     async with bench(tmp_path) as b:
         b.store.open_gate.clear()
-        told = offer(b, "s")
+        results = offer(b, "s")
         await b.store.round_begun(1)
-        assert not told
+        assert not results
         b.store.open_gate.set()
-        await eventually(lambda: told)
-        ((saga, created),) = told
+        await eventually(lambda: results)
+        ((saga, created),) = results
         assert (saga.id, created) == ("s", True)
         again, other = offer(b, "s"), offer(b, "s", "another")
         await eventually(lambda: again and other)
         assert again[0][1] is False
         assert isinstance(other[0], SagaAlreadyExists)
-        assert len(told) == len(again) == len(other) == 1
+        assert len(results) == len(again) == len(other) == 1
 
 
 async def test_a_start_of_anothers_saga_goes_through_the_store(tmp_path):
     async with bench(tmp_path) as b:
         assert await b.store.acquire(0, "test", 10 * SECOND)
-        told = [offer(b, f"s{n}") for n in range(3)]
-        await eventually(lambda: all(told))
-        assert [created for ((_, created),) in told] == [True] * 3
+        results = [offer(b, f"s{n}") for n in range(3)]
+        await eventually(lambda: all(results))
+        assert [created for ((_, created),) in results] == [True] * 3
         for n in range(3):
             b.answer(await b.transport.next(n), done())
         await eventually(lambda: len(b.transport.sent) == 6)
@@ -51,9 +51,9 @@ async def test_a_start_of_a_partition_that_is_not_held(tmp_path):
     async with bench(tmp_path, lease_term=SECOND) as b:
         b.store.acquire = _taken  # type: ignore[method-assign]
         b.engine.ownership.fenced(0)
-        told, refused = offer(b, "s"), offer(b, "s", "another")
-        await eventually(lambda: told and refused)
-        assert told[0][1] is True
+        results, refused = offer(b, "s"), offer(b, "s", "another")
+        await eventually(lambda: results and refused)
+        assert results[0][1] is True
         assert isinstance(refused[0], SagaAlreadyExists)
         assert not b.transport.sent, "its holder sets it going"
 
@@ -73,13 +73,13 @@ async def test_nobody_waits_for_ever(tmp_path):
         assert isinstance(second[0], CoordinatorUnavailable)
         b.store.open_gate.set()
         await eventually(lambda: b.engine.is_quiet or b.transport.sent)
-        assert len(first) == len(second) == 1, "and is told once"
+        assert len(first) == len(second) == 1, "and has one result each"
 
 
 async def test_stopping_tells_everybody(tmp_path):
     async with bench(tmp_path) as b:
         b.store.open_gate.clear()
-        told = [offer(b, f"s{n}") for n in range(3)]
+        results = [offer(b, f"s{n}") for n in range(3)]
         await b.store.round_begun(1)
         stopping = asyncio.create_task(b.engine.stop(0.2))
         await eventually(lambda: not b.engine.requests.accepting)
@@ -87,8 +87,8 @@ async def test_stopping_tells_everybody(tmp_path):
             offer(b, "late")
         b.store.open_gate.set()
         await stopping
-        assert all(len(t) == 1 for t in told)
-        assert all(isinstance(t[0], CoordinatorStopping) or t[0][1] is True for t in told)
+        assert all(len(t) == 1 for t in results)
+        assert all(isinstance(t[0], CoordinatorStopping) or t[0][1] is True for t in results)
 
 
 async def test_the_saga_runs(tmp_path):

@@ -141,7 +141,7 @@ async def test_an_embedded_coordinator_refuses_alike(tmp_path):
 
 @both
 async def test_overload_is_refused_quickly_and_the_rest_goes_on(tmp_path, batch):
-    """Ten times what there is room for, again and again: whatever is taken ends, whatever is not hears so at once."""
+    """Ten times the capacity, again and again: whatever is taken ends, whatever is not hears so at once."""
     async with AsyncExitStack() as stack:
         worker, runtime, address = await serve(
             stack, tmp_path, max_concurrent_sagas=40, max_concurrent_steps=20, max_queue_length=20

@@ -90,13 +90,13 @@ async def test_every_reply_lost_once(tmp_path, way, capsys):
             async with Coordinator.open(config, participants=[shop()]) as coordinator:
                 await coordinator.register(ORDER)
                 await live(coordinator, way, "first")  # Scripts are loaded, connections made.
-                expected, told = await live(coordinator, way, "undisturbed")
+                expected, usual = await live(coordinator, way, "undisturbed")
                 replies = 0
                 while True:
                     loss.watch(replies + 1)
                     saga, events = await live(coordinator, way, f"lost-{replies + 1}")
                     # One more or one less transition would show in the version, a repeated one in the events.
-                    assert (saga.state, saga.version, events) == (expected.state, expected.version, told), replies
+                    assert (saga.state, saga.version, events) == (expected.state, expected.version, usual), replies
                     if not loss.lost:
                         break  # There were fewer replies than that.
                     replies += 1

@@ -493,13 +493,13 @@ async def test_callers_hear_what_is_driven_here_at_first_and_when_it_changed(tmp
     async with streaming(tmp_path) as (s, _):
         held = [(64, (1, 2)), (64, (1, 2)), (64, (2,))]
         stream = StartItems(s.runtime.service.starts, Caller(), lambda: held.pop(0))
-        told = []
+        sent = []
         for n in range(3):
             await stream.take(messages([start(n)]))
             response = await stream.answers()
             assert response is not None
-            told.append((response.partitions.total, list(response.partitions.held)))
-        assert told == [(64, [1, 2]), (0, []), (64, [2])]
+            sent.append((response.partitions.total, list(response.partitions.held)))
+        assert sent == [(64, [1, 2]), (0, []), (64, [2])]
 
 
 async def test_the_whole_truth_is_told(tmp_path):

@@ -13,55 +13,55 @@ from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, 
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.contract import Verdict
 from tests.support.simulation.checker import check
-from tests.support.simulation.history_builder import DEFINITION, ERROR, WITHOUT_UNDO, Tale
+from tests.support.simulation.history_builder import DEFINITION, ERROR, WITHOUT_UNDO, HistoryBuilder
 
-Told = Callable[[Tale], None]
-FINE: list[tuple[int, Told]] = []
-CAUGHT: list[tuple[int, Told]] = []
+History = Callable[[HistoryBuilder], None]
+FINE: list[tuple[int, History]] = []
+CAUGHT: list[tuple[int, History]] = []
 
 
-def fine(*invariants: int) -> Callable[[Told], Told]:
+def fine(*invariants: int) -> Callable[[History], History]:
     """This history breaks nothing, and touches these."""
 
-    def add(told: Told) -> Told:
-        FINE.extend((n, told) for n in invariants)
-        return told
+    def add(history: History) -> History:
+        FINE.extend((n, history) for n in invariants)
+        return history
 
     return add
 
 
-def caught(invariant: int) -> Callable[[Told], Told]:
+def caught(invariant: int) -> Callable[[History], History]:
     """This history breaks this one (perhaps others with it)."""
 
-    def add(told: Told) -> Told:
-        CAUGHT.append((invariant, told))
-        return told
+    def add(history: History) -> History:
+        CAUGHT.append((invariant, history))
+        return history
 
     return add
 
 
-def named(cases: list[tuple[int, Told]]) -> list[object]:
-    return [pytest.param(n, told, id=f"{n}-{told.__name__}") for n, told in cases]
+def named(cases: list[tuple[int, History]]) -> list[object]:
+    return [pytest.param(n, history, id=f"{n}-{history.__name__}") for n, history in cases]
 
 
-def tell(told: Told) -> Tale:
-    tale = Tale(WITHOUT_UNDO if told is nothing_to_undo_without_undo else DEFINITION)
-    told(tale)
-    return tale
+def build(history: History) -> HistoryBuilder:
+    built = HistoryBuilder(WITHOUT_UNDO if history is nothing_to_undo_without_undo else DEFINITION)
+    history(built)
+    return built
 
 
 # ---- 1: an acknowledged start is readable ----------------------------------------------------------------------------
 
 
 @fine(1, 2, 3, 4, 5, 6, 7, 8, 9, 14, 17, 18)
-def goes_well(t: Tale) -> None:
+def goes_well(t: HistoryBuilder) -> None:
     t.completed()
     t.answer(t.ask("get"))
     t.remain()
 
 
 @fine(1)
-def lost_by_a_rewind(t: Tale) -> None:
+def lost_by_a_rewind(t: HistoryBuilder) -> None:
     before = t.at
     t.start()
     t.rewind(before, None)
@@ -69,7 +69,7 @@ def lost_by_a_rewind(t: Tale) -> None:
 
 
 @fine(1)
-def answered_by_memory_after_a_rewind(t: Tale) -> None:
+def answered_by_memory_after_a_rewind(t: HistoryBuilder) -> None:
     before = t.at
     t.start()
     created = t.saga
@@ -78,25 +78,25 @@ def answered_by_memory_after_a_rewind(t: Tale) -> None:
 
 
 @caught(1)
-def gone(t: Tale) -> None:
+def gone(t: HistoryBuilder) -> None:
     t.completed()
 
 
 @caught(1)
-def not_found(t: Tale) -> None:
+def not_found(t: HistoryBuilder) -> None:
     t.completed()
     t.refuse(t.ask("get"), "SAGA_NOT_FOUND")
     t.remain()
 
 
 @caught(1)
-def rewind_that_took_nothing_away_excuses_nothing(t: Tale) -> None:
+def rewind_that_took_nothing_away_excuses_nothing(t: HistoryBuilder) -> None:
     t.completed()
     t.rewind(t.at, t.saga, len(t.events))
 
 
 @caught(1)
-def shown_before_it_was_durable(t: Tale) -> None:
+def shown_before_it_was_durable(t: HistoryBuilder) -> None:
     t.first_done()
     t.answer(t.ask("get"), saga=replace(t.now, version=t.now.version + 1, state=SagaState.COMPLETED))
     t.execute(1)
@@ -105,7 +105,7 @@ def shown_before_it_was_durable(t: Tale) -> None:
 
 
 @caught(1)
-def wait_shown_what_was_never_durable(t: Tale) -> None:
+def wait_shown_what_was_never_durable(t: HistoryBuilder) -> None:
     t.first_done()
     t.wait(
         SagaState.COMPENSATING, saga=replace(t.now, version=t.now.version + 1, state=SagaState.COMPENSATING), done=True
@@ -113,7 +113,7 @@ def wait_shown_what_was_never_durable(t: Tale) -> None:
 
 
 @caught(1)
-def wait_shown_another_saga(t: Tale) -> None:
+def wait_shown_another_saga(t: HistoryBuilder) -> None:
     t.first_done()
     t.wait(done=False, saga=replace(t.now, id="s9"))
 
@@ -122,19 +122,19 @@ def wait_shown_another_saga(t: Tale) -> None:
 
 
 @caught(2)
-def outcome_left(t: Tale) -> None:
+def outcome_left(t: HistoryBuilder) -> None:
     t.completed()
     t.write(("saga.cancelled", {"to": "cancelled"}), state=SagaState.CANCELLED, stop_cause=StopCause.CANCEL)
 
 
 @caught(2)
-def touched_after_its_outcome(t: Tale) -> None:
+def touched_after_its_outcome(t: HistoryBuilder) -> None:
     t.completed()
     t.write()
 
 
 @caught(2)
-def ended_for_another_cause(t: Tale) -> None:
+def ended_for_another_cause(t: HistoryBuilder) -> None:
     t.second_rejected()
     t.fail_second()
     t.compensate(0)
@@ -142,13 +142,13 @@ def ended_for_another_cause(t: Tale) -> None:
 
 
 @caught(2)
-def last_event_of_another_outcome(t: Tale) -> None:
+def last_event_of_another_outcome(t: HistoryBuilder) -> None:
     t.start()
     t.write(("saga.timed_out", {"to": "cancelled"}), state=SagaState.CANCELLED, stop_cause=StopCause.CANCEL)
 
 
 @fine(2)
-def another_outcome_after_a_rewind(t: Tale) -> None:
+def another_outcome_after_a_rewind(t: HistoryBuilder) -> None:
     t.start()
     then, created = t.at, t.saga
     t.cancel_pending()
@@ -159,7 +159,7 @@ def another_outcome_after_a_rewind(t: Tale) -> None:
 
 
 @fine(2, 13)
-def waited_for(t: Tale) -> None:
+def waited_for(t: HistoryBuilder) -> None:
     t.begin()
     t.wait(SagaState.RUNNING, patience=SECOND)
     t.execute(0)
@@ -173,7 +173,7 @@ def waited_for(t: Tale) -> None:
 
 
 @fine(2)
-def waited_for_what_a_rewind_took_away(t: Tale) -> None:
+def waited_for_what_a_rewind_took_away(t: HistoryBuilder) -> None:
     t.first_done()
     before, first, events = t.at, t.saga, len(t.events)
     t.execute(1)
@@ -191,7 +191,7 @@ def waited_for_what_a_rewind_took_away(t: Tale) -> None:
 
 
 @caught(2)
-def waits_told_two_outcomes(t: Tale) -> None:
+def waits_told_two_outcomes(t: HistoryBuilder) -> None:
     t.completed()
     t.wait()
     t.wait(saga=replace(t.now, state=SagaState.FAILED), done=True)
@@ -199,7 +199,7 @@ def waits_told_two_outcomes(t: Tale) -> None:
 
 
 @caught(2)
-def wait_told_an_outcome_before_it_was_stored(t: Tale) -> None:
+def wait_told_an_outcome_before_it_was_stored(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.wait(saga=replace(t.now, state=SagaState.COMPLETED), done=True)
@@ -208,7 +208,7 @@ def wait_told_an_outcome_before_it_was_stored(t: Tale) -> None:
 
 
 @caught(2)
-def wait_told_an_outcome_that_was_left(t: Tale) -> None:
+def wait_told_an_outcome_that_was_left(t: HistoryBuilder) -> None:
     t.completed()
     t.wait()
     t.write(("saga.failed", {"to": "failed"}), state=SagaState.FAILED)
@@ -219,19 +219,19 @@ def wait_told_an_outcome_that_was_left(t: Tale) -> None:
 
 
 @caught(3)
-def leaps_from_pending_to_completed(t: Tale) -> None:
+def leaps_from_pending_to_completed(t: HistoryBuilder) -> None:
     t.start()
     t.write(("saga.completed", {"to": "completed"}), state=SagaState.COMPLETED)
 
 
 @caught(3)
-def changes_state_without_an_event(t: Tale) -> None:
+def changes_state_without_an_event(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(state=SagaState.STEP_COMPLETED)
 
 
 @caught(3)
-def event_that_begins_elsewhere(t: Tale) -> None:
+def event_from_another_state(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.write(
@@ -243,7 +243,7 @@ def event_that_begins_elsewhere(t: Tale) -> None:
 
 
 @caught(3)
-def step_goes_back_to_pending(t: Tale) -> None:
+def step_goes_back_to_pending(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(steps={1: {"status": StepStatus.PENDING}})
 
@@ -252,7 +252,7 @@ def step_goes_back_to_pending(t: Tale) -> None:
 
 
 @fine(4)
-def several_transitions_in_one_write(t: Tale) -> None:
+def several_transitions_in_one_write(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.complete(version=t.now.version + 3)
@@ -260,14 +260,14 @@ def several_transitions_in_one_write(t: Tale) -> None:
 
 
 @caught(4)
-def applied_on_another_version(t: Tale) -> None:
+def applied_on_another_version(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.complete(version=9, wrote={"base_version": 8})
 
 
 @caught(4)
-def changed_in_silence(t: Tale) -> None:
+def changed_in_silence(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.saga = replace(t.now, source="another")
@@ -276,33 +276,33 @@ def changed_in_silence(t: Tale) -> None:
 
 
 @caught(4)
-def changed_under_its_version(t: Tale) -> None:
+def changed_under_its_version(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(version=t.now.version, source="another", wrote={"answers": t.post()})
 
 
 @caught(4)
-def events_with_a_gap(t: Tale) -> None:
+def events_with_a_gap(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.complete(last_sequence=t.now.last_sequence + 3)
 
 
 @caught(4)
-def changed_step_not_listed(t: Tale) -> None:
+def changed_step_not_listed(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.complete(wrote={"changed_steps": (0,)})
 
 
 @caught(4)
-def remains_otherwise_than_written(t: Tale) -> None:
+def remains_otherwise_than_written(t: HistoryBuilder) -> None:
     t.completed()
     t.remain(saga=replace(t.now, source="another"))
 
 
 @caught(4)
-def refused_without_reason(t: Tale) -> None:
+def refused_without_reason(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(judged={"verdict": Verdict.CONFLICT})
 
@@ -311,7 +311,7 @@ def refused_without_reason(t: Tale) -> None:
 
 
 @fine(5)
-def stale_writes_change_nothing(t: Tale) -> None:
+def stale_writes_change_nothing(t: HistoryBuilder) -> None:
     t.first_done()
     epoch, nonce = t.holder()
     t.lease(owner="c1")
@@ -322,7 +322,7 @@ def stale_writes_change_nothing(t: Tale) -> None:
 
 
 @fine(5)
-def sent_again_after_a_takeover(t: Tale) -> None:
+def sent_again_after_a_takeover(t: HistoryBuilder) -> None:
     t.completed()
     epoch, nonce = t.holder()
     write, before = t.seen[-1].write, t.now  # type: ignore[union-attr]
@@ -334,7 +334,7 @@ def sent_again_after_a_takeover(t: Tale) -> None:
 
 
 @caught(5)
-def zombie_writes(t: Tale) -> None:
+def zombie_writes(t: HistoryBuilder) -> None:
     t.first_done()
     epoch, nonce = t.holder()
     t.lease(owner="c1")
@@ -344,7 +344,7 @@ def zombie_writes(t: Tale) -> None:
 
 
 @caught(5)
-def writes_under_a_nonce_that_is_not_its_own(t: Tale) -> None:
+def writes_under_a_nonce_that_is_not_its_own(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.complete(judged={"nonce": "another"})
@@ -352,20 +352,20 @@ def writes_under_a_nonce_that_is_not_its_own(t: Tale) -> None:
 
 
 @caught(5)
-def taken_for_applied(t: Tale) -> None:
+def taken_for_applied(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(judged={"verdict": Verdict.ALREADY_APPLIED})
 
 
 @caught(5)
-def epoch_that_comes_again(t: Tale) -> None:
+def epoch_that_comes_again(t: HistoryBuilder) -> None:
     t.completed()
     t.lease(epoch=1)
     t.remain()
 
 
 @caught(5)
-def written_under_a_lease_that_a_rewind_took_away(t: Tale) -> None:
+def written_under_a_lease_that_a_rewind_took_away(t: HistoryBuilder) -> None:
     t.first_done()
     then, saga, events = t.at, t.saga, len(t.events)
     t.lease(owner="c1")
@@ -379,7 +379,7 @@ def written_under_a_lease_that_a_rewind_took_away(t: Tale) -> None:
 
 
 @fine(6)
-def intended_once_and_rewound(t: Tale) -> None:
+def intended_once_and_rewound(t: HistoryBuilder) -> None:
     t.start()
     then, created = t.at, t.saga
     t.write(
@@ -396,7 +396,7 @@ def intended_once_and_rewound(t: Tale) -> None:
 
 
 @caught(6)
-def received_before_its_intent(t: Tale) -> None:
+def received_before_its_intent(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(1, attempt=1)
     t.execute(0)
@@ -407,37 +407,44 @@ def received_before_its_intent(t: Tale) -> None:
 
 
 @caught(6)
-def attempt_never_intended(t: Tale) -> None:
+def attempt_never_intended(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0, attempt=2)
 
 
 @caught(6)
-def resend_never_intended(t: Tale) -> None:
+def resend_never_intended(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0, resend=1)
 
 
 @caught(6)
-def compensate_never_intended(t: Tale) -> None:
+def compensate_never_intended(t: HistoryBuilder) -> None:
     t.first_done()
     t.receive(0, Kind.COMPENSATE, attempt=1)
 
 
 @caught(6)
-def longer_than_intended(t: Tale) -> None:
+def longer_than_intended(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0, not_after=t.at + 100 * SECOND)
 
 
 @caught(6)
-def epoch_nobody_held(t: Tale) -> None:
+def sent_twice_under_one_number(t: HistoryBuilder) -> None:
+    t.begin()
+    t.execute(0)
+    t.receive(0)
+
+
+@caught(6)
+def epoch_nobody_held(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0, epoch=77)
 
 
 @caught(6)
-def wrong_participant(t: Tale) -> None:
+def wrong_participant(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0, participant="barrier")
 
@@ -446,20 +453,20 @@ def wrong_participant(t: Tale) -> None:
 
 
 @caught(7)
-def second_step_before_the_first(t: Tale) -> None:
+def second_step_before_the_first(t: HistoryBuilder) -> None:
     t.begin()
     t.write(("saga.step.started", {"step_id": "t1", "to": "running"}), steps={1: t.intended(1)})
 
 
 @caught(7)
-def tried_again_after_the_stop(t: Tale) -> None:
+def tried_again_after_the_stop(t: HistoryBuilder) -> None:
     t.second_rejected()
     t.fail_second()
     t.write(("retry.attempted", {"step_id": "t1"}), steps={1: {"call": t.intended(1)["call"]}})
 
 
 @caught(7)
-def intended_in_the_very_write_that_stops(t: Tale) -> None:
+def intended_in_the_very_write_that_stops(t: HistoryBuilder) -> None:
     t.begin()
     t.execute(0)
     t.write(
@@ -475,7 +482,7 @@ def intended_in_the_very_write_that_stops(t: Tale) -> None:
 
 
 @fine(8, 18)
-def retried_and_then_done(t: Tale) -> None:
+def retried_and_then_done(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0)
     t.say(0, "failed")
@@ -489,13 +496,13 @@ def retried_and_then_done(t: Tale) -> None:
 
 
 @caught(8)
-def tried_again_after_success(t: Tale) -> None:
+def tried_again_after_success(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(("retry.attempted", {"step_id": "t0"}), steps={0: {"call": t.intended(0)["call"]}})
 
 
 @caught(8)
-def tried_again_in_the_very_write_of_its_success(t: Tale) -> None:
+def tried_again_in_the_very_write_of_its_success(t: HistoryBuilder) -> None:
     t.begin()
     t.execute(0)
     t.write(
@@ -509,20 +516,20 @@ def tried_again_in_the_very_write_of_its_success(t: Tale) -> None:
 
 
 @caught(9)
-def completed_with_an_open_step(t: Tale) -> None:
+def completed_with_an_open_step(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(("saga.completed", {"to": "completed"}), state=SagaState.COMPLETED)
 
 
 @caught(9)
-def completed_and_undone(t: Tale) -> None:
+def completed_and_undone(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.complete(steps={1: t.done(1), 0: t.undoing(0)})
 
 
 @caught(9)
-def completed_without_an_effect(t: Tale) -> None:
+def completed_without_an_effect(t: HistoryBuilder) -> None:
     t.first_done()
     t.receive(1)
     t.say(1, "completed")
@@ -534,13 +541,13 @@ def completed_without_an_effect(t: Tale) -> None:
 
 
 @fine(2, 3, 10, 11, 12)
-def fails_and_is_undone(t: Tale) -> None:
+def fails_and_is_undone(t: HistoryBuilder) -> None:
     t.compensated()
     t.remain()
 
 
 @fine(10)
-def nothing_to_undo_without_undo(t: Tale) -> None:
+def nothing_to_undo_without_undo(t: HistoryBuilder) -> None:
     t.second_rejected()
     step = {"status": StepStatus.FAILED, "effect": Effect.NONE, "call": t.settled(1)}
     skipped = {"compensation": CompensationState(status=CompensationStatus.SKIPPED)}
@@ -554,12 +561,12 @@ def nothing_to_undo_without_undo(t: Tale) -> None:
 
 
 @caught(10)
-def skipped_though_it_can_be_undone(t: Tale) -> None:
+def skipped_though_it_can_be_undone(t: HistoryBuilder) -> None:
     nothing_to_undo_without_undo(t)  # Here its definition does not disable the undoing.
 
 
 @caught(10)
-def forgotten_effect(t: Tale) -> None:
+def forgotten_effect(t: HistoryBuilder) -> None:
     t.second_rejected()
     t.fail_second(
         steps={1: {"status": StepStatus.FAILED, "effect": Effect.NONE, "call": t.settled(1)}},
@@ -569,7 +576,7 @@ def forgotten_effect(t: Tale) -> None:
 
 
 @caught(10)
-def undone_by_nobody(t: Tale) -> None:
+def undone_by_nobody(t: HistoryBuilder) -> None:
     t.second_rejected()
     t.fail_second()
     t.end_compensated()
@@ -577,7 +584,7 @@ def undone_by_nobody(t: Tale) -> None:
 
 
 @caught(10)
-def books_say_otherwise(t: Tale) -> None:
+def books_say_otherwise(t: HistoryBuilder) -> None:
     t.second_rejected()
     t.fail_second()
     t.receive(0, Kind.COMPENSATE)
@@ -586,11 +593,22 @@ def books_say_otherwise(t: Tale) -> None:
     t.remain()
 
 
+@fine(6)
+def the_networks_copy_comes_first(t: HistoryBuilder) -> None:
+    t.begin()
+    t.receive(0, copy=2)
+    t.execute(0)
+    t.on_to_second()
+    t.execute(1)
+    t.complete()
+    t.remain()
+
+
 @fine(10, 12)
-def books_after_a_doubled_message_without_barrier(t: Tale) -> None:
+def books_after_a_doubled_message_without_barrier(t: HistoryBuilder) -> None:
     t.begin()
     t.execute(0)
-    t.receive(0)
+    t.receive(0, copy=2)
     t.on_to_second()
     t.reject(1)
     t.fail_second()
@@ -600,7 +618,7 @@ def books_after_a_doubled_message_without_barrier(t: Tale) -> None:
     t.remain()
 
 
-def _both_done_and_cancelled(t: Tale, first_undone: int) -> None:
+def _both_done_and_cancelled(t: HistoryBuilder, first_undone: int) -> None:
     t.first_done()
     t.execute(1)
     t.write(
@@ -613,7 +631,7 @@ def _both_done_and_cancelled(t: Tale, first_undone: int) -> None:
     )  # fmt: skip
 
 
-def _undo_both(t: Tale, first: int, second: int) -> None:
+def _undo_both(t: HistoryBuilder, first: int, second: int) -> None:
     _both_done_and_cancelled(t, first)
     t.compensate(first)
     t.write(
@@ -633,17 +651,17 @@ def _undo_both(t: Tale, first: int, second: int) -> None:
 
 
 @fine(10)
-def undone_in_reverse(t: Tale) -> None:
+def undone_in_reverse(t: HistoryBuilder) -> None:
     _undo_both(t, 1, 0)
 
 
 @caught(10)
-def undone_in_the_order_of_doing(t: Tale) -> None:
+def undone_in_the_order_of_doing(t: HistoryBuilder) -> None:
     _undo_both(t, 0, 1)
 
 
 @caught(10)
-def undone_while_an_attempt_may_still_begin(t: Tale) -> None:
+def undone_while_an_attempt_may_still_begin(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0)
     step = {"status": StepStatus.COMPENSATING, "call": t.settled(0, doubt=True)}
@@ -659,14 +677,14 @@ def undone_while_an_attempt_may_still_begin(t: Tale) -> None:
 
 
 @caught(11)
-def success_nobody_reported(t: Tale) -> None:
+def success_nobody_reported(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0)
     t.on_to_second()
 
 
 @caught(11)
-def rejection_nobody_reported(t: Tale) -> None:
+def rejection_nobody_reported(t: HistoryBuilder) -> None:
     t.first_done()
     t.receive(1)
     t.fail_second()
@@ -676,7 +694,7 @@ def rejection_nobody_reported(t: Tale) -> None:
 
 
 @caught(11)
-def rejection_of_the_second_attempt_says_nothing_of_the_first(t: Tale) -> None:
+def rejection_of_the_second_attempt_says_nothing_of_the_first(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0)
     t.write(("saga.step.failed", {"step_id": "t0"}), steps={0: {"call": t.settled(0, doubt=True, retry_at=t.at)}})
@@ -694,7 +712,7 @@ def rejection_of_the_second_attempt_says_nothing_of_the_first(t: Tale) -> None:
 
 
 @caught(11)
-def no_effect_but_in_the_books(t: Tale) -> None:
+def no_effect_but_in_the_books(t: HistoryBuilder) -> None:
     t.first_done()
     t.receive(1)
     t.book(1, +1)
@@ -706,7 +724,7 @@ def no_effect_but_in_the_books(t: Tale) -> None:
 
 
 @caught(11)
-def success_forgotten(t: Tale) -> None:
+def success_forgotten(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(steps={0: {"effect": Effect.MAYBE}})
 
@@ -715,20 +733,20 @@ def success_forgotten(t: Tale) -> None:
 
 
 @caught(12)
-def twice(t: Tale) -> None:
+def twice(t: HistoryBuilder) -> None:
     t.begin()
     t.execute(0)
     t.book(0, +1)
 
 
 @caught(12)
-def undone_without_having_been_done(t: Tale) -> None:
+def undone_without_having_been_done(t: HistoryBuilder) -> None:
     t.begin()
     t.book(0, -1)
 
 
 @caught(12)
-def late_execute_past_the_barrier(t: Tale) -> None:
+def late_execute_past_the_barrier(t: HistoryBuilder) -> None:
     t.first_done()
     t.receive(1)
     t.say(1, "completed")
@@ -737,13 +755,13 @@ def late_execute_past_the_barrier(t: Tale) -> None:
 
 
 @caught(12)
-def wrong_key(t: Tale) -> None:
+def wrong_key(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0, key="s0/t0/1")
 
 
 @caught(12)
-def compensate_that_does_not_name_what_it_undoes(t: Tale) -> None:
+def compensate_that_does_not_name_what_it_undoes(t: HistoryBuilder) -> None:
     t.second_rejected()
     t.fail_second()
     t.receive(0, Kind.COMPENSATE, execute_key="")
@@ -753,7 +771,7 @@ def compensate_that_does_not_name_what_it_undoes(t: Tale) -> None:
 
 
 @fine(13)
-def duplicates(t: Tale) -> None:
+def duplicates(t: HistoryBuilder) -> None:
     t.start()
     t.answer(t.ask("start", "a"))
     t.refuse(t.ask("start", "b"), "SAGA_ALREADY_EXISTS")
@@ -765,32 +783,32 @@ def duplicates(t: Tale) -> None:
 
 
 @caught(13)
-def wait_said_to_be_there_too_early(t: Tale) -> None:
+def wait_said_to_be_there_too_early(t: HistoryBuilder) -> None:
     t.first_done()
     t.wait(SagaState.COMPLETED, done=True)
 
 
 @caught(13)
-def wait_said_not_to_be_there(t: Tale) -> None:
+def wait_said_not_to_be_there(t: HistoryBuilder) -> None:
     t.completed()
     t.wait(done=False)
 
 
 @caught(13)
-def wait_ended_before_its_time(t: Tale) -> None:
+def wait_ended_before_its_time(t: HistoryBuilder) -> None:
     t.first_done()
     t.wait(SagaState.COMPLETED, patience=SECOND, done=False)
 
 
 @fine(13)
-def cancel_after_the_outcome(t: Tale) -> None:
+def cancel_after_the_outcome(t: HistoryBuilder) -> None:
     t.completed()
     t.refuse(t.ask("cancel"), "SAGA_ALREADY_FINISHED")
     t.remain()
 
 
 @fine(13)
-def cancel_taken_away_by_a_rewind(t: Tale) -> None:
+def cancel_taken_away_by_a_rewind(t: HistoryBuilder) -> None:
     t.start()
     then, created = t.at, t.saga
     t.cancel_pending()
@@ -808,7 +826,7 @@ def cancel_taken_away_by_a_rewind(t: Tale) -> None:
 
 
 @caught(13)
-def cancel_acknowledged_and_ignored(t: Tale) -> None:
+def cancel_acknowledged_and_ignored(t: HistoryBuilder) -> None:
     t.first_done()
     call = t.ask("cancel")
     t.answer(call)
@@ -818,7 +836,7 @@ def cancel_acknowledged_and_ignored(t: Tale) -> None:
 
 
 @caught(13)
-def another_start_wins_too(t: Tale) -> None:
+def another_start_wins_too(t: HistoryBuilder) -> None:
     t.start()
     t.answer(t.ask("start", "b"))
     t.cancel_pending()
@@ -826,7 +844,7 @@ def another_start_wins_too(t: Tale) -> None:
 
 
 @caught(13)
-def created_twice(t: Tale) -> None:
+def created_twice(t: HistoryBuilder) -> None:
     t.start()
     t.answer(t.ask("start", "a"), created=True)
     t.cancel_pending()
@@ -834,7 +852,7 @@ def created_twice(t: Tale) -> None:
 
 
 @caught(13)
-def same_start_refused(t: Tale) -> None:
+def same_start_refused(t: HistoryBuilder) -> None:
     t.start()
     t.refuse(t.ask("start", "a"), "SAGA_ALREADY_EXISTS")
     t.cancel_pending()
@@ -842,7 +860,7 @@ def same_start_refused(t: Tale) -> None:
 
 
 @caught(13)
-def second_cancel_refused(t: Tale) -> None:
+def second_cancel_refused(t: HistoryBuilder) -> None:
     t.start()
     t.cancel_pending()
     t.answer(t.ask("cancel"))
@@ -851,7 +869,7 @@ def second_cancel_refused(t: Tale) -> None:
 
 
 @caught(13)
-def refused_for_no_reason_of_the_client(t: Tale) -> None:
+def refused_for_no_reason_of_the_client(t: HistoryBuilder) -> None:
     t.start()
     t.refuse(t.ask("get"), "INTERNAL")
     t.cancel_pending()
@@ -859,7 +877,7 @@ def refused_for_no_reason_of_the_client(t: Tale) -> None:
 
 
 @fine(13)
-def torn_by_a_rewind(t: Tale) -> None:
+def torn_by_a_rewind(t: HistoryBuilder) -> None:
     before = t.at
     t.start()
     call = t.ask("start", "a")
@@ -868,7 +886,7 @@ def torn_by_a_rewind(t: Tale) -> None:
 
 
 @caught(13)
-def parked_for_no_reason(t: Tale) -> None:
+def parked_for_no_reason(t: HistoryBuilder) -> None:
     t.start()
     t.refuse(t.ask("start", "a"), "SAGA_QUARANTINED")
     t.cancel_pending()
@@ -879,14 +897,14 @@ def parked_for_no_reason(t: Tale) -> None:
 
 
 @fine(14)
-def inbox_answered(t: Tale) -> None:
+def inbox_answered(t: HistoryBuilder) -> None:
     t.start()
     t.cancel_pending(wrote={"answers": t.post()})
     t.remain()
 
 
 @fine(14)
-def inbox_entry_that_changed_nothing(t: Tale) -> None:
+def inbox_entry_that_changed_nothing(t: HistoryBuilder) -> None:
     t.completed()
     t.post()
     t.reply("e1")
@@ -894,7 +912,7 @@ def inbox_entry_that_changed_nothing(t: Tale) -> None:
 
 
 @caught(14)
-def inbox_entry_whose_answer_was_refused(t: Tale) -> None:
+def inbox_entry_whose_answer_was_refused(t: HistoryBuilder) -> None:
     t.completed()
     t.post()
     t.reply("e1", verdict=Verdict.FENCED)
@@ -902,7 +920,7 @@ def inbox_entry_whose_answer_was_refused(t: Tale) -> None:
 
 
 @caught(5)
-def answered_under_a_former_lease(t: Tale) -> None:
+def answered_under_a_former_lease(t: HistoryBuilder) -> None:
     t.completed()
     t.post()
     former = t.holder()
@@ -911,59 +929,59 @@ def answered_under_a_former_lease(t: Tale) -> None:
 
 
 @caught(4)
-def answered_on_another_version(t: Tale) -> None:
+def answered_on_another_version(t: HistoryBuilder) -> None:
     t.completed()
     t.post()
     t.reply("e1", base_version=t.now.version - 1)
 
 
 @caught(4)
-def answer_refused_that_rests_on_what_is_stored(t: Tale) -> None:
+def answer_refused_that_rests_on_what_is_stored(t: HistoryBuilder) -> None:
     t.completed()
     t.post()
     t.reply("e1", verdict=Verdict.CONFLICT)
 
 
 @caught(4)
-def changed_without_a_new_version(t: Tale) -> None:
+def changed_without_a_new_version(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(version=t.now.version)
 
 
 @caught(14)
-def never_due(t: Tale) -> None:
+def never_due(t: HistoryBuilder) -> None:
     t.first_done()
     t.write(wrote={"due_at": 0})
 
 
 @caught(14)
-def never_ended(t: Tale) -> None:
+def never_ended(t: HistoryBuilder) -> None:
     t.first_done()
     t.remain()
 
 
 @caught(14)
-def out_of_a_takeovers_sight(t: Tale) -> None:
+def out_of_a_takeovers_sight(t: HistoryBuilder) -> None:
     t.begin()
     t.execute(0)
     t.on_to_second(wrote={"in_flight": False})
 
 
 @caught(14)
-def went_on_past_its_deadline(t: Tale) -> None:
+def went_on_past_its_deadline(t: HistoryBuilder) -> None:
     t.begin()
     t.at += 31 * 60 * SECOND
     t.write(("retry.attempted", {"step_id": "t0"}), steps={0: t.intended(0, not_after=t.at)})
 
 
 @caught(14)
-def command_that_outlives_the_deadline(t: Tale) -> None:
+def command_that_outlives_the_deadline(t: HistoryBuilder) -> None:
     t.begin()
     t.write(("retry.attempted", {"step_id": "t0"}), steps={0: t.intended(0, not_after=t.at + 3600 * SECOND)})
 
 
 @caught(14)
-def inbox_never_answered(t: Tale) -> None:
+def inbox_never_answered(t: HistoryBuilder) -> None:
     t.completed()
     t.post()
     t.remain()
@@ -973,7 +991,7 @@ def inbox_never_answered(t: Tale) -> None:
 
 
 @fine(15)
-def watched_in_parts(t: Tale) -> None:
+def watched_in_parts(t: HistoryBuilder) -> None:
     t.first_done()
     t.watch(1, 2)
     t.lose(t.ask("watch"))
@@ -987,28 +1005,28 @@ def watched_in_parts(t: Tale) -> None:
 
 
 @caught(15)
-def gap(t: Tale) -> None:
+def gap(t: HistoryBuilder) -> None:
     t.completed()
     t.watch(1, 3)
     t.remain()
 
 
 @caught(15)
-def began_late(t: Tale) -> None:
+def began_late(t: HistoryBuilder) -> None:
     t.completed()
     t.watch(2)
     t.remain()
 
 
 @caught(15)
-def repeat_across_a_resume(t: Tale) -> None:
+def repeat_across_a_resume(t: HistoryBuilder) -> None:
     t.completed()
     t.watch(1, 2, 2)
     t.remain()
 
 
 @caught(15)
-def event_that_is_not_durable(t: Tale) -> None:
+def event_that_is_not_durable(t: HistoryBuilder) -> None:
     t.first_done()
     later = t.events
     t.events += (replace(later[-1], sequence=5, type="saga.completed"),)
@@ -1016,7 +1034,7 @@ def event_that_is_not_durable(t: Tale) -> None:
 
 
 @caught(15)
-def over_too_early(t: Tale) -> None:
+def over_too_early(t: HistoryBuilder) -> None:
     t.completed()
     t.watch(1, 2, 3)
     t.watched()
@@ -1024,20 +1042,20 @@ def over_too_early(t: Tale) -> None:
 
 
 @caught(15)
-def over_before_the_outcome(t: Tale) -> None:
+def over_before_the_outcome(t: HistoryBuilder) -> None:
     t.first_done()
     t.watch(1, 2, 3, 4)
     t.watched()
 
 
 @caught(15)
-def could_not_resume(t: Tale) -> None:
+def could_not_resume(t: HistoryBuilder) -> None:
     t.first_done()
     t.refuse(t.ask("watch"), "CURSOR_OUT_OF_RANGE")
 
 
 @caught(15)
-def history_with_a_gap(t: Tale) -> None:
+def history_with_a_gap(t: HistoryBuilder) -> None:
     t.completed()
     t.remain(events=t.events[1:])
 
@@ -1045,7 +1063,7 @@ def history_with_a_gap(t: Tale) -> None:
 # ---- 16: a failed compensation stays in sight ------------------------------------------------------------------------
 
 
-def _undo_fails(t: Tale, said: str = "rejected", why: SagaError | None = ERROR, **other: Any) -> None:
+def _undo_fails(t: HistoryBuilder, said: str = "rejected", why: SagaError | None = ERROR, **other: Any) -> None:
     t.second_rejected()
     t.fail_second()
     t.receive(0, Kind.COMPENSATE)
@@ -1062,27 +1080,27 @@ def _undo_fails(t: Tale, said: str = "rejected", why: SagaError | None = ERROR, 
 
 
 @fine(16)
-def fails_in_plain_sight(t: Tale) -> None:
+def fails_in_plain_sight(t: HistoryBuilder) -> None:
     _undo_fails(t)
 
 
 @caught(16)
-def fails_without_an_error(t: Tale) -> None:
+def fails_without_an_error(t: HistoryBuilder) -> None:
     _undo_fails(t, error=None)
 
 
 @caught(16)
-def fails_without_the_steps_error(t: Tale) -> None:
+def fails_without_the_steps_error(t: HistoryBuilder) -> None:
     _undo_fails(t, why=None)
 
 
 @caught(16)
-def gives_up_too_early(t: Tale) -> None:
+def gives_up_too_early(t: HistoryBuilder) -> None:
     _undo_fails(t, said="failed")
 
 
 @caught(16)
-def passes_for_compensated(t: Tale) -> None:
+def passes_for_compensated(t: HistoryBuilder) -> None:
     t.second_rejected()
     t.fail_second()
     t.receive(0, Kind.COMPENSATE)
@@ -1096,14 +1114,14 @@ def passes_for_compensated(t: Tale) -> None:
 
 
 @caught(17)
-def another_version_of_its_definition(t: Tale) -> None:
+def another_version_of_its_definition(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.complete(definition_version=2)
 
 
 @caught(17)
-def another_definition_inline(t: Tale) -> None:
+def another_definition_inline(t: HistoryBuilder) -> None:
     t.first_done()
     t.execute(1)
     t.complete(definition_digest="y")
@@ -1113,7 +1131,7 @@ def another_definition_inline(t: Tale) -> None:
 
 
 @fine(18)
-def resent_after_a_takeover_is_not_charged(t: Tale) -> None:
+def resent_after_a_takeover_is_not_charged(t: HistoryBuilder) -> None:
     t.begin()
     t.receive(0)
     t.lease(owner="c1")
@@ -1126,27 +1144,27 @@ def resent_after_a_takeover_is_not_charged(t: Tale) -> None:
 
 
 @caught(18)
-def one_attempt_too_many(t: Tale) -> None:
+def one_attempt_too_many(t: HistoryBuilder) -> None:
     t.begin()
     t.write(("retry.attempted", {"step_id": "t0"}), steps={0: t.intended(0, attempts=3)})
 
 
 @caught(18)
-def attempts_forgotten(t: Tale) -> None:
+def attempts_forgotten(t: HistoryBuilder) -> None:
     t.begin()
     t.write(steps={0: t.intended(0)})
     t.write(steps={0: t.intended(0, attempts=1)})
 
 
 @caught(18)
-def tried_again_too_soon(t: Tale) -> None:
+def tried_again_too_soon(t: HistoryBuilder) -> None:
     t.begin()
     t.write(steps={0: {"call": t.settled(0, doubt=True, retry_at=t.at + SECOND)}})
     t.write(steps={0: t.intended(0)})
 
 
 @caught(18)
-def compensation_tried_too_often(t: Tale) -> None:
+def compensation_tried_too_often(t: HistoryBuilder) -> None:
     t.second_rejected()
     t.fail_second()
     comp = t.now.steps[0].compensation
@@ -1157,16 +1175,16 @@ def compensation_tried_too_often(t: Tale) -> None:
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("invariant", "told"), named(FINE))
-def test_a_good_history_passes(invariant, told):
-    tale = tell(told)
-    assert [str(v) for v in check(tale.seen, tale.expected)] == []
+@pytest.mark.parametrize(("invariant", "history"), named(FINE))
+def test_a_good_history_passes(invariant, history):
+    built = build(history)
+    assert [str(v) for v in check(built.seen, built.expected)] == []
 
 
-@pytest.mark.parametrize(("invariant", "told"), named(CAUGHT))
-def test_a_bad_history_is_caught(invariant, told):
-    tale = tell(told)
-    found = check(tale.seen, tale.expected)
+@pytest.mark.parametrize(("invariant", "history"), named(CAUGHT))
+def test_a_bad_history_is_caught(invariant, history):
+    built = build(history)
+    found = check(built.seen, built.expected)
     assert invariant in {v.invariant for v in found}, found
     assert all(v.what for v in found)
 
@@ -1177,7 +1195,7 @@ def test_every_invariant_is_tested_both_ways(cases):
 
 
 def test_a_violation_says_where_and_when():
-    tale = tell(never_ended)
-    (violation,) = check(tale.seen, tale.expected)
+    built = build(never_ended)
+    (violation,) = check(built.seen, built.expected)
     assert str(violation).startswith("invariant 14: s0: ")
-    assert violation.at == tale.at
+    assert violation.at == built.at

@@ -3,18 +3,18 @@
 from collections import Counter
 
 from tests.support.simulation.coverage import SITUATIONS, WANTED, counted, missing
-from tests.support.simulation.history_builder import Tale
+from tests.support.simulation.history_builder import HistoryBuilder
 from tests.support.simulation.observed import Fault
 
 
 def test_a_history_is_counted():
-    tale = Tale()
-    tale.compensated()
-    tale.receive(0)
-    tale.remain()
-    tale.refuse(tale.ask("cancel"), "SAGA_ALREADY_FINISHED")
-    tale.see(Fault, kind="crash", on="c0")
-    counts = counted(tale.seen)
+    built = HistoryBuilder()
+    built.compensated()
+    built.receive(0)
+    built.remain()
+    built.refuse(built.ask("cancel"), "SAGA_ALREADY_FINISHED")
+    built.see(Fault, kind="crash", on="c0")
+    counts = counted(built.seen)
     assert counts["outcomes"] == Counter({"compensated": 1})
     assert counts["verdicts"] == Counter({"create applied": 1, "applied": 4})
     assert counts["answers"] == Counter({"answered": 1, "SAGA_ALREADY_FINISHED": 1})

@@ -15,9 +15,9 @@ def test_worlds_with_little_room(monkeypatch, limits):
     called = 0
     call = ConcurrencyLimiter.call
 
-    def counted(slots: ConcurrencyLimiter) -> str | None:
+    def counted(limiter: ConcurrencyLimiter) -> str | None:
         nonlocal called
-        found = call(slots)
+        found = call(limiter)
         called += found is not None
         return found
 

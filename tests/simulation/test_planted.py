@@ -8,7 +8,7 @@ from tests.support.simulation.oracle import wrong
 from tests.support.simulation.planted import hunt, table
 from tests.support.simulation.world import plan, run
 
-SLOW = {"watch does not look back when it is poked"}
+SLOW = {"watch does not look back when it is notified"}
 """Bugs that take thousands of worlds: only ``make planted`` hunts them."""
 SHOWN_BY = {"superseded command sent": 71, "watch ends with the outcome, not with its event": 180}
 """Worlds that once showed a bug that is found late; tried first, and of no other meaning."""

@@ -1,11 +1,11 @@
-"""From a bug to a page that shows it: a failing world is found, shrunk and told."""
+"""From a bug to a page that shows it: a failing world is found, shrunk and shown as a story."""
 
 import pytest
 
 from tests.support.planting import plant
 from tests.support.simulation.bugs import BUGS
 from tests.support.simulation.oracle import kinds, wrong
-from tests.support.simulation.report import sizes, smallest, told
+from tests.support.simulation.report import sizes, smallest, story
 from tests.support.simulation.world import Outcome, plan, run
 
 (IMPATIENT,) = (bug for bug in BUGS if bug.name == "compensate racing execute")
@@ -30,7 +30,7 @@ def test_the_small_world_shows_the_same(failing):
 
 
 def test_it_is_told_with_what_is_wrong(failing):
-    text = told(failing)
+    text = story(failing)
     assert "WRONG" in text
     assert "invariant 10: step" in text
     assert sizes(failing.plan).startswith(f"{len(failing.plan.coordinators)} coordinators, ")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 
 import pytest
 
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.store.codec import PRESENT, Codec
 from swit_saga_server.store.conformance import StateStorageConformance
 from swit_saga_server.store.conformance.samples import T0
@@ -57,7 +57,7 @@ class More(Data):
 
 def test_a_snapshot_has_everything() -> None:
     """A rewind must not empty what nobody thought of: every container is copied, and none is shared."""
-    data = More(position=7, cursors={"a": 1}, tombstones={"s"}, leases={0: (Lease(0, 1, "n", 2), "me")})
+    data = More(position=7, cursors={"a": 1}, tombstones={"s"}, leases={0: (Lease(0, 1, "n", Instant(2)), "me")})
     snapshot = data.copy()
     assert snapshot == data
     for each in fields(Data):

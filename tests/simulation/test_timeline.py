@@ -3,35 +3,35 @@
 from dataclasses import replace
 
 from tests.support.simulation.checker import check
-from tests.support.simulation.history_builder import Tale
+from tests.support.simulation.history_builder import HistoryBuilder
 from tests.support.simulation.observed import Asked, Fault
 from tests.support.simulation.timeline import timeline
 
 
-def told() -> Tale:
-    tale = Tale()
-    tale.compensated()
-    tale.refuse(tale.ask("cancel"), "SAGA_ALREADY_FINISHED")
-    tale.lose(tale.ask("start", "b"))
-    tale.watch(1)
-    tale.watched()
-    tale.post("e1")
-    tale.see(Fault, kind="crash", on="c0.0")
-    tale.rewind(tale.at - 2_000, tale.saga, len(tale.events))
-    tale.remain()
-    return tale
+def history() -> HistoryBuilder:
+    built = HistoryBuilder()
+    built.compensated()
+    built.refuse(built.ask("cancel"), "SAGA_ALREADY_FINISHED")
+    built.lose(built.ask("start", "b"))
+    built.watch(1)
+    built.watched()
+    built.post("e1")
+    built.see(Fault, kind="crash", on="c0.0")
+    built.rewind(built.at - 2_000, built.saga, len(built.events))
+    built.remain()
+    return built
 
 
 def test_every_observation_is_a_line():
-    tale = told()
-    lines = timeline(tale.seen).splitlines()
-    assert len(lines) == len(tale.seen)
+    built = history()
+    lines = timeline(built.seen).splitlines()
+    assert len(lines) == len(built.seen)
     assert {line.split()[1] for line in lines} == {"client", "store", "plain", "barrier", "fault", "the"}
     assert len({line.index(line.split()[1]) for line in lines}) == 1
 
 
 def test_a_line_says_who_saw_what():
-    text = timeline(told().seen)
+    text = timeline(history().seen)
     for part in (
         "store        -         partition 0 -> c0 (epoch 1)",
         "client       s0        call 1: start a -> c0",
@@ -54,22 +54,22 @@ def test_a_line_says_who_saw_what():
 
 
 def test_only_the_sagas_asked_for():
-    tale = told()
-    (asked, *_) = (seen for seen in tale.seen if isinstance(seen, Asked))
+    built = history()
+    (asked, *_) = (seen for seen in built.seen if isinstance(seen, Asked))
     other = replace(asked, saga_id="s9")
-    lines = timeline([*tale.seen, other], only=["s9"]).splitlines()
+    lines = timeline([*built.seen, other], only=["s9"]).splitlines()
     assert [line.split()[2] for line in lines if line.split()[2] != "-"] == ["s9"]
     assert any("crash" in line for line in lines)
 
 
 def test_what_is_wrong_stands_where_it_showed():
-    tale = Tale()
-    tale.begin()
-    tale.receive(0, attempt=2)
-    tale.execute(0)
-    tale.on_to_second()
-    tale.remain()
-    lines = timeline(tale.seen, check(tale.seen, tale.expected)).splitlines()
+    built = HistoryBuilder()
+    built.begin()
+    built.receive(0, attempt=2)
+    built.execute(0)
+    built.on_to_second()
+    built.remain()
+    lines = timeline(built.seen, check(built.seen, built.expected)).splitlines()
     (at,) = (n for n, line in enumerate(lines) if "invariant 6" in line)
     assert "attempt 2" in lines[at - 1]
     assert lines[at].split()[1] == "WRONG"

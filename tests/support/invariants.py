@@ -1,4 +1,4 @@
-"""What must hold for every saga (design §7), judged from what was recorded: its transitions, or its events alone.
+"""What must hold for every saga (docs/invariants.md), judged from its recorded transitions, or events alone.
 
 It calls none of the machine's functions: it must not share the machine's mistakes.
 """

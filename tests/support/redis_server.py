@@ -15,7 +15,7 @@ from redis import Redis
 from tests.support.waiting import soon
 
 START_S = 20
-MOST_WORKERS = 16
+MAX_WORKERS = 16
 """Of pytest that may run beside each other; each has ports of its own."""
 
 
@@ -40,7 +40,7 @@ def free_port() -> int:
     The same holds for the port 10,000 above it, where a cluster's node has its bus.
     """
     while True:
-        port = 10_000 + MOST_WORKERS * secrets.randbelow(10_000 // MOST_WORKERS) + _WORKER % MOST_WORKERS
+        port = 10_000 + MAX_WORKERS * secrets.randbelow(10_000 // MAX_WORKERS) + _WORKER % MAX_WORKERS
         with socket.socket() as s, suppress(OSError):
             s.bind(("127.0.0.1", port))
             if port not in _given:
@@ -101,8 +101,8 @@ def _covers_all(port: int) -> bool:
 
 
 def _knows_sentinels(port: int, others: int) -> bool:
-    told = f"num-other-sentinels\r\n$1\r\n{others}".encode()
-    return _answers(port) and told in _ask(port, b"SENTINEL MASTER main\r\n")
+    expected = f"num-other-sentinels\r\n$1\r\n{others}".encode()
+    return _answers(port) and expected in _ask(port, b"SENTINEL MASTER main\r\n")
 
 
 def is_linked(replica: RedisServer, master: RedisServer) -> bool:

@@ -48,6 +48,6 @@ async def turn(times: int = 1) -> None:
         await asyncio.sleep(0)
 
 
-async def spend(chance: Random, least_s: float, most_s: float) -> None:
+async def spend(chance: Random, min_s: float, max_s: float) -> None:
     """Take a while, as a step's work, a customer or a fault does: this is load, it waits for nothing."""
-    await asyncio.sleep(chance.uniform(least_s, most_s))
+    await asyncio.sleep(chance.uniform(min_s, max_s))

@@ -1,4 +1,4 @@
-"""Which lane a test file is in, and what is told of a lane's seconds."""
+"""Which lane a test file is in, and the table of the lanes' seconds."""
 
 import tomllib
 from pathlib import Path
@@ -32,9 +32,9 @@ def test_a_line_that_says_too_little_is_refused(line):
 def test_over_budget_is_told():
     slow, quick = parsed("slow 10 a*"), parsed("quick 10 b*")
     slow.took_s, quick.took_s = 10.2, 9.8
-    told = table([slow, quick])
-    assert [line.split()[0] for line in told] == ["lane", "slow", "quick"]
-    assert [line.endswith("OVER BUDGET") for line in told] == [False, True, False]
+    lines = table([slow, quick])
+    assert [line.split()[0] for line in lines] == ["lane", "slow", "quick"]
+    assert [line.endswith("OVER BUDGET") for line in lines] == [False, True, False]
 
 
 def test_every_test_file_is_in_a_lane():

@@ -11,6 +11,7 @@ import pytest
 from swit_saga_server.core import quarantine
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.model import Saga
+from swit_saga_server.core.units import NEVER
 from tests.support.invariants import require
 from tests.support.planting import BrokenMutant, Bug, caught, plant
 from tests.support.planting.bug import NotThere
@@ -193,11 +194,11 @@ def test_an_error_raised_elsewhere_is_not_the_mutants_own():
 
 
 def test_a_saga_set_aside_for_such_an_error_tells_on_it():
-    saga = Saga(id="s", definition_id="d", steps=(), created_at=0, updated_at=0)
+    saga = Saga(id="s", definition_id="d", steps=(), created_at=NEVER, updated_at=NEVER)
 
     def set_aside(message: str) -> None:
         with plant(bug("price", "2 * pieces", "3 * pieces")):
-            quarantine.quarantine(saga, SagaError(code="DECIDE_FAILED", message=message, type=ErrorType.SYSTEM), 0)
+            quarantine.quarantine(saga, SagaError(code="DECIDE_FAILED", message=message, type=ErrorType.SYSTEM), NEVER)
 
     set_aside("IllegalTransition: it happens")
     with pytest.raises(BrokenMutant, match="set aside: TypeError"):

@@ -90,8 +90,8 @@ TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from app impor
     ],
 )
 def test_a_circle_however_it_is_written(wrong, a, line):
-    (told,) = wrong({"src/app/__init__.py": "", "src/app/a.py": a, "src/app/b.py": "from app.a import f\n"})
-    assert told.splitlines() == [
+    (found,) = wrong({"src/app/__init__.py": "", "src/app/a.py": a, "src/app/b.py": "from app.a import f\n"})
+    assert found.splitlines() == [
         "import circle among app.a, app.b:",
         f"  src/app/a.py:{line} imports app.b",
         "  src/app/b.py:1 imports app.a",
@@ -103,8 +103,8 @@ def test_a_circle_through_a_package(wrong):
     assert "import circle among app, app.a:" in wrong(files)[0]
     files = {"src/app/__init__.py": "", "src/app/a.py": "from .sub.c import g\n"}
     files |= {"src/app/sub/__init__.py": "from ..a import f\n", "src/app/sub/c.py": "from . import d\n"}
-    (told,) = wrong(files)
-    assert told.splitlines()[1:] == [
+    (found,) = wrong(files)
+    assert found.splitlines()[1:] == [
         "  src/app/a.py:1 imports app.sub.c",
         "  src/app/sub/c.py:1 imports app.sub",
         "  src/app/sub/__init__.py:1 imports app.a",
@@ -179,12 +179,12 @@ def test_an_exception_that_is_needed_no_more_is_wrong(wrong):
 
 
 def test_the_rules_are_read_and_unknown_ones_refused(tmp_path):
-    told = tmp_path / "pyproject.toml"
-    told.write_text('[tool.structure]\npackages = ["p"]\nmax-lines = 7\n')
-    assert rules_of(told) == Rules(packages=["p"], max_lines=7)
-    told.write_text('[tool.structure]\npackages = ["p"]\nmax-rows = 7\n')
+    settings = tmp_path / "pyproject.toml"
+    settings.write_text('[tool.structure]\npackages = ["p"]\nmax-lines = 7\n')
+    assert rules_of(settings) == Rules(packages=["p"], max_lines=7)
+    settings.write_text('[tool.structure]\npackages = ["p"]\nmax-rows = 7\n')
     with pytest.raises(TypeError, match="max_rows"):
-        rules_of(told)
+        rules_of(settings)
 
 
 def test_the_product_has_rules():

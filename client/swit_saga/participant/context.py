@@ -1,4 +1,4 @@
-"""What a handler is told, and how it says no."""
+"""What a handler knows, and how it says no."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

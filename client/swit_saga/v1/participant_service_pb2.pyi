@@ -77,7 +77,7 @@ Global___ExecuteRequest: _TypeAlias = ExecuteRequest  # noqa: Y015
 
 @_typing.final
 class ExecuteResponse(_message.Message):
-    """What became of it. No answer set means unknown, and it is asked again."""
+    """What became of it. No answer set means unknown: the coordinator asks again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -168,7 +168,7 @@ Global___CompensateRequest: _TypeAlias = CompensateRequest  # noqa: Y015
 
 @_typing.final
 class CompensateResponse(_message.Message):
-    """What became of it. No answer set means unknown, and it is asked again."""
+    """What became of it. No answer set means unknown: the coordinator asks again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -53,7 +53,7 @@ class ParticipantStreamServiceServicer:
 
     def Stream(self, request_iterator, context):
         """Commands one way, answers the other, each as it is ready. The participant speaks first, with its credits: only
-        then is anything sent. A broken stream leaves its unanswered commands unknown; they are asked again, by key.
+        then is anything sent. A broken stream leaves its unanswered commands unknown; the coordinator sends them again, by key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,7 @@ class ParticipantStreamServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ParticipantStreamServiceAsyncStub: ...
     Stream: _grpc.StreamStreamMultiCallable[_participant_stream_service_pb2.StreamRequest, _participant_stream_service_pb2.StreamResponse]
     """Commands one way, answers the other, each as it is ready. The participant speaks first, with its credits: only
-    then is anything sent. A broken stream leaves its unanswered commands unknown; they are asked again, by key.
+    then is anything sent. A broken stream leaves its unanswered commands unknown; the coordinator sends them again, by key.
     """
     Describe: _grpc.UnaryUnaryMultiCallable[_participant_stream_service_pb2.DescribeRequest, _participant_stream_service_pb2.DescribeResponse]
     """What the participant can be asked."""
@@ -47,7 +47,7 @@ class ParticipantStreamServiceAsyncStub(ParticipantStreamServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Stream: _aio.StreamStreamMultiCallable[_participant_stream_service_pb2.StreamRequest, _participant_stream_service_pb2.StreamResponse]  # type: ignore[assignment]
     """Commands one way, answers the other, each as it is ready. The participant speaks first, with its credits: only
-    then is anything sent. A broken stream leaves its unanswered commands unknown; they are asked again, by key.
+    then is anything sent. A broken stream leaves its unanswered commands unknown; the coordinator sends them again, by key.
     """
     Describe: _aio.UnaryUnaryMultiCallable[_participant_stream_service_pb2.DescribeRequest, _participant_stream_service_pb2.DescribeResponse]  # type: ignore[assignment]
     """What the participant can be asked."""
@@ -62,7 +62,7 @@ class ParticipantStreamServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_participant_stream_service_pb2.StreamResponse], _abc.AsyncIterator[_participant_stream_service_pb2.StreamResponse]]:
         """Commands one way, answers the other, each as it is ready. The participant speaks first, with its credits: only
-        then is anything sent. A broken stream leaves its unanswered commands unknown; they are asked again, by key.
+        then is anything sent. A broken stream leaves its unanswered commands unknown; the coordinator sends them again, by key.
         """
 
     @_abc_1.abstractmethod

@@ -108,12 +108,12 @@ class SagaView:
 
     @property
     def is_active(self) -> bool:
-        """It is under way: running, between steps or compensating."""
+        """The saga is under way: running, between steps or compensating."""
         return self.state in ACTIVE
 
     @property
     def is_terminal(self) -> bool:
-        """It has its outcome."""
+        """The saga has its outcome."""
         return self.state in TERMINAL
 
     @property

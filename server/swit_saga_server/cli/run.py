@@ -67,9 +67,9 @@ async def serve(config: SagaConfig) -> None:
             # For whoever started us and waits to know where we are.
             print(f"listening on port {server.port}", flush=True)
             failed = asyncio.create_task(runtime.engine.failed.wait())
-            told = asyncio.create_task(stop.wait())
-            await asyncio.wait([failed, told], return_when=asyncio.FIRST_COMPLETED)
-            await end([failed, told])
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([failed, stopped], return_when=asyncio.FIRST_COMPLETED)
+            await end([failed, stopped])
     finally:
         await runtime.stop(0.0)
     if runtime.engine.failure is not None:

@@ -20,7 +20,7 @@ def _span(value: Any) -> Span:
         raise ValueError("must be a duration such as 30s, 1m30s or 500ms")
     if isinstance(value, int):
         raise ValueError(f"{value} has no unit; write {value}s, {value}ms or {value}m")
-    return round(parse_duration(value).total_seconds() * 1e6)
+    return Span(round(parse_duration(value).total_seconds() * 1e6))
 
 
 Duration = Annotated[Span, BeforeValidator(_span)]

@@ -14,7 +14,7 @@ from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import Call, Saga, StepState
 from swit_saga_server.core.states import CompensationStatus, SagaState, StepStatus
 from swit_saga_server.core.undo import sequential
-from swit_saga_server.core.units import SKEW_ALLOWANCE, Instant
+from swit_saga_server.core.units import NEVER, SKEW_ALLOWANCE, Instant
 
 
 class Do(IntEnum):
@@ -65,7 +65,7 @@ def due_at(saga: Saga) -> Instant:
     """When ``saga`` next needs a ``Wake`` if nothing else happens; 0 if never."""
     items = agenda(saga)
     # What can be done at once is done in the same transition, unless a gate made it wait: then it is overdue.
-    return (min(items)[0] or saga.updated_at) if items else 0
+    return (min(items)[0] or saga.updated_at) if items else NEVER
 
 
 def of_step(step: StepState) -> Item:
@@ -81,16 +81,16 @@ def backward(steps: Sequence[StepState]) -> list[Item]:
     """What a saga waits for that was stopped."""
     # What is open is waited for first: an answer is worth more than a guess.
     still_open: list[Item] = [(silent_at(s.call), Do.GIVE_UP, s.index, Kind.EXECUTE) for s in steps if s.call.in_flight]
-    return still_open or [_undo(step) for step in sequential(steps)] or [(0, Do.FINISH, -1, Kind.EXECUTE)]
+    return still_open or [_undo(step) for step in sequential(steps)] or [(NEVER, Do.FINISH, -1, Kind.EXECUTE)]
 
 
 def _undo(step: StepState) -> Item:
     index, comp = step.index, step.compensation
     if comp is None:
         # While an attempt in doubt may still start, its compensation could come before it.
-        return silent_at(step.call) if step.call.doubt else 0, Do.ATTEMPT, index, Kind.COMPENSATE
+        return silent_at(step.call) if step.call.doubt else NEVER, Do.ATTEMPT, index, Kind.COMPENSATE
     if comp.status is CompensationStatus.FAILED:
-        return 0, Do.FAIL, index, Kind.COMPENSATE
+        return NEVER, Do.FAIL, index, Kind.COMPENSATE
     if comp.call.in_flight:
         return silent_at(comp.call), Do.GIVE_UP, index, Kind.COMPENSATE
     return comp.call.retry_at, Do.ATTEMPT, index, Kind.COMPENSATE

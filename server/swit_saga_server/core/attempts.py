@@ -17,7 +17,10 @@ from swit_saga_server.core.model import Call, CompensationState, StepState
 from swit_saga_server.core.record import evolve
 from swit_saga_server.core.retry import RetryPolicy, delay_after
 from swit_saga_server.core.states import CompensationStatus, Effect, StepStatus
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
+
+FIRST_MOMENT = Instant(1)
+"""The earliest there is: 0 is never."""
 
 
 class Over(Enum):
@@ -28,7 +31,7 @@ class Over(Enum):
     ATTEMPTS = auto()
     """All that the policy allows were made."""
     TIME = auto()
-    """The step's total timeout leaves no room for another."""
+    """The step's total timeout leaves no time for another."""
 
 
 def call_of(step: StepState, kind: Kind) -> Call:
@@ -87,7 +90,7 @@ def intend(draft: Draft, index: int, kind: Kind) -> None:
         in_flight=True,
         # Earlier attempts in doubt may start until their own time is over.
         not_after=max(not_after, before.not_after) if before.doubt else not_after,
-        retry_at=0,
+        retry_at=NEVER,
         started_at=before.started_at or draft.now,
         last_attempt_at=draft.now,
     )
@@ -133,7 +136,9 @@ def leave_in_doubt(draft: Draft, index: int, kind: Kind, error: SagaError) -> Ov
     if total and draft.now + delay >= total:
         return Over.TIME
     record_failure(draft, index, kind, step.status, error)
-    set_call(draft, index, kind, evolve(call, retry_at=max(draft.now + delay, 1), backoff=delay), error=error)
+    set_call(
+        draft, index, kind, evolve(call, retry_at=max(draft.now + delay, FIRST_MOMENT), backoff=delay), error=error
+    )
     return None
 
 
@@ -190,4 +195,4 @@ def _total_deadline(draft: Draft, index: int, kind: Kind) -> Instant:
     """When the call runs out of its total timeout; 0 if it has none, or has not begun."""
     total = draft.definition.steps[index].total_timeout if kind is Kind.EXECUTE else None
     started = draft.steps[index].call.started_at
-    return started + total if total is not None and started else 0
+    return started + total if total is not None and started else NEVER

@@ -11,6 +11,7 @@ from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answered, Completed, Rejected, Unknown
 from swit_saga_server.core.record import evolve
 from swit_saga_server.core.states import CompensationStatus, StepStatus
+from swit_saga_server.core.units import NEVER
 
 
 def take(draft: Draft, given: Answered) -> None:
@@ -57,7 +58,7 @@ def _completed(draft: Draft, index: int) -> None:
 
 def _settle(draft: Draft, index: int, **more: object) -> None:
     call = attempts.call_of(draft.steps[index], Kind.COMPENSATE)
-    attempts.set_call(draft, index, Kind.COMPENSATE, evolve(call, in_flight=False, retry_at=0), **more)
+    attempts.set_call(draft, index, Kind.COMPENSATE, evolve(call, in_flight=False, retry_at=NEVER), **more)
 
 
 def _abandon(draft: Draft, index: int, error: SagaError, *, exhausted: bool = False) -> None:

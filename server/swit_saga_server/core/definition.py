@@ -8,7 +8,7 @@ from typing import Any
 from swit_saga_server.core.errors import InvalidDefinition, Violation
 from swit_saga_server.core.record import record
 from swit_saga_server.core.retry import RetryPolicy
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 
 MAX_STEPS = 1_000
 MAX_ID_LENGTH = 200
@@ -72,7 +72,7 @@ class StepDefinition:
     action: str = ""
     timeout: Span | None = None
     total_timeout: Span | None = None
-    delay: Span = 0
+    delay: Span = NO_TIME
     retry_policy: RetryPolicy | None = None
     compensation: CompensationDefinition = CompensationDefinition()
     rejected_status_codes: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from swit_saga_server.core.model import Saga, StepState
 from swit_saga_server.core.record import evolve, record
 from swit_saga_server.core.states import SagaState, StepStatus
 from swit_saga_server.core.table import STEP_TRANSITIONS, TRANSITIONS
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 
 COORDINATOR_SERVICE = "swit-saga"
 
@@ -101,7 +101,7 @@ class Draft:
 
     def release(self) -> None:
         """The saga is healthy again."""
-        self.header |= {"quarantined": 0, "quarantined_until": 0}
+        self.header |= {"quarantined": 0, "quarantined_until": NEVER}
 
     def move(self, state: SagaState, event: EventType, **more: Any) -> None:
         """Change the saga's state.

@@ -54,6 +54,6 @@ def _add_effects(found: list[Command | CancelCommand], kind: Kind, index: int, o
         if old.attempts != new.attempts or not new.in_flight:
             found.append(CancelCommand(kind, index, old.send_id))
         elif old.sends == new.sends:
-            return  # It is out already.
+            return  # This send is out already.
     if new.in_flight:
         found.append(Command(kind, index, new.send_id))

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from swit_saga_server.core.record import record
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 
 
 class ErrorType(StrEnum):
@@ -48,7 +48,7 @@ class SagaError:
     message: str
     type: ErrorType
     retryable: bool = False
-    timestamp: Instant = 0
+    timestamp: Instant = NEVER
     stack_trace: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     cause: "SagaError | None" = None

@@ -10,7 +10,7 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.record import evolve, record
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import NO_TIME, Instant, Span
 
 SCHEMA_VERSION = "1.0"
 """Version of the event's shape (the specification's ``version``)."""
@@ -70,7 +70,7 @@ class SagaEvent:
     previous_state: str = ""
     new_state: str = ""
     error: SagaError | None = None
-    duration: Span = 0
+    duration: Span = NO_TIME
     attempt: int = 0
     max_attempts: int = 0
     service: str = ""

@@ -14,6 +14,7 @@ from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve
 from swit_saga_server.core.states import Effect, StepStatus, StopCause
 from swit_saga_server.core.stopping import stop
+from swit_saga_server.core.units import NEVER
 
 
 def take(draft: Draft, given: Answered) -> None:
@@ -50,7 +51,7 @@ def unanswered(draft: Draft, index: int, error: SagaError) -> None:
 
 def _completed(draft: Draft, step: StepState, output: Payload | None) -> None:
     call = step.call
-    settled = evolve(call, in_flight=False, retry_at=0, doubt=call.doubt and call.sends > 1)
+    settled = evolve(call, in_flight=False, retry_at=NEVER, doubt=call.doubt and call.sends > 1)
     if step.status is not StepStatus.RUNNING:
         draft.set_step(step.index, effect=Effect.DONE, output=output, call=settled)
         return
@@ -65,9 +66,9 @@ def _completed(draft: Draft, step: StepState, output: Payload | None) -> None:
 
 
 def _rejected(draft: Draft, step: StepState, error: SagaError) -> None:
-    """It did not happen by this attempt: certain only if no other send may have done it (invariant 11)."""
+    """This attempt did not do it: certain only if no other send may have (invariant 11)."""
     certain = step.call.sends == 1 or not step.call.doubt
-    settled = evolve(step.call, in_flight=False, retry_at=0, doubt=not certain)
+    settled = evolve(step.call, in_flight=False, retry_at=NEVER, doubt=not certain)
     draft.set_step(step.index, call=settled, effect=Effect.NONE if certain else Effect.MAYBE)
     if step.status is StepStatus.RUNNING:
         _give_up(draft, step.index, error)

@@ -42,7 +42,7 @@ def decide(
     """What follows when ``given`` happens to ``saga``.
 
     Args:
-        saga: The saga as it is. It is not changed.
+        saga: The saga as it is; never changed.
         definition: The very version the saga is pinned to.
         given: What happened.
         now: The time, by the store's clock; not before ``saga.updated_at``.

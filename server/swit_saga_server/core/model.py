@@ -17,7 +17,7 @@ from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.record import record
 from swit_saga_server.core.retry import DEFAULT_COMPENSATION_RETRY, DEFAULT_RETRY, RetryPolicy
 from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus, StopCause
-from swit_saga_server.core.units import MINUTE, SECOND, Instant, Span
+from swit_saga_server.core.units import MINUTE, NEVER, NO_TIME, SECOND, Instant, Span
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -42,11 +42,11 @@ class Call:
     sends: int = 0
     in_flight: bool = False
     doubt: bool = False
-    not_after: Instant = 0
-    retry_at: Instant = 0
-    backoff: Span = 0
-    started_at: Instant = 0
-    last_attempt_at: Instant = 0
+    not_after: Instant = NEVER
+    retry_at: Instant = NEVER
+    backoff: Span = NO_TIME
+    started_at: Instant = NEVER
+    last_attempt_at: Instant = NEVER
 
     @property
     def send_id(self) -> SendId:
@@ -74,7 +74,7 @@ class CompensationState:
     status: CompensationStatus = CompensationStatus.PENDING
     call: Call = Call()
     max_attempts: int = 0
-    completed_at: Instant = 0
+    completed_at: Instant = NEVER
     error: SagaError | None = None
 
 
@@ -103,9 +103,9 @@ class StepState:
     effect: Effect = Effect.NONE
     call: Call = Call()
     max_attempts: int = 0
-    ready_at: Instant = 0
-    created_at: Instant = 0
-    completed_at: Instant = 0
+    ready_at: Instant = NEVER
+    created_at: Instant = NEVER
+    completed_at: Instant = NEVER
     output: Payload | None = None
     error: SagaError | None = None
     compensation: CompensationState | None = None
@@ -182,9 +182,9 @@ class Saga:
     steps: tuple[StepState, ...]
     created_at: Instant
     updated_at: Instant
-    started_at: Instant = 0
-    completed_at: Instant = 0
-    timed_out_at: Instant = 0
+    started_at: Instant = NEVER
+    completed_at: Instant = NEVER
+    timed_out_at: Instant = NEVER
     initial_data: Payload | None = None
     error: SagaError | None = None
     stop_cause: StopCause | None = None
@@ -192,7 +192,7 @@ class Saga:
     last_sequence: int = 0
     fingerprint: str = ""
     quarantined: int = 0
-    quarantined_until: Instant = 0
+    quarantined_until: Instant = NEVER
     labels: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     correlation_id: str = ""

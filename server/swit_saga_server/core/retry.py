@@ -94,4 +94,4 @@ def delay_after(policy: RetryPolicy, failed_attempts: int, previous: Span, chanc
             low = float(policy.initial_delay)
             high = max(low, 3.0 * (previous or policy.initial_delay))
             spread = low + (high - low) * chance
-    return int(min(spread, float(policy.max_delay)))
+    return Span(min(spread, float(policy.max_delay)))

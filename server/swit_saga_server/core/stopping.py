@@ -7,6 +7,7 @@ from swit_saga_server.core.inputs import Cancel
 from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.record import evolve
 from swit_saga_server.core.states import Effect, SagaState, StepStatus, StopCause
+from swit_saga_server.core.units import NEVER
 
 OUTCOME_OF = {
     StopCause.FAILURE: SagaState.COMPENSATED,
@@ -46,7 +47,7 @@ def stop(draft: Draft, cause: StopCause, error: SagaError, reason: str, principa
     for step in draft.steps:
         if step.status is StepStatus.RUNNING and not step.call.in_flight:
             # No further attempt follows.
-            call = evolve(step.call, retry_at=0)
+            call = evolve(step.call, retry_at=NEVER)
             draft.set_step(step.index, status=StepStatus.FAILED, completed_at=draft.now, call=call)
     if cause is StopCause.FAILURE or any(s.effect is not Effect.NONE for s in draft.steps):
         draft.move(SagaState.COMPENSATING, EventType.COMPENSATION_STARTED, error=error, principal=principal)

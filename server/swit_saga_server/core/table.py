@@ -44,7 +44,7 @@ class Reception(StrEnum):
     IGNORED = "ignored"
     """Changes nothing and is no error: late, repeated or out of date."""
     ILLEGAL = "illegal"
-    """Changes nothing and the sender is told (``IllegalInput``)."""
+    """Changes nothing, and is refused (``IllegalInput``)."""
 
 
 _OPEN: Mapping[type[Input], Reception] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from swit_saga_server.core.errors import CoordinatorOverloaded
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.store.contract import partition_of
 
 
@@ -41,7 +41,7 @@ class Admission:
         return 0 if self._max_sagas is None else self._max_sagas + 1
 
     def refusal(
-        self, saga_id: str, *, queued: int = 0, starts_waiting: int = 0, wait: Span = 0, sagas_waiting: int = 0
+        self, saga_id: str, *, queued: int = 0, starts_waiting: int = 0, wait: Span = NO_TIME, sagas_waiting: int = 0
     ) -> CoordinatorOverloaded | None:
         """Why a start is not taken now; None if it is. A start of what is known to be under way always is.
 

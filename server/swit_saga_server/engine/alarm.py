@@ -2,28 +2,32 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from swit_saga_server.core.units import Instant, Span
 
-GRAIN: Span = 1_000
+Moment = TypeVar("Moment", Instant, Span)
+"""A time of the deadlines' clock: the store's tells instants, plain time is a span since some moment."""
+
+GRAIN = Span(1_000)
 """Deadlines closer than this are waited for as long: nobody is woken up for every microsecond."""
 
 
-class Alarm:
+class Alarm(Generic[Moment]):
     """Calls back at the earliest time it was set to. Woken up too early, for a deadline that is gone, does no harm.
 
     Whoever keeps the deadlines sets the alarm for a new one, looks for what is due when it rings, and sets it again for
     the earliest that is left.
     """
 
-    def __init__(self, now: Callable[[], Instant], ring: Callable[[], None]) -> None:
+    def __init__(self, now: Callable[[], Moment], ring: Callable[[], None]) -> None:
         """``now`` tells the time by the deadlines' clock, in microseconds; ``ring`` is called on the event loop."""
-        self._now = now
+        self._now: Callable[[], Moment] = now
         self._ring = ring
         self._timer: asyncio.TimerHandle | None = None
-        self._at: Instant = 0
+        self._at: Moment  # Of the timer.
 
-    def set(self, at: Instant | None) -> None:
+    def set(self, at: Moment | None) -> None:
         """Ring at ``at``, unless it rings earlier anyway; None is never."""
         if at is None:
             return

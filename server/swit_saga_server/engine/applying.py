@@ -117,7 +117,7 @@ class Applying:
         self.drop(entry)
         for item in (*entry.items, *entry.waiting):
             if isinstance(item.given, Begin) and again:
-                # It may exist: look before creating, or the same conflict would come for ever.
+                # The saga may exist: look before creating, or the same conflict would come for ever.
                 self._look_up(item, entry.partition)
             elif again:
                 self._mailbox.put(item)

@@ -7,9 +7,9 @@ nothing. Which it is shows by trying, now and then.
 
 from collections.abc import Callable
 
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 
-WAIT: Span = 3_000
+WAIT = Span(3_000)
 """How long a turn waits."""
 COMMANDS_OUT = 8
 """With fewer it is not even tried: a saga that hurries alone is not made to wait."""
@@ -29,7 +29,7 @@ class BatchingWindow:
         self._worked, self._elapsed = worked, elapsed
         self._busy = 0.0
         self._turns = 0
-        self._began: tuple[Span, Span] = 0, 0
+        self._began: tuple[Span, Span] = NO_TIME, NO_TIME
 
     def begin(self, commands_out: int) -> bool:
         """Whether this turn should wait; ``end`` is to follow."""
@@ -42,7 +42,7 @@ class BatchingWindow:
         return True
 
     def end(self) -> None:
-        """It has waited."""
+        """The turn has waited."""
         worked, began = self._began
         share = (self._worked() - worked) / max(self._elapsed() - began, 1)
         self._busy += LATEST * (share - self._busy)

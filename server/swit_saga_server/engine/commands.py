@@ -12,12 +12,12 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import record
 from swit_saga_server.core.states import Effect
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import NO_TIME, Instant, Span
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class ParticipantCommand:
-    """Everything a participant is told.
+    """Everything that is sent to a participant.
 
     Attributes:
         not_after: Nothing may be started after this; absolute, by the store's clock.
@@ -68,8 +68,9 @@ class ParticipantCommand:
 
     @property
     def command_id(self) -> str:
-        """Unique per send."""
-        return command_id(self.saga_id, self.kind, self.step_index, self.send_id)
+        """Unique per send; as ``command_id`` below makes it, without the call, for every send needs it."""
+        send_id = self.send_id
+        return f"{self.saga_id}/{self.step_index}/{self.kind}/{send_id.generation}.{send_id.attempt}.{send_id.send}"
 
     def answered(self, answer: Answer) -> Answered:
         """The input for the saga: ``answer`` is this send's."""
@@ -110,7 +111,7 @@ def fill(saga: Saga, definition: Definition, command: Command, epoch: int, now: 
         send_id=command.send_id,
         idempotency_key=idempotency_key(saga.id, step.id, command.kind, command.send_id.generation),
         not_after=call.not_after,
-        timeout=max(call.not_after - now, 0),
+        timeout=max(call.not_after - now, NO_TIME),
         epoch=epoch,
         completion_token="",  # Asynchronous completion fills it; no step asks for one yet.
         traceparent=saga.trace.traceparent,

@@ -98,7 +98,7 @@ class ConcurrencyLimiter:
         return saga_id
 
     def forget(self, saga_id: str) -> None:
-        """It is no longer known here what is open for it, or it is another coordinator's."""
+        """This coordinator no longer knows what the saga has open, or another one holds the saga."""
         self._set(saga_id, ())
         self._leave(saga_id)
         self._called.pop(saga_id, None)

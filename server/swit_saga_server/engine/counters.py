@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from swit_saga_server.core.events import EventType, SagaEvent
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import NEVER, NO_TIME, Instant, Span
 
 
 @dataclass(slots=True)
@@ -26,14 +26,14 @@ class Counters:
         rewinds: Times the store was found behind what it had confirmed.
     """
 
-    started_at: Instant = 0
-    updated_at: Instant = 0
+    started_at: Instant = NEVER
+    updated_at: Instant = NEVER
     events: Counter[str] = field(default_factory=Counter)
     sagas_started: int = 0
     sagas_finished: int = 0
     retries_successful: int = 0
-    saga_time: Span = 0
-    step_time: Span = 0
+    saga_time: Span = NO_TIME
+    step_time: Span = NO_TIME
     quarantined: int = 0
     left_to_newer: int = 0
     rewinds: int = 0

@@ -23,7 +23,7 @@ from swit_saga_server.core.inputs import Input, Wake
 from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.quarantine import quarantine
-from swit_saga_server.core.units import SECOND, Instant
+from swit_saga_server.core.units import NEVER, SECOND, Instant
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.items import Begin, Item
 from swit_saga_server.engine.messages import pack_reply
@@ -126,7 +126,7 @@ class Deciding:
             item.waiter.succeed((saga, False))
         # A wake-up that found nothing to do must not spin.
         now = self._env.clock.now()
-        self._wakeups.arm(saga, due_at(saga), now, not_before=now + SECOND if isinstance(item.given, Wake) else 0)
+        self._wakeups.arm(saga, due_at(saga), now, not_before=now + SECOND if isinstance(item.given, Wake) else NEVER)
 
     def _wait_for_apply(self, entry: Entry, item: Item, *, created: bool) -> None:
         entry.items.append(item)

@@ -12,7 +12,7 @@ from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorStopping, StoreUnavailable, SwitSagaError
 from swit_saga_server.core.inputs import Answered, Input, Unknown, Wake
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.admission import Admission
 from swit_saga_server.engine.answers import Answers, OnResult
 from swit_saga_server.engine.applying import Applying
@@ -212,7 +212,7 @@ class Engine:
         """See ``Requests.offer``."""
         self.requests.offer(saga, definition, on_result)
 
-    def refusal(self, saga_id: str, queued: int = 0, wait: Span = 0) -> SwitSagaError | None:
+    def refusal(self, saga_id: str, queued: int = 0, wait: Span = NO_TIME) -> SwitSagaError | None:
         """See ``Requests.refusal``."""
         return self.requests.refusal(saga_id, queued, wait)
 
@@ -288,7 +288,7 @@ class Engine:
 
     @property
     def starts_refused(self) -> int:
-        """Starts refused for want of room."""
+        """Starts refused for want of capacity."""
         return self.context.admission.refused
 
     @property

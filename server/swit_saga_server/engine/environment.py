@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import MICROSECOND, NEVER, NO_TIME, Instant, Span
 
 
 class Clock(Protocol):
@@ -30,16 +30,16 @@ class MonotonicClock:
 
     def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns, wall_ns: Callable[[], int] = time.time_ns):
         self._monotonic_ns = monotonic_ns
-        self._offset = wall_ns() // 1000 - self.elapsed()
-        self._last = 0
-        self._read_at = 0
+        self._offset = Instant(wall_ns() // 1000) - self.elapsed()
+        self._last = NEVER
+        self._read_at = NO_TIME
 
     def now(self) -> Instant:
         """Microseconds since the epoch; at half the pace while it is ahead of the store's clock.
 
         It does not stand still then, for timers and deadlines must go on however far the store's clock was set back.
         """
-        elapsed = self._monotonic_ns() // 1000
+        elapsed = self._monotonic_ns() // 1000 * MICROSECOND
         step = (elapsed - self._read_at) // 2
         self._read_at += 2 * step  # An odd microsecond is kept, or reading it often would stop the clock.
         self._last = max(self._last + step, elapsed + self._offset)
@@ -47,7 +47,7 @@ class MonotonicClock:
 
     def elapsed(self) -> Span:
         """See ``Clock``."""
-        return self._monotonic_ns() // 1000
+        return self._monotonic_ns() // 1000 * MICROSECOND
 
     def align(self, store_now: Instant) -> None:
         """Take the store's time as the truth from now on."""
@@ -68,7 +68,7 @@ class Environment:
     clock: Clock = field(default_factory=MonotonicClock)
     # Seeded by the system, once: asking it for every id and every chance cost a fifteenth of a transition.
     rng: random.Random = field(default_factory=random.Random)
-    worked: Callable[[], Span] = lambda: time.thread_time_ns() // 1000
+    worked: Callable[[], Span] = lambda: time.thread_time_ns() // 1000 * MICROSECOND
 
     def chance(self) -> float:
         """Uniform in [0, 1)."""

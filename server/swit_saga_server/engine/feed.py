@@ -10,7 +10,7 @@ from swit_saga_server.core.model import Saga
 
 
 class Reader(Protocol):
-    """Who is told of one saga."""
+    """Whoever follows one saga."""
 
     def offer(self, saga: Saga, events: Sequence[SagaEvent]) -> None:
         """A transition became durable. Must not block; may unsubscribe."""
@@ -103,7 +103,7 @@ class Feed:
             reader.offer(saga, events)
 
     def notify(self, saga_id: str) -> None:
-        """Something happened to ``saga_id`` elsewhere."""
+        """Another coordinator did something to ``saga_id``."""
         for reader in self._readers.get(saga_id, ()):
             reader.notify()
 

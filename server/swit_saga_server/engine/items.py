@@ -7,7 +7,7 @@ from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.inputs import Input
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.record import record
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 
 StartResult: TypeAlias = tuple[Saga, bool]
 """A saga, durable, and whether this request created it."""
@@ -26,11 +26,11 @@ class Waiter(Protocol):
         ...
 
     def succeed(self, result: StartResult) -> None:
-        """It is durable. Of no effect if it is done."""
+        """What was asked is durable. Of no effect if nobody waits any more."""
         ...
 
     def fail(self, error: Exception) -> None:
-        """It was refused, or nobody knows. Of no effect if it is done."""
+        """What was asked was refused, or nobody knows. Of no effect if nobody waits any more."""
         ...
 
 
@@ -56,4 +56,4 @@ class Item:
     given: Input | Begin
     waiter: Waiter | None = None
     message_id: str = ""
-    put_at: Span = 0
+    put_at: Span = NO_TIME

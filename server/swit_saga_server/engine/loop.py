@@ -81,10 +81,10 @@ class Loop:
             self._loading.begin()
             self._rounds.begin()
             if starts and len(ready) < self._round_size:
-                mailbox.turn.set()  # The rounds just begun made room.
+                mailbox.turn.set()  # The rounds just begun left capacity for more.
 
     async def _let_more_come(self) -> None:
-        """Wait for more inputs, if there is room for them in a round and it costs nothing."""
+        """Wait for more inputs, if the round is not full and it costs nothing."""
         at_hand = len(self._mailbox) + len(self._working_set.ready)
         if at_hand < self._round_size and self._batching.begin(self._transport.in_flight):
             await asyncio.sleep(WAIT / 1e6)

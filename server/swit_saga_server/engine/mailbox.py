@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.items import Begin, Item
 
 
@@ -45,4 +45,4 @@ class Mailbox:
         starts = self.starts
         while starts and (waiter := starts[0].waiter) is not None and waiter.is_done:
             starts.popleft()  # Its caller is gone.
-        return self._elapsed() - starts[0].put_at if starts else 0
+        return self._elapsed() - starts[0].put_at if starts else NO_TIME

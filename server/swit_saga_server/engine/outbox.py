@@ -76,7 +76,7 @@ class Outbox:
             elif not any(_answers(item, effect) for item in items):
                 cancelled.append(cancelled_id(after, effect))
         if cancelled:
-            self._transport.withdraw(cancelled)
+            self._transport.cancel(cancelled)
 
     def send(self) -> None:
         """Send all that was taken up."""

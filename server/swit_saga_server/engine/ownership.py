@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from swit_saga_server.core.errors import StoreUnavailable
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.levels import Levels
 from swit_saga_server.engine.options import EngineOptions
@@ -71,7 +71,7 @@ class Ownership:
 
     def holds(self, partition: int) -> bool:
         """Whether effects may be sent for this partition now."""
-        return self._clock.elapsed() < self._good_until.get(partition, 0)
+        return self._clock.elapsed() < self._good_until.get(partition, NO_TIME)
 
     def fenced(self, partition: int) -> None:
         """The lease is no longer ours, or what memory holds of the partition is not the store's."""
@@ -108,7 +108,7 @@ class Ownership:
 
         It is looked for free partitions more often than renewed: those of the dead wait for nothing but this.
         """
-        renew_at: Span = 0
+        renew_at: Span = NO_TIME
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._options.lease_term / 20e6):

@@ -22,7 +22,7 @@ class Rejecting:
         self._send_on = send_on
 
     def reject(self, item: Item, error: SwitSagaError | NotHeld) -> None:
-        """It did not happen here. A caller hears so; an inbox message stays where it is, for whoever holds the saga."""
+        """The input did not happen here. A caller hears so; an inbox message stays, for whoever holds the saga."""
         self._message_done(item.message_id)
         given = item.given
         if item.waiter is not None:

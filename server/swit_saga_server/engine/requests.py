@@ -1,7 +1,7 @@
-"""Requests of callers, for sagas that are driven here or elsewhere: new sagas, and inputs for those under way.
+"""Requests of callers, for sagas held here and for remote ones: new sagas, and inputs for those under way.
 
-One path for every input: here it goes through the mailbox, elsewhere through the holder's inbox; either way it is
-durable when the caller hears of it. A new kind of input needs nothing in here.
+One path for every input: for a saga held here it goes through the mailbox, for a remote one through its holder's inbox;
+either way it is durable when the caller hears of it. A new kind of input needs nothing in here.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorStopping, SwitSagaError
 from swit_saga_server.core.inputs import Input
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.answers import Answers, OnResult, future_of
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.items import Begin, Item, NotHeld, StartResult, Waiter
@@ -52,7 +52,7 @@ class Requests:
         """Sagas that wait for a place for a step."""
         return self._limiter.waiting if self._limiter is not None else 0
 
-    def refusal(self, saga_id: str, queued: int = 0, wait: Span = 0) -> SwitSagaError | None:
+    def refusal(self, saga_id: str, queued: int = 0, wait: Span = NO_TIME) -> SwitSagaError | None:
         """Why a start would be refused now, whatever is in it; None if it would be taken.
 
         Args:
@@ -136,7 +136,7 @@ class Requests:
             if made is not None:
                 waiter.succeed(made)
             else:
-                # It was there and is gone: it is tried again, here if the partition is held by now.
+                # The saga was there and is gone: try again, here if the partition is held by now.
                 self._put(begin.saga.id, begin, waiter)
         finally:
             self._creating -= 1

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.units import Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
@@ -38,14 +39,14 @@ class Retention:
                     log.info("not_cleaned_up", partition=partition, error=str(unavailable))
             await asyncio.sleep(self._options.cleanup_interval / 1e6)
 
-    async def _clean(self, partition: int, retention: int) -> bool:
+    async def _clean(self, partition: int, retention: Span) -> bool:
         """One batch; whether there may be more."""
         ids = await self._store.expired(partition, self._clock.now() - retention, BATCH)
         gone = 0
         for saga_id in ids:
             lease = self._ownership.leases.get(partition)
             if lease is None:
-                return False  # It is another's to clean now.
+                return False  # The partition is another's to clean now.
             gone += await self._store.delete(saga_id, lease)
         await asyncio.sleep(PAUSE_S)
         if gone:

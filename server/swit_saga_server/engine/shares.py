@@ -7,7 +7,7 @@ newest therefore look, now and then, for what is *left over*, and take that beyo
 
 from collections.abc import Collection, Iterator, Sequence
 
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.store.contract import Peer
 
 KEPT_TERMS = 10
@@ -28,7 +28,7 @@ class Shares:
         """Partitions in which something newer was met."""
         self._left_over: dict[int, Span] = {}
         """What was taken beyond the share, and until when it is kept."""
-        self._look_at: Span = 0
+        self._look_at = NO_TIME
 
     def met(self, peers: Sequence[Peer], partitions: int, held: Collection[int], now: Span) -> None:
         """Learn who lives: everything below rests on it.

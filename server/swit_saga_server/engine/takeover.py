@@ -18,7 +18,7 @@ from swit_saga_server.store.contract import Lease, partition_of
 log = structlog.get_logger(__name__)
 
 PAGE = 1_000
-FOR_EVER: Instant = 2**62
+FOR_EVER = Instant(2**62)
 
 
 class Takeover:

@@ -7,7 +7,7 @@ from swit_saga_server.core.inputs import Answered
 from swit_saga_server.engine.commands import ParticipantCommand
 
 Deliver: TypeAlias = Callable[[str, Answered], None]
-"""Called with the saga's id and the answer, on the engine's event loop, any number of times per command."""
+"""Called with the saga's id and the answer to one send, on the engine's event loop. (The engine takes repeats, too.)"""
 
 
 class Transport(Protocol):
@@ -15,7 +15,7 @@ class Transport(Protocol):
 
     @property
     def in_flight(self) -> int:
-        """Commands sent and not yet answered."""
+        """Sends that are not over: neither answered nor cancelled."""
         ...
 
     def knows(self, participant: str, action: str) -> str | None:
@@ -30,7 +30,7 @@ class Transport(Protocol):
         """
         ...
 
-    def withdraw(self, command_ids: Sequence[str]) -> None:
+    def cancel(self, command_ids: Sequence[str]) -> None:
         """The answers to these (``ParticipantCommand.command_id``) no longer matter; best-effort, never raises."""
         ...
 

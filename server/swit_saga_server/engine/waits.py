@@ -15,7 +15,7 @@ from swit_saga_server.core.errors import CoordinatorStopping, SagaNotFound, Stor
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import TERMINAL_STATES, SagaState
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import Span
 from swit_saga_server.engine.alarm import Alarm
 from swit_saga_server.engine.environment import Clock
 from swit_saga_server.engine.feed import Feed
@@ -44,7 +44,7 @@ class Waits:
         """Take what is needed.
 
         Args:
-            feed: Tells what is applied here, and what may have happened elsewhere.
+            feed: Tells what is applied here, and what other coordinators may have done.
             clock: For the time each wait has.
             at_hand: A saga's applied state if memory knows it.
             load: Reads sagas from the store, None for each that is not there.
@@ -56,7 +56,7 @@ class Waits:
         self._open: dict[Wait, None] = {}
         self._unsure: dict[Wait, None] = {}
         self._some_unsure = asyncio.Event()
-        self._timers: list[tuple[Instant, int, Wait]] = []
+        self._timers: list[tuple[Span, int, Wait]] = []
         self._numbers = count()
         self._alarm = Alarm(clock.elapsed, self._fire)
         self._closed = False
@@ -70,13 +70,13 @@ class Waits:
         ``on_result`` is told the saga and whether it is in ``states``; or ``SagaNotFound``, ``CoordinatorUnavailable``
         and whatever else reading it raised. It may be called before this returns.
         """
-        until = self._clock.elapsed() + int(timeout_s * 1e6)
+        until = self._clock.elapsed() + Span(timeout_s * 1e6)
         wait = Wait(self, saga_id, states or TERMINAL_STATES, until, on_result)
         if self._closed:
             wait.finish(CoordinatorStopping())
             return wait
         self._open[wait] = None
-        self._feed.add(saga_id, wait)  # Before it is looked at: whatever happens from now on is heard.
+        self._feed.add(saga_id, wait)  # Before the saga is looked at, so that nothing is missed in between.
         if timeout_s <= 0:
             wait.is_late = True
         self.look(wait)
@@ -99,7 +99,7 @@ class Waits:
         self._some_unsure.set()
 
     def forget(self, wait: "Wait") -> None:
-        """It is over."""
+        """The wait is over."""
         self._open.pop(wait, None)
         self._unsure.pop(wait, None)
         self._feed.unsubscribe(wait.saga_id, wait)
@@ -169,7 +169,7 @@ class Wait:
     __slots__ = ("_on_result", "_waits", "_wanted", "is_done", "is_late", "saga_id", "until")
 
     def __init__(
-        self, waits: Waits, saga_id: str, wanted: frozenset[SagaState], until: Instant, on_result: OnWaitResult
+        self, waits: Waits, saga_id: str, wanted: frozenset[SagaState], until: Span, on_result: OnWaitResult
     ) -> None:
         self._waits = waits
         self._wanted = wanted

@@ -9,7 +9,7 @@ import structlog
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.inputs import Wake
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.engine.alarm import Alarm
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.items import Item
@@ -41,7 +41,7 @@ class Wakeups:
         self._alarm = Alarm(self._clock.now, self._fire)
         self.schedule = PollSchedule()
 
-    def arm(self, saga: Saga, due: Instant, now: Instant, not_before: Instant = 0) -> None:
+    def arm(self, saga: Saga, due: Instant, now: Instant, not_before: Instant = NEVER) -> None:
         """Wake ``saga`` up at ``due``, or ``not_before`` if that is later, and at no other time; 0 is never."""
         if self._limiter is not None and self._limiter.is_waiting(saga.id):
             # Overdue until there is a place for it; its own time runs on all the same.

@@ -13,7 +13,7 @@ import cachetools
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.engine.items import Item
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
 from swit_saga_server.store.contract import InboxAnswer
@@ -52,13 +52,13 @@ class Entry:
     pending: Saga | None = None
     definition: Definition | None = None
     commit_id: str = ""
-    due_at: Instant = 0
+    due_at: Instant = NEVER
     events: list[SagaEvent] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     waiting: deque[Item] = field(default_factory=deque)
     on_applied: list[Callable[[Saga], None]] = field(default_factory=list)
     answers: list[InboxAnswer] = field(default_factory=list)
-    idle_since: Instant = 0
+    idle_since: Instant = NEVER
 
     @property
     def current(self) -> Saga | None:
@@ -112,7 +112,7 @@ class WorkingSet:
         """Something is being done with it: it must not leave."""
         self._busy[entry.saga_id] = entry
         if entry.idle_since:
-            entry.idle_since = 0
+            entry.idle_since = NEVER
             self._idle.pop(entry.saga_id, None)
 
     def rest(self, entry: Entry, now: Instant) -> None:
@@ -123,7 +123,7 @@ class WorkingSet:
             self._idle[entry.saga_id] = entry
 
     def make_ready(self, entry: Entry) -> None:
-        """It has something to write."""
+        """The entry has something to write."""
         entry.phase = Phase.READY
         self.ready[entry.saga_id] = entry
 
@@ -132,13 +132,13 @@ class WorkingSet:
         return [self.ready.pop(saga_id) for saga_id in list(islice(self.ready, limit))]
 
     def load(self, entry: Entry) -> None:
-        """It is to be read from the store; what comes for it waits until then."""
+        """The entry's saga is to be read from the store; what comes for it waits until then."""
         entry.phase = Phase.LOADING
         self.to_load[entry.saga_id] = entry
         self.pin(entry)
 
     def stand_down(self, entry: Entry) -> None:
-        """It is neither to be written nor to be read any more."""
+        """The entry is neither to be written nor to be read any more."""
         self.ready.pop(entry.saga_id, None)
         self.to_load.pop(entry.saga_id, None)
         entry.phase = Phase.IDLE

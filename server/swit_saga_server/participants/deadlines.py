@@ -48,7 +48,7 @@ class Deadlines:
         at = self._heap[0][0]
         if self._timer is not None:
             if self._timer_at <= at:
-                return  # It comes first, finds nothing due, and sets the next.
+                return  # That timer comes first, finds nothing due, and sets the next.
             self._timer.cancel()
         self._timer_at = at
         self._timer = asyncio.get_running_loop().call_at(at, self._fire)

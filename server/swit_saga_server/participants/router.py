@@ -46,10 +46,10 @@ class Router:
         for index, some in by_route.items():
             self._all[index].send(some)
 
-    def withdraw(self, command_ids: Sequence[str]) -> None:
-        """See ``Transport.withdraw``; each transport knows its own."""
+    def cancel(self, command_ids: Sequence[str]) -> None:
+        """See ``Transport.cancel``; each transport knows its own."""
         for transport in self._all:
-            transport.withdraw(command_ids)
+            transport.cancel(command_ids)
 
     async def close(self) -> None:
         """Close all routes."""

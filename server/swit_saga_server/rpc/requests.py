@@ -10,7 +10,7 @@ from swit_saga_server.core.principal import Principal
 from swit_saga_server.core.record import record
 from swit_saga_server.core.start import StartRequest
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.core.units import SECOND, Instant
+from swit_saga_server.core.units import NEVER, SECOND, Instant
 from swit_saga_server.rpc.callers import trace_of
 from swit_saga_server.service.starting import Start
 from swit_saga_server.store.contract import SagaFilter, SagaOrder
@@ -173,7 +173,7 @@ def saga_filter(wanted: pb.SagaFilter, now: Instant) -> SagaFilter:
         updated_to=instant(wanted.updated_to),
         labels=dict(wanted.labels),
         metadata=metadata,
-        overdue_at=now - span(wanted.overdue_by) if wanted.HasField("overdue_by") else 0,
+        overdue_at=now - span(wanted.overdue_by) if wanted.HasField("overdue_by") else NEVER,
         stuck=wanted.stuck,
     )
 

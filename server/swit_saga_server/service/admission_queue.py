@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 
 from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable, SwitSagaError
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.answers import future_of
 from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.items import StartResult
@@ -91,8 +91,8 @@ class AdmissionQueue:
     def _expected_wait(self) -> Span:
         """How long a start that comes now will wait, by the pace of late; no less than the first one has waited."""
         if not self._queue:
-            return 0
-        return max(self._elapsed() - self._queue[0].queued_at, int(len(self._queue) * self._pace))
+            return NO_TIME
+        return max(self._elapsed() - self._queue[0].queued_at, Span(len(self._queue) * self._pace))
 
     async def _work(self) -> None:
         while True:

@@ -10,7 +10,7 @@ from swit_saga_server.core.model import Saga, Settings, TraceContext
 from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.core.record import evolve, record
 from swit_saga_server.core.start import StartRequest, new_saga
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.answers import OnResult
 from swit_saga_server.engine.engine import Engine
 from swit_saga_server.service.definitions import Definitions
@@ -53,7 +53,7 @@ class QueuedStart:
     saga_id: str
     decode: Decode
     on_result: OnResult
-    queued_at: Span = 0
+    queued_at: Span = NO_TIME
     is_wanted: bool = True
 
     def cancel(self) -> None:

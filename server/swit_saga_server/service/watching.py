@@ -19,7 +19,7 @@ async def watch(
     try:
         saga = await engine.get(saga_id)
         if after > saga.last_sequence:
-            # The watcher may have read, here or elsewhere, what this coordinator has not heard of yet.
+            # The watcher may have read, here or at another coordinator, what this one does not know of yet.
             saga = await engine.stored(saga_id)
         if after > saga.last_sequence:
             raise CursorOutOfRange(

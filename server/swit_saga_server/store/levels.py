@@ -22,7 +22,7 @@ level* is the lowest of all that live (one that announces none counts as level 1
 To bring something new: append it, add one to ``LEVEL``, and name it in ``SINCE``. The tests of ``tests/unit/store``
 fail for what was appended without that.
 
-Room that later versions need is not kept ready here: tables and columns come by a migration, keys come additively, and
+Nothing is kept ready here for later versions: tables and columns come by a migration, keys come additively, and
 what an older script would not respect (say, a cursor that holds the feed) is used only once the fleet's level says so.
 """
 

@@ -16,7 +16,7 @@ from swit_saga_server.core.events import EventType, SagaEvent
 from swit_saga_server.core.model import Saga, StepState, is_in_flight
 from swit_saga_server.core.states import ACTIVE_STATES, TERMINAL_STATES, SagaState
 from swit_saga_server.core.table import TRANSITIONS
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.store.contract import (
     Lease,
     SagaFilter,
@@ -111,8 +111,8 @@ class SagaRecords:
             after,
             state=state,
             last_sequence=event.sequence,
-            started_at=saga.started_at or (now if state is SagaState.RUNNING else 0),
-            completed_at=now if state.is_terminal else 0,
+            started_at=saga.started_at or (now if state is SagaState.RUNNING else NEVER),
+            completed_at=now if state.is_terminal else NEVER,
             timed_out_at=now if state is SagaState.TIMED_OUT else saga.timed_out_at,
         )
         return await self._commit(saga, after, event)

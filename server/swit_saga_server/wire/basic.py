@@ -25,7 +25,7 @@ def timestamp(at: Instant) -> Timestamp | None:
 
 def instant(at: Timestamp) -> Instant:
     """Microseconds since the epoch; 0 for an unset field."""
-    return at.seconds * 1_000_000 + at.nanos // 1000
+    return Instant(at.seconds * 1_000_000 + at.nanos // 1000)
 
 
 def duration(span: Span | None) -> Duration | None:
@@ -38,7 +38,7 @@ def duration(span: Span | None) -> Duration | None:
 def span(d: Duration) -> Span:
     """Microseconds; less than one microsecond counts as one, so that "very short" does not become "none"."""
     whole = d.seconds * 1_000_000 + d.nanos // 1000
-    return whole or (1 if d.nanos > 0 else 0)
+    return Span(whole or (1 if d.nanos > 0 else 0))
 
 
 def struct(values: Mapping[str, Any]) -> Struct | None:

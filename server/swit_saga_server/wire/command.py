@@ -1,37 +1,30 @@
-"""Commands out, answers in."""
+"""Commands out, answers in. An error has the time that the participant gave it, or none: the ledger dates it."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import replace
-
-import grpc
 
 from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2, payload_pb2
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.record import evolve
 from swit_saga_server.core.states import Effect
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.wire.basic import read_error, read_payload
 
-REJECTED_STATUS = frozenset(
-    {
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.NOT_FOUND,
-        grpc.StatusCode.OUT_OF_RANGE,
-    }
-)
+REJECTED_STATUS = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "OUT_OF_RANGE"})
 """From a plain servicer these mean *rejected*: libraries and proxies do not make them up."""
 
-_STATUS_TYPES: Mapping[grpc.StatusCode, ErrorType] = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: ErrorType.TIMEOUT,
-    grpc.StatusCode.UNAVAILABLE: ErrorType.NETWORK,
-    grpc.StatusCode.CANCELLED: ErrorType.NETWORK,
-    grpc.StatusCode.PERMISSION_DENIED: ErrorType.SYSTEM,
-    grpc.StatusCode.UNAUTHENTICATED: ErrorType.SYSTEM,
+_STATUS_TYPES: Mapping[str, ErrorType] = {
+    "DEADLINE_EXCEEDED": ErrorType.TIMEOUT,
+    "UNAVAILABLE": ErrorType.NETWORK,
+    "CANCELLED": ErrorType.NETWORK,
+    "PERMISSION_DENIED": ErrorType.SYSTEM,
+    "UNAUTHENTICATED": ErrorType.SYSTEM,
 }
+
+UNDATED = NEVER
+"""The time of an error that nobody dated yet."""
 
 _CERTAINTY = {
     Effect.DONE: command_pb2.CERTAINTY_COMPLETED,
@@ -112,20 +105,22 @@ def compensate_answer(response: participant_service_pb2.CompensateResponse) -> A
             return _no_answer(other)
 
 
-def status_answer(c: ParticipantCommand, code: grpc.StatusCode, details: str, stack_trace: str = "") -> Answer:
-    """What an aborted call means. Only the participant's own certain statuses are a rejection."""
+def status_answer(c: ParticipantCommand, code: str, details: str, stack_trace: str = "") -> Answer:
+    """What an aborted call means. Only the participant's own certain statuses are a rejection.
+
+    Args:
+        c: What was asked.
+        code: The gRPC status's name.
+        details: Its text.
+        stack_trace: The participant's, if it sent one.
+    """
     first = c.send_id.send == 1
-    rejected = (
-        code in REJECTED_STATUS
-        or code.name in c.rejected_status_codes
-        or (code is grpc.StatusCode.ALREADY_EXISTS and first)
-    )
+    rejected = code in REJECTED_STATUS or code in c.rejected_status_codes or (code == "ALREADY_EXISTS" and first)
     error = SagaError(
-        code=code.name,
+        code=code,
         message=details,
         type=ErrorType.BUSINESS if rejected else _STATUS_TYPES.get(code, ErrorType.SERVICE),
         retryable=not rejected,
-        timestamp=_now(),
         stack_trace=stack_trace,
     )
     return Rejected(error) if rejected else Unknown(error)
@@ -133,13 +128,19 @@ def status_answer(c: ParticipantCommand, code: grpc.StatusCode, details: str, st
 
 def unknown_answer(error: error_pb2.SagaError) -> Unknown:
     """What a participant's failure means that came by the stream; always worth another attempt."""
-    return Unknown(replace(read_error(error, _now(), ErrorType.SERVICE), retryable=True))
+    return Unknown(evolve(read_error(error, UNDATED, ErrorType.SERVICE), retryable=True))
 
 
-def broken_answer(code: grpc.StatusCode, details: str) -> Unknown:
-    """What a stream's end means to each command open on it: no status of a stream speaks of one command."""
+def broken_answer(code: str, details: str) -> Unknown:
+    """What a stream's end means to each command that it carried: no status of a stream speaks of one command."""
     kind = _STATUS_TYPES.get(code, ErrorType.SERVICE)
-    return Unknown(SagaError(code=code.name, message=details, type=kind, retryable=True, timestamp=_now()))
+    return Unknown(SagaError(code=code, message=details, type=kind, retryable=True))
+
+
+def failed_here(error: Exception) -> Unknown:
+    """Something went wrong on our side, such as an answer that cannot be read: no certain answer."""
+    text = f"{type(error).__name__}: {error}"
+    return Unknown(SagaError(code="CALL_FAILED", message=text, type=ErrorType.SYSTEM, retryable=True))
 
 
 def no_answer() -> Unknown:
@@ -186,7 +187,7 @@ def _write_payload(into: payload_pb2.Payload, value: Payload) -> None:
 
 
 def _rejected(answer: command_pb2.Rejected) -> Rejected:
-    error = read_error(answer.error, _now(), ErrorType.BUSINESS)
+    error = read_error(answer.error, UNDATED, ErrorType.BUSINESS)
     return Rejected(error if answer.HasField("error") else _made_up("REJECTED", "rejected without a reason"))
 
 
@@ -198,8 +199,4 @@ def _no_answer(kind: str | None) -> Unknown:
 
 
 def _made_up(code: str, message: str, *, retry: bool = False) -> SagaError:
-    return SagaError(code=code, message=message, type=ErrorType.DATA, retryable=retry, timestamp=_now())
-
-
-def _now() -> Instant:
-    return time.time_ns() // 1000
+    return SagaError(code=code, message=message, type=ErrorType.DATA, retryable=retry)

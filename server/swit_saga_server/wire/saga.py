@@ -11,6 +11,7 @@ from swit_saga_server.core.events import SCHEMA_VERSION, SagaEvent
 from swit_saga_server.core.identity import Kind, idempotency_key
 from swit_saga_server.core.model import CompensationState, Saga, StepState
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.core.units import NEVER
 from swit_saga_server.wire.basic import duration, enum_member, enum_value, error, payload, struct, timestamp
 from swit_saga_server.wire.definition import retry_policy
 
@@ -182,7 +183,7 @@ def _step(s: Saga, step: StepState, described: StepDefinition) -> pb.StepState:
         kind=definition_pb2.STEP_KIND_COMPENSATABLE,
         in_flight=call.in_flight,
         resends=call.resends,
-        retry_at=timestamp(call.retry_at or step.ready_at * (not call.attempts)),
+        retry_at=timestamp(call.retry_at or (NEVER if call.attempts else step.ready_at)),
         not_after=timestamp(call.not_after),
         idempotency_key=idempotency_key(s.id, step.id, Kind.EXECUTE, call.generation),
         generation=call.generation,

@@ -14,6 +14,7 @@ from swit_saga import Participant, Saga, Step, StepContext
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.redis.checks import COMMANDS, ON_A_CLUSTER, Durability
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
@@ -171,13 +172,13 @@ async def test_a_cluster_that_goes_away_and_comes_back(tmp_path):
             server.kill()
         for partition in (0, 1, 0, 1):
             with pytest.raises(StoreUnavailable):
-                await made.acquire(partition, "me", 10_000_000)
+                await made.acquire(partition, "me", 10 * SECOND)
         for server in servers:
             server.start()
 
         async def goes_on() -> bool:
             try:
-                return await made.acquire(0, "me", 10_000_000) is not None
+                return await made.acquire(0, "me", 10 * SECOND) is not None
             except StoreUnavailable:
                 return False
 
@@ -246,7 +247,7 @@ async def test_encrypted_and_known(guarded, certificates):
     made = store(RedisOptions(url=url, ca_file=certificates.ca, cert_file=pem, key_file=key))
     await made.open()
     try:
-        assert await made.acquire(0, "me", 10_000_000) is not None
+        assert await made.acquire(0, "me", 10 * SECOND) is not None
     finally:
         await made.close()
 
@@ -306,7 +307,7 @@ async def test_encrypted_by_sentinels(tmp_path):
             url = f"rediss+sentinel://saga:PASSWORD@127.0.0.1:{sentinel_port}/main/0"
             reached = store(RedisOptions(url=url, ca_file=made.ca))
             await reached.open()
-            assert await reached.acquire(0, "me", 10_000_000) is not None
+            assert await reached.acquire(0, "me", 10 * SECOND) is not None
             await reached.close()
             with pytest.raises(StoreUnavailable, match="no sentinel at"):
                 await open_and_close(RedisOptions(url=url))

@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+from swit_saga_server.core.units import Instant
 from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import applied, change, definition, start
 from swit_saga_server.store.contract import Hint, Verdict
@@ -94,12 +95,12 @@ async def test_a_version_that_redis_forgot_and_gave_to_another_content(server, a
     await other.open()
     first, second = definition(), definition(description="changed")
     for d in (first, second):
-        stored, _ = await store.register(d, d.description, 1)
+        stored, _ = await store.register(d, d.description, Instant(1))
         assert await store.definition("order", 0, "") == stored
     admin.delete("swit-saga:{d}:def:order")
     assert await store.definition("order", 0, "") is None
     for version, d in enumerate((second, first), 1):
-        stored, _ = await other.register(d, d.description, 2)
+        stored, _ = await other.register(d, d.description, Instant(2))
         assert stored.version == version
         assert await store.definition("order", 0, "") == stored
     await store.close()
@@ -137,15 +138,15 @@ async def test_away_and_back(tmp_path):
                 await store.commit([write], leases)
         redis.start()
         assert await store.commit([write], leases) == [Verdict.APPLIED]
-        heard: list[str] = []
-        store.listen(lambda hint: heard.append(hint.kind))
+        hints: list[str] = []
+        store.listen(lambda hint: hints.append(hint.kind))
 
-        async def told() -> list[str]:
+        async def has_hints() -> list[str]:
             await store.release([])
             await store.create(start())
-            return heard
+            return hints
 
-        assert await eventually(told) is heard
+        assert await eventually(has_hints) is hints
         await store.close()
 
 
@@ -153,20 +154,20 @@ async def test_hints_go_on_whatever_else_is_published(server, admin):
     """As by another coordinator that starts: it tries whether it may publish."""
     store, other = store_on(server.url), store_on(server.url)
     await store.open()
-    heard: list[str] = []
-    store.listen(lambda hint: heard.append(hint.kind))
+    hints: list[str] = []
+    store.listen(lambda hint: hints.append(hint.kind))
 
-    async def told(by: RedisStore) -> bool:
+    async def has_hints(by: RedisStore) -> bool:
         await by.create(start())
-        return bool(heard)
+        return bool(hints)
 
-    assert await eventually(lambda: told(store))
+    assert await eventually(lambda: has_hints(store))
     await other.open()
     (channel,) = admin.pubsub_channels()
     for nonsense in ("", "due", "due:", "due:x", ":", b"\xff:\xfe", "due:-1", "due:\u0661"):
         admin.publish(channel, nonsense)
-    heard.clear()
-    assert await eventually(lambda: told(other))
+    hints.clear()
+    assert await eventually(lambda: has_hints(other))
     await store.close()
     await other.close()
 
@@ -175,20 +176,20 @@ async def test_a_listener_that_fails_does_not_end_the_hints(server, admin, monke
     monkeypatch.setattr("swit_saga_server.store.redis.hints.LISTEN_AGAIN_S", 0.01)
     store = store_on(server.url)
     await store.open()
-    heard: list[str] = []
+    hints: list[str] = []
 
     def listener(hint: Hint) -> None:
-        heard.append(hint.kind)
-        if len(heard) == 1:
+        hints.append(hint.kind)
+        if len(hints) == 1:
             raise RuntimeError("a bug")
 
     store.listen(listener)
 
-    async def told() -> bool:
+    async def has_hints() -> bool:
         await store.create(start())
-        return len(heard) > 1
+        return len(hints) > 1
 
-    assert await eventually(told)
+    assert await eventually(has_hints)
     await store.close()
 
 

@@ -93,12 +93,12 @@ async def test_kill_in_mid_commits_loses_nothing_acknowledged(path: Path) -> Non
                 if saga is None:
                     assert version == 0
                     continue
-                # One more may have been committed without anybody being told.
+                # One more may have been committed without any caller hearing so.
                 assert version <= saga.version <= version + 1
                 assert saga.last_sequence == saga.version
                 assert saga.version == 1 or saga.steps[1].max_attempts == saga.version
-                told = await store.events(saga_id, 0, 10_000)
-                assert list(told) == [event(n, saga_id) for n in range(1, saga.version + 1)]
+                events = await store.events(saga_id, 0, 10_000)
+                assert list(events) == [event(n, saga_id) for n in range(1, saga.version + 1)]
                 acknowledged[saga_id] = saga.version
     assert min(acknowledged.values()) > 5, "the processes wrote too little to show anything"
 
@@ -271,16 +271,16 @@ async def test_every_hint_comes(path: Path) -> None:
     """From this very object, since nobody else can write the file: timers need not be waited for."""
     async with opened(path, partitions=8) as store:
         leases = await hold_all(store, "me")
-        heard: list[Hint] = []
-        stop = store.listen(heard.append)
+        hints: list[Hint] = []
+        stop = store.listen(hints.append)
         write = start()
         part = partition_of(write.saga.id, 8)
         await store.create(write)
         await store.post(InboxEntry(entry_id="e", saga_id=write.saga.id, body=b""))
         await store.release([leases[3]])
         await turn()
-        assert heard == [Hint("due", part), Hint("inbox", part), Hint("lease", 3)]
+        assert hints == [Hint("due", part), Hint("inbox", part), Hint("lease", 3)]
         stop()
         await store.release([leases[4]])
         await turn()
-        assert len(heard) == 3
+        assert len(hints) == 3

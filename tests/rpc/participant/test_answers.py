@@ -224,24 +224,24 @@ async def test_values_are_as_annotated(serve, kind, sent, received, plain):
 
 
 async def test_what_the_handlers_are_told(serve):
-    told: list[tuple[Any, StepContext]] = []
+    calls: list[tuple[Any, StepContext]] = []
     shop = Participant("shop")
 
     @shop.step("reserve")
     async def reserve(step: StepContext, order: Order) -> str:
-        told.append((order, step))
+        calls.append((order, step))
         return "held"
 
     @reserve.compensate
     async def release(order: Order, hold: str | None, step: StepContext) -> None:
-        told.append((hold, step))
+        calls.append((hold, step))
 
     async with serve(shop) as stub:
         await stub.Execute(execute("reserve", {"product": "a"}))
         await stub.Compensate(compensate("reserve", {"product": "a"}, "held"))
         answer = await stub.Compensate(compensate("reserve", {"product": "a"}))
         assert answer.WhichOneof("answer") == "completed"
-    (order, did), (hold, undid), (nothing, unsure) = told
+    (order, did), (hold, undid), (nothing, unsure) = calls
     assert (order, hold, nothing) == (Order("a"), "held", None)
     for step in (did, undid, unsure):
         assert (step.saga_id, step.step_id, step.action, step.attempt, step.resend) == (

@@ -7,9 +7,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from swit_saga_server import telemetry
-from swit_saga_server.participants.stream import StreamTransport
-from swit_saga_server.participants.unary import UnaryTransport
-from tests.rpc.participant.test_transports import Shop, command, reach
+from tests.rpc.participant.test_transports import BOTH, Shop, reach
+from tests.support.participant.sends import command
 from tests.support.waiting import eventually
 
 
@@ -23,7 +22,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     return exporter
 
 
-@pytest.mark.parametrize("kind", [UnaryTransport, StreamTransport])
+@BOTH
 async def test_a_span_per_command(kind, exported):
     shop = Shop()
     async with shop.participant().serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
@@ -31,7 +30,7 @@ async def test_a_span_per_command(kind, exported):
         await heard.of("done")
         await heard.of("lost")
         await eventually(lambda: shop.calls["slow"])
-        transport.withdraw([command("slow").command_id])
+        transport.cancel([command("slow").command_id])
         await eventually(lambda: len(exported.get_finished_spans()) == 3)
         shop.let.set()
     spans = {str((span.attributes or {})["saga.id"]): span for span in exported.get_finished_spans()}

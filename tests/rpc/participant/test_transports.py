@@ -24,34 +24,31 @@ from swit_saga.v1.participant_stream_service_pb2 import (
     StreamRequest,
     StreamResponse,
 )
-from swit_saga_server.core.identity import Kind, SendId
+from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answered, Completed, Rejected, Unknown
 from swit_saga_server.core.payload import Payload
-from swit_saga_server.core.states import Effect
-from swit_saga_server.engine.commands import ParticipantCommand
+from swit_saga_server.engine.transport import Deliver, Transport
+from swit_saga_server.participants.connection import Connection
+from swit_saga_server.participants.grpc_connection import GrpcConnection
 from swit_saga_server.participants.stream import StreamTransport
 from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.wire import command as wire
 from tests.support.link import Link, linked
+from tests.support.participant.sends import command
 from tests.support.waiting import eventually
 
-BOTH = pytest.mark.parametrize("kind", [UnaryTransport, StreamTransport])
+
+def unary(connection: Connection, deliver: Deliver) -> Transport:
+    """A call per command."""
+    return UnaryTransport(connection, deliver)
 
 
-def command(
-    saga: str = "s", value: Any = "fine", *, kind: Kind = Kind.EXECUTE, attempt: int = 1, left_s: float = 60
-) -> ParticipantCommand:
-    undo = kind is Kind.COMPENSATE
-    return ParticipantCommand(
-        kind=kind, saga_id=saga, step_id="do", step_index=0, participant="shop", action="do",
-        send_id=SendId(1, attempt, attempt),
-        idempotency_key=f"{saga}/do{'/undo' if undo else ''}", not_after=round((time.time() + left_s) * 1e6),
-        timeout=round(left_s * 1e6), epoch=1, completion_token="", definition_id="d", definition_version=1,
-        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate="", correlation_id="",
-        metadata={}, labels={}, input=Payload("text/plain", value), output=None, reason="", initial_data=None,
-        execute_key=f"{saga}/do" if undo else "",
-        certainty=Effect.MAYBE if undo else Effect.NONE, rejected_status_codes=(),
-    )  # fmt: skip
+def stream(connection: Connection, deliver: Deliver) -> Transport:
+    """By the batched stream."""
+    return StreamTransport("shop", connection, deliver)
+
+
+BOTH = pytest.mark.parametrize("kind", [unary, stream])
 
 
 @dataclass
@@ -100,7 +97,7 @@ class Heard:
 @asynccontextmanager
 async def reach(kind: Any, port: int) -> AsyncIterator[tuple[Any, Heard]]:
     heard = Heard()
-    transport = kind("shop", f"127.0.0.1:{port}", heard.deliver)
+    transport = kind(GrpcConnection(f"127.0.0.1:{port}"), heard.deliver)
     try:
         yield transport, heard
     finally:
@@ -234,7 +231,7 @@ async def test_withdrawn_is_not_answered(kind):
     async with shop.participant().serve("127.0.0.1:0") as serving, reach(kind, serving.port) as (transport, heard):
         transport.send([command("a", "slow"), command("b", "slow")])
         await eventually(lambda: len(shop.calls) == 2)
-        transport.withdraw([command("a").command_id, "never/0/execute/1"])
+        transport.cancel([command("a").command_id, "never/0/execute/1"])
         shop.let.set()
         assert isinstance(await heard.of("b"), Completed)
         await eventually(lambda: transport.in_flight == 0)
@@ -329,7 +326,7 @@ class Recorder(participant_stream_service_pb2_grpc.ParticipantStreamServiceServi
 
 async def test_commands_sent_together_share_messages():
     there = Recorder()
-    async with server(there.add) as port, reach(StreamTransport, port) as (transport, _):
+    async with server(there.add) as port, reach(stream, port) as (transport, _):
         transport.send([command(f"s{n}") for n in range(300)])
         await eventually(lambda: len(there.commands) == 300)
         assert [len(m.commands) for m in there.messages] == [256, 44]
@@ -383,7 +380,7 @@ async def test_a_quiet_stream_gives_a_sign_of_life(monkeypatch):
 
 async def test_no_more_is_sent_than_there_is_credit_for():
     there = Recorder(credits=3)
-    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(there.add) as port, reach(stream, port) as (transport, heard):
         transport.send([command(f"s{n}") for n in range(10)])
         await eventually(lambda: len(there.commands) == 3)
         await there.context.write(StreamResponse(credits=0))
@@ -396,16 +393,16 @@ async def test_no_more_is_sent_than_there_is_credit_for():
 
 async def test_the_withdrawn_are_named_to_the_participant():
     there = Recorder()
-    async with server(there.add) as port, reach(StreamTransport, port) as (transport, _):
+    async with server(there.add) as port, reach(stream, port) as (transport, _):
         transport.send([command("a"), command("b")])
         await eventually(lambda: len(there.commands) == 2)
-        transport.withdraw([command("a").command_id])
+        transport.cancel([command("a").command_id])
         await eventually(lambda: [w for m in there.messages for w in m.withdrawn] == [there.commands[0].command_id])
 
 
 async def test_those_whose_time_is_up_are_named_too():
     there = Recorder()
-    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(there.add) as port, reach(stream, port) as (transport, heard):
         transport.send([command("a", left_s=0.1), command("b")])
         answer = await heard.of("a")
         assert isinstance(answer, Unknown)
@@ -422,10 +419,10 @@ async def test_those_whose_time_is_up_are_named_too():
 
 async def test_withdrawn_or_late_before_it_was_sent_it_is_never_sent():
     there = Recorder(credits=0)
-    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(there.add) as port, reach(stream, port) as (transport, heard):
         transport.send([command("a"), command("late", left_s=0.1), command("b")])
         await eventually(lambda: there.context)
-        transport.withdraw([command("a").command_id])
+        transport.cancel([command("a").command_id])
         assert isinstance(await heard.of("late"), Unknown)
         await there.context.write(StreamResponse(credits=9))
         await eventually(lambda: there.commands)
@@ -436,7 +433,7 @@ async def test_withdrawn_or_late_before_it_was_sent_it_is_never_sent():
 async def test_a_resend_of_what_is_still_out():
     """It has the same id; withdrawing that concerns the later one, whichever is answered first."""
     there = Recorder()
-    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(there.add) as port, reach(stream, port) as (transport, heard):
         transport.send([command("a")])
         await eventually(lambda: len(there.commands) == 1)
         transport.send([command("a")])
@@ -444,7 +441,7 @@ async def test_a_resend_of_what_is_still_out():
         first, second = (c.command_id for c in there.commands)
         await there.context.write(StreamResponse(answers=[StreamAnswer(command_id=first)], credits=9))
         await heard.of("a")
-        transport.withdraw([command("a").command_id])
+        transport.cancel([command("a").command_id])
         await eventually(lambda: [w for m in there.messages for w in m.withdrawn] == [second])
         assert transport.in_flight == 0
 
@@ -478,7 +475,7 @@ async def test_the_participant_does_not_answer_what_was_withdrawn():
 async def test_what_was_not_sent_goes_by_the_next_stream():
     """A stream that ends before it had room for a command has certainly not done it."""
     there = Recorder(credits=1)
-    async with server(there.add) as port, linked(Link(port)) as link, reach(StreamTransport, link.port) as (t, heard):
+    async with server(there.add) as port, linked(Link(port)) as link, reach(stream, link.port) as (t, heard):
         t.send([command("sent"), command("waits")])
         await eventually(lambda: len(there.commands) == 1)
         link.cut()
@@ -506,7 +503,7 @@ async def test_one_stream_that_takes_nothing_is_made_up_for():
                 await super().Stream(requests, context)
 
     there = Stumbling()
-    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(there.add) as port, reach(stream, port) as (transport, heard):
         transport.send([command("sent"), command("waits")])
         assert isinstance(await heard.of("sent"), Unknown)
         await eventually(lambda: [c.execute.command.saga_id for c in there.commands] == ["sent", "waits"])
@@ -524,7 +521,7 @@ async def test_a_status_of_the_stream_says_nothing_of_a_command(code):
             await context.read()
             await context.abort(code, "no")
 
-    async with server(Aborting().add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(Aborting().add) as port, reach(stream, port) as (transport, heard):
         transport.send([command()])
         answer = await heard.of()
         assert isinstance(answer, Unknown)
@@ -541,7 +538,7 @@ async def test_a_stream_that_takes_nothing_is_not_opened_for_ever():
             opened += 1
             await context.write(StreamResponse(credits=0))
 
-    async with server(Stopping().add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(Stopping().add) as port, reach(stream, port) as (transport, heard):
         transport.send([command("a"), command("b")])
         for saga_id in ("a", "b"):
             answer = await heard.of(saga_id)
@@ -557,7 +554,7 @@ async def test_a_servicer_that_has_ended_takes_nothing():
     port = made.add_insecure_port("127.0.0.1:0")
     await made.start()
     streams.end()
-    async with reach(StreamTransport, port) as (transport, heard):
+    async with reach(stream, port) as (transport, heard):
         transport.send([command()])
         answer = await heard.of()
         assert isinstance(answer, Unknown)
@@ -572,7 +569,7 @@ async def test_a_stream_that_never_begins_takes_no_longer_than_the_commands_have
             await self.over.wait()
 
     silent = Silent()
-    async with server(silent.add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(silent.add) as port, reach(stream, port) as (transport, heard):
         transport.send([command("a", left_s=0.1), command("b", left_s=0.2)])
         for saga_id in ("a", "b"):
             answer = await heard.of(saga_id)
@@ -603,7 +600,7 @@ async def test_what_is_no_message_breaks_the_stream_and_nothing_else():
         handler = grpc.method_handlers_generic_handler("swit_saga.v1.ParticipantStreamService", {"Stream": method})
         made.add_generic_rpc_handlers((handler,))
 
-    async with server(add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(add) as port, reach(stream, port) as (transport, heard):
         transport.send([command("a")])
         answer = await heard.of("a")
         assert isinstance(answer, Unknown)
@@ -615,7 +612,7 @@ async def test_what_is_no_message_breaks_the_stream_and_nothing_else():
 
 async def test_a_command_that_cannot_be_encoded_holds_up_no_other():
     shop = Shop()
-    async with shop.participant().serve("127.0.0.1:0") as serving, reach(StreamTransport, serving.port) as (t, heard):
+    async with shop.participant().serve("127.0.0.1:0") as serving, reach(stream, serving.port) as (t, heard):
         t.send([command("a"), command("b", "\ud800"), command("c")])
         for saga_id in ("a", "c"):
             assert isinstance(await heard.of(saga_id), Completed)
@@ -627,7 +624,7 @@ async def test_a_command_that_cannot_be_encoded_holds_up_no_other():
 
 async def test_an_answer_to_nothing_is_passed_over():
     there = Recorder()
-    async with server(there.add) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(there.add) as port, reach(stream, port) as (transport, heard):
         transport.send([command("a"), command("b")])
         await eventually(lambda: len(there.commands) == 2)
         numbers = [c.command_id for c in there.commands]
@@ -641,10 +638,10 @@ async def test_an_answer_to_nothing_is_passed_over():
 async def test_a_coordinator_that_leaves_does_not_tear_the_effect():
     shop = Shop()
     async with shop.participant().serve("127.0.0.1:0") as serving:
-        async with reach(StreamTransport, serving.port) as (transport, _):
+        async with reach(stream, serving.port) as (transport, _):
             transport.send([command("a", "slow")])
             await eventually(lambda: shop.calls["a"])
-        async with reach(StreamTransport, serving.port) as (transport, heard):
+        async with reach(stream, serving.port) as (transport, heard):
             transport.send([command("a", "slow"), command("b")])  # The next coordinator's resend.
             assert isinstance(await heard.of("b"), Completed)
             shop.let.set()
@@ -679,7 +676,7 @@ async def without_stream(shop: Shop, port: int = 0) -> AsyncIterator[tuple[int, 
 
 async def test_calls_where_the_stream_is_not_served_and_that_is_remembered():
     shop = Shop()
-    async with without_stream(shop) as (port, asked), reach(StreamTransport, port) as (transport, heard):
+    async with without_stream(shop) as (port, asked), reach(stream, port) as (transport, heard):
         transport.send([command("a"), command("b", "refused")])
         assert isinstance(await heard.of("a"), Completed)
         assert isinstance(await heard.of("b"), Rejected)
@@ -688,7 +685,7 @@ async def test_calls_where_the_stream_is_not_served_and_that_is_remembered():
         assert asked == {"Stream": 1, "Execute": 3}
         transport.send([command("slow", "slow")])
         await eventually(lambda: shop.calls["slow"])
-        transport.withdraw([command("slow").command_id])
+        transport.cancel([command("slow").command_id])
         await eventually(lambda: transport.in_flight == 0)
         assert ("slow", Kind.EXECUTE) not in heard.answers
 
@@ -697,7 +694,7 @@ async def test_after_a_reconnection_the_stream_is_asked_for_again():
     """The participant was replaced by one that serves it."""
     shop = Shop()
     async with without_stream(shop) as (port, asked), linked(Link(port)) as link:
-        async with reach(StreamTransport, link.port) as (transport, heard):
+        async with reach(stream, link.port) as (transport, heard):
             transport.send([command("a")])
             assert isinstance(await heard.of("a"), Completed)
             counting = Counting()
@@ -727,7 +724,7 @@ async def test_calls_made_instead_have_only_the_time_that_is_left():
     shop = Shop()
     async with without_stream(shop) as (port, _), linked(Link(port)) as link:
         link.delay_s = 0.25  # A half second until there is a connection, and another until the stream is refused.
-        async with reach(StreamTransport, link.port) as (transport, heard):
+        async with reach(stream, link.port) as (transport, heard):
             began = time.monotonic()
             transport.send([command("a", "slow", left_s=2)])
             await eventually(lambda: shop.calls["a"])
@@ -758,6 +755,6 @@ async def test_describe():
 
 async def test_by_a_server_of_ones_own():
     shop = Shop().participant()
-    async with server(shop.add_to) as port, reach(StreamTransport, port) as (transport, heard):
+    async with server(shop.add_to) as port, reach(stream, port) as (transport, heard):
         transport.send([command()])
         assert isinstance(await heard.of(), Completed)

@@ -13,10 +13,10 @@ from swit_saga_server.core.model import Saga, Settings, TraceContext
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
 from swit_saga_server.core.start import StartRequest, new_saga
-from swit_saga_server.core.units import MINUTE, SECOND, Instant
+from swit_saga_server.core.units import MILLISECOND, MINUTE, NO_TIME, SECOND, Instant, Span
 from tests.support.invariants import Transition, Violated, check_transition
 
-T0: Instant = 1_700_000_000 * SECOND
+T0 = Instant(1_700_000_000 * SECOND)
 RETRY = RetryPolicy(backoff=Backoff.FIXED, initial_delay=SECOND, max_delay=SECOND, max_attempts=3, jitter=Jitter.NONE)
 SETTINGS = Settings(timeout=10 * MINUTE, step_timeout=10 * SECOND, retry_policy=RETRY, compensation_retry_policy=RETRY)
 NO_UNDO = CompensationDefinition(disabled=True)
@@ -61,7 +61,7 @@ class Driven:
             defaults=self.settings, trace=TraceContext(), source="test", now=self.now,
         )  # fmt: skip
 
-    def give(self, given: Input, after: int = 0) -> "Driven":
+    def give(self, given: Input, after: Span = NO_TIME) -> "Driven":
         self.now += after
         before = self.saga
         try:
@@ -86,17 +86,17 @@ class Driven:
 
     def ran(self, index: int, answer: Answer, attempt: int | None = None) -> "Driven":
         number = attempt or self.saga.steps[index].call.attempts
-        return self.give(Answered(Kind.EXECUTE, index, sent(number), answer), 1000)
+        return self.give(Answered(Kind.EXECUTE, index, sent(number), answer), MILLISECOND)
 
     def undid(self, index: int, answer: Answer | None = None, attempt: int | None = None) -> "Driven":
         comp = self.saga.steps[index].compensation
         number = attempt or (comp.call.attempts if comp else 1)
-        return self.give(Answered(Kind.COMPENSATE, index, sent(number), answer or Completed()), 1000)
+        return self.give(Answered(Kind.COMPENSATE, index, sent(number), answer or Completed()), MILLISECOND)
 
     def cancel(self) -> "Driven":
-        return self.give(Cancel("enough"), 1000)
+        return self.give(Cancel("enough"), MILLISECOND)
 
-    def taken_over(self, after: int = 1000) -> "Driven":
+    def taken_over(self, after: Span = MILLISECOND) -> "Driven":
         return self.give(TakenOver(), after)
 
     @property

@@ -17,7 +17,7 @@ from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answer, Cancel
 from swit_saga_server.core.model import Saga, Settings, TraceContext
 from swit_saga_server.core.start import StartRequest, new_saga
-from swit_saga_server.core.units import MINUTE, SECOND
+from swit_saga_server.core.units import MILLISECOND, MINUTE, SECOND
 from swit_saga_server.engine.answers import future_of
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.engine import Engine
@@ -34,7 +34,7 @@ from tests.support.core.drive import RETRY, chain
 from tests.support.invariants import check_history, require
 from tests.support.simulation.store import SimStore
 
-FAST = replace(RETRY, initial_delay=20_000, max_delay=20_000)
+FAST = replace(RETRY, initial_delay=20 * MILLISECOND, max_delay=20 * MILLISECOND)
 SETTINGS = Settings(timeout=10 * MINUTE, step_timeout=5 * SECOND, retry_policy=FAST, compensation_retry_policy=FAST)
 
 
@@ -98,7 +98,7 @@ class ByHand:
         self.sent: list[ParticipantCommand] = []
         self._arrived = asyncio.Event()
         self.open: set[str] = set()
-        self.withdrawn: list[str] = []
+        self.cancelled: list[str] = []
 
     @property
     def in_flight(self) -> int:
@@ -119,9 +119,9 @@ class ByHand:
         self.sent += commands
         self._arrived.set()
 
-    def withdraw(self, command_ids: Sequence[str]) -> None:
+    def cancel(self, command_ids: Sequence[str]) -> None:
         self.open -= set(command_ids)
-        self.withdrawn += command_ids
+        self.cancelled += command_ids
 
     async def close(self) -> None:
         self.open.clear()

@@ -7,6 +7,6 @@ the tests, so it raises ``BrokenMutant``, wherever the product may have swallowe
 """
 
 from tests.support.planting.bug import Bug
-from tests.support.planting.judging import BrokenMutant, caught, plant
+from tests.support.planting.oracle import BrokenMutant, caught, plant
 
 __all__ = ["BrokenMutant", "Bug", "caught", "plant"]

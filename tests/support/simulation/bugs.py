@@ -6,6 +6,7 @@ Written apart from the simulator and its checker, which were not changed for any
 from tests.support.planting import Bug
 
 CORE = "swit_saga_server.core"
+PARTICIPANTS = "swit_saga_server.participants"
 ENGINE = "swit_saga_server.engine"
 WATCHING = "swit_saga_server.service.watching"
 STORE = "tests.support.simulation.store"
@@ -41,7 +42,7 @@ BUGS = (
         name="unknown taken for rejected", invariants="10, 11", module=f"{CORE}.executing", function="take",
         right="unanswered(draft, step.index, error)",
         wrong="""
-        settled = evolve(step.call, in_flight=False, retry_at=0)
+        settled = evolve(step.call, in_flight=False, retry_at=NEVER)
         draft.set_step(step.index, call=settled, effect=Effect.NONE)
         if step.status is StepStatus.RUNNING:
             _give_up(draft, step.index, error)
@@ -126,7 +127,7 @@ BUGS = (
         why="off by one",
     ),
     Bug(
-        name="watch does not look back when it is poked", invariants="15",
+        name="watch does not look back when it is notified", invariants="15",
         module=WATCHING, function="_follow",
         right="if event.sequence == after + 1:",
         wrong="if event.sequence > after:",
@@ -140,7 +141,7 @@ BUGS = (
         why="the id is new here",
     ),
     Bug(
-        name="start elsewhere without looking at its request", invariants="13",
+        name="remote start without looking at its request", invariants="13",
         module=f"{ENGINE}.remote", function="Remote.create",
         right="if known.fingerprint != saga.fingerprint:",
         wrong="if known.id != saga.id:",
@@ -148,7 +149,7 @@ BUGS = (
     ),
     Bug(
         name="compensate racing execute", invariants="10, 12", module=f"{CORE}.agenda", function="_undo",
-        right="silent_at(step.call) if step.call.doubt else 0",
+        right="silent_at(step.call) if step.call.doubt else NEVER",
         wrong="0",
         why="why wait",
     ),
@@ -187,7 +188,7 @@ BUGS = (
         why="a new driver begins with a fresh budget",
     ),
     Bug(
-        name="started elsewhere and never due", invariants="14", module=f"{ENGINE}.remote", function="Remote.create",
+        name="remote start that is never due", invariants="14", module=f"{ENGINE}.remote", function="Remote.create",
         right="due_at=due_at(saga)",
         wrong="due_at=0",
         why="whoever holds it will see it",
@@ -198,5 +199,32 @@ BUGS = (
         right="if saga.state.is_terminal and after >= saga.last_sequence and not follow:",
         wrong="if saga.state.is_terminal and not follow:",
         why="there is nothing more to come",
+    ),
+    Bug(
+        name="what a broken stream carried goes by the next one", invariants="6",
+        module=f"{PARTICIPANTS}.stream", function="StreamTransport._break_off",
+        right="self._ledger.answer(send, wire.broken_answer(over.code, over.details))",
+        wrong="""
+        if give_up:
+            self._ledger.answer(send, wire.broken_answer(over.code, over.details))
+        else:
+            send.carrier = None
+            self._ledger._queue.append(send)
+        """,
+        why="it was not answered",
+    ),
+    Bug(
+        name="broken stream taken for a rejection", invariants="11, 16",
+        module=f"{PARTICIPANTS}.stream", function="StreamTransport._break_off",
+        right="self._ledger.answer(send, wire.broken_answer(over.code, over.details))",
+        wrong="self._ledger.answer(send, wire.Rejected(wire.broken_answer(over.code, over.details).error))",
+        why="what was not answered was not done",
+    ),
+    Bug(
+        name="late answer taken for the next send's", invariants="11",
+        module=f"{PARTICIPANTS}.ledger", function="Ledger.enter",
+        right="self._numbers = number = self._numbers + 1",
+        wrong="number = next(n for n in range(1, 1 << 30) if n not in self._open)",
+        why="the number of a send that is over is free again",
     ),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from swit_saga_server.core.units import Instant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """An invariant (design §7) that did not hold. ``at``: the world's time when it showed."""
+    """An invariant (docs/invariants.md) that did not hold. ``at``: the world's time when it showed."""
 
     invariant: int
     saga_id: str
@@ -102,7 +102,7 @@ class Case:
         intents: Calls intended by an applied write: (kind, step, attempt, resends) -> not-after.
         said: What participants said: (kind, step, attempt, answer).
         answers: The same without the attempt.
-        sends: Executes and Compensates that arrived, to tell copies.
+        sends: Executes and Compensates that arrived, and which copies of each.
         doubled: Steps of which a message arrived twice (no RPC does that; see ``participants``).
         books: Net effect by step.
         undone: Steps whose Compensate a participant confirmed.
@@ -124,7 +124,7 @@ class Case:
     intents: dict[tuple[Kind, int, int, int], Instant]
     said: set[tuple[Kind, int, int, str]]
     answers: set[tuple[Kind, int, str]]
-    sends: set[tuple[Kind, int, int, int]]
+    sends: dict[tuple[Kind, int, int, int], set[int]]
     doubled: set[int]
     books: dict[int, int]
     undone: set[int]
@@ -138,7 +138,7 @@ class Case:
     @staticmethod
     def of(saga_id: str, definition: Definition | None, partition: int) -> "Case":
         """Nothing seen yet."""
-        return Case(saga_id, definition, partition, None, [], {}, {}, {}, set(), set(), set(), set(), {}, set())
+        return Case(saga_id, definition, partition, None, [], {}, {}, {}, set(), set(), {}, set(), {}, set())
 
     def was_durable(self, saga: Saga) -> bool:
         """Whether the store once held exactly this."""

@@ -1,4 +1,4 @@
-"""What must hold for every saga (design §7), judged from what the outside saw: clients, participants, and the store.
+"""What must hold for every saga (docs/invariants.md), judged from what clients, participants and the store saw.
 
 It calls none of the machine's or engine's functions: it must not share their mistakes.
 
@@ -24,7 +24,7 @@ from typing import Any
 
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.states import CompensationStatus, Effect, SagaState
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.store.contract import Verdict
 from tests.support.simulation.case import Case, Expected, Stored, Violation, expected_of
 from tests.support.simulation.check_answers import check_shown, check_wait
@@ -35,6 +35,7 @@ from tests.support.simulation.observed import (
     Committed,
     Fault,
     Leased,
+    Noted,
     Observation,
     Posted,
     Received,
@@ -110,8 +111,9 @@ class _Checker:
             Remains: self.remains,
             Unanswered: _pass,
             Fault: _pass,
+            Noted: _pass,
         }
-        at = 0
+        at = NEVER
         for seen in observations:
             at = seen.at
             wrong = takers[type(seen)](seen)
@@ -240,9 +242,12 @@ class _Checker:
             step = case.definition.steps[seen.step_index]
             if (step.id, step.participant) != (seen.step_id, seen.participant):
                 yield 6, f"{what}: reached {seen.participant} as {seen.step_id}"
-        if send in case.sends:
+        copies = case.sends.setdefault(send, set())
+        if seen.copy in copies and not case.touched:
+            yield 6, f"{what}: was sent twice"
+        if copies:
             case.doubled.add(seen.step_index)
-        case.sends.add(send)
+        copies.add(seen.copy)
 
     def said(self, seen: Said) -> None:
         case = self.case(seen.saga_id)

@@ -6,15 +6,22 @@ from typing import cast
 
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.model import Settings
-from swit_saga_server.core.units import MILLISECOND, SECOND, Span
+from swit_saga_server.core.units import MILLISECOND, NO_TIME, SECOND, Span
 from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.environment import Environment, MonotonicClock
 from swit_saga_server.engine.options import CacheOptions, EngineOptions
+from swit_saga_server.engine.transport import Deliver, Transport
+from swit_saga_server.participants.router import Router
+from swit_saga_server.participants.stream import StreamTransport
+from swit_saga_server.participants.unary import UnaryTransport
+from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
+from tests.support.simulation.connection import SimConnection
 from tests.support.simulation.draws import Draws, Streams
-from tests.support.simulation.network import Receiver, SimTransport, StoreLink
+from tests.support.simulation.network import StoreLink
 from tests.support.simulation.plan import PlannedCoordinator
+from tests.support.simulation.receiver import Receiver
 from tests.support.simulation.scene import Scene
 from tests.support.simulation.store import SimStore
 from tests.support.simulation.virtual_loop import Process
@@ -135,12 +142,22 @@ class Slot:
                 self._scene.loop.kill(life.process)
                 self._scene.later(BOOT_AGAIN, self.boot)
 
+    def _router(self, process: Process, deliver: Deliver) -> Router:
+        scene, routes = self._scene, dict[str, Transport]()
+        for name, participant in self._participants.items():
+            connection = SimConnection(scene, process.name, participant)
+            if participant.is_streamed:
+                routes[name] = StreamTransport(name, connection, deliver, scene.now)
+            else:
+                routes[name] = UnaryTransport(connection, deliver, scene.now)
+        return Router(routes, Unroutable(deliver, scene.now))
+
     def _make(self, process: Process) -> Life:
         scene, planned, name = self._scene, self._planned, process.name
         wall_error = Draws(scene.seed, name).whole("wall clock", -200, 200) * MILLISECOND
         clock = MonotonicClock(lambda: scene.loop.ticks * 1000, lambda: (scene.now() + wall_error) * 1000)
-        deliver: list[Callable[..., None]] = []
-        transport = SimTransport(scene, process, self._participants, lambda *a: deliver[0](*a))
+        deliver: list[Deliver] = []
+        transport = self._router(process, lambda saga_id, answered: deliver[0](saga_id, answered))
         engine = Engine(
             cast(StateStorage, StoreLink(scene, self._store, process)),
             transport,
@@ -160,7 +177,7 @@ class Slot:
                 load_batch=2,
                 watch_buffer=4,
             ),
-            Environment(clock, Streams(scene.seed, name), worked=lambda: 0),
+            Environment(clock, Streams(scene.seed, name), worked=lambda: NO_TIME),
         )
         deliver.append(engine.deliver)
         return Life(process, engine, SagaService(engine, SETTINGS, Limits()))

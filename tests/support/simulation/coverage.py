@@ -12,6 +12,7 @@ from tests.support.simulation.observed import (
     Answered,
     Committed,
     Fault,
+    Noted,
     Observation,
     Posted,
     Received,
@@ -43,6 +44,12 @@ SITUATIONS = (
     "inbox entry consumed",
     "several transitions in one write",
     "store gone back",
+    "stream broken with commands on it",
+    "stream not served",
+    "called for want of a stream",
+    "command waited for a credit",
+    "queued commands left to the next stream",
+    "called off by a stream",
 )
 """Without these an invariant would hold because nothing put it to the test."""
 
@@ -86,6 +93,8 @@ def counted(observations: Sequence[Observation]) -> dict[str, Counter[str]]:
             case Committed():
                 counts["verdicts"][f"create {seen.verdict.value}" if seen.is_create else seen.verdict.value] += 1
                 situations.update(_of_write(seen))
+            case Noted():
+                situations[seen.what] += 1
             case Replied() if seen.verdict is Verdict.APPLIED:
                 situations["inbox entry consumed"] += 1
             case Posted():

@@ -8,7 +8,9 @@ import random
 import struct
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import TypeVar
+from typing import TypeVar, overload
+
+from swit_saga_server.core.units import Span
 
 T = TypeVar("T")
 
@@ -52,10 +54,18 @@ class Draws:
         """Whether it happens, with this probability."""
         return self.roll(name) < of
 
+    @overload
+    def below(self, name: Name, end: Span) -> Span: ...
+    @overload
+    def below(self, name: Name, end: int) -> int: ...
     def below(self, name: Name, end: int) -> int:
         """A whole number from 0 on and below ``end``."""
         return int(self.roll(name) * end)
 
+    @overload
+    def whole(self, name: Name, least: Span, most: Span) -> Span: ...
+    @overload
+    def whole(self, name: Name, least: int, most: int) -> int: ...
     def whole(self, name: Name, least: int, most: int) -> int:
         """A whole number; ``most`` may come, too."""
         return least + self.below(name, most - least + 1)

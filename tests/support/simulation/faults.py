@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from swit_saga_server.core.units import MILLISECOND, SECOND, Span
+from swit_saga_server.core.units import MILLISECOND, NO_TIME, SECOND, Span
 from tests.support.simulation.draws import Draws
 
 KINDS = (
@@ -27,6 +27,9 @@ KINDS = (
     "request_doubled",
     "reply_lost",
     "reply_late",
+    "stream_refused",
+    "stream_broken",
+    "stream_silent",
     "client_request_lost",
     "client_reply_lost",
     "watch_cut",
@@ -54,7 +57,7 @@ class PlannedFault:
     at: Span
     kind: str
     slot: int = 0
-    span: Span = 0
+    span: Span = NO_TIME
     handles: int = 0
 
 
@@ -83,15 +86,15 @@ def _span(draws: Draws, kind: str) -> Span:
     briefly, span = draws.chance("briefly", 0.5), draws.roll("span")
     match kind:
         case "crash" | "crash_at_await":
-            return 50 * MILLISECOND if briefly else int(span * 4 * SECOND)
+            return 50 * MILLISECOND if briefly else Span(span * 4 * SECOND)
         case "handover":
-            return int(span * 2 * SECOND)
+            return Span(span * 2 * SECOND)
         case "pause":
-            return int(span * SECOND) if briefly else SECOND + int(span * 5 * SECOND)
+            return Span(span * SECOND) if briefly else SECOND + Span(span * 5 * SECOND)
         case "outage":
-            return 300 * MILLISECOND if briefly else int(span * 4 * SECOND)
+            return 300 * MILLISECOND if briefly else Span(span * 4 * SECOND)
         case "rewind":
-            return 50 * MILLISECOND + int(span * 2_950 * MILLISECOND)
+            return 50 * MILLISECOND + Span(span * 2_950 * MILLISECOND)
         case "clock_step":
-            return int((2 * span - 1) * MAX_STEP)
+            return Span((2 * span - 1) * MAX_STEP)
     raise ValueError(f"no such fault: {kind!r}")

@@ -1,7 +1,7 @@
-"""Histories made by hand, for tests of what reads histories: one saga of two steps, told step by step.
+"""Histories made by hand, for tests of what reads histories: one saga of two steps, step by step.
 
 Every method tells what a coordinator, a client or a participant that does its work well would have shown;
-what a test wants told wrong, it overrides.
+what a test wants to be wrong, it overrides.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from swit_saga_server.core.model import Call, CompensationState, Saga, StepState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.retry import Jitter, RetryPolicy
 from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus, StopCause
-from swit_saga_server.core.units import MILLISECOND, SECOND, Span
+from swit_saga_server.core.units import MILLISECOND, NEVER, NO_TIME, SECOND, Instant, Span
 from swit_saga_server.store.contract import InboxAnswer, Verdict, Write
 from tests.support.simulation.case import Expected
 from tests.support.simulation.observed import (
@@ -62,7 +62,7 @@ E = tuple[str, dict[str, Any]]
 """An event: its type, and what else is not obvious."""
 
 
-class Tale:
+class HistoryBuilder:
     """One history in the making.
 
     Attributes:
@@ -77,11 +77,11 @@ class Tale:
         self.seen: list[Observation] = []
         self.saga: Saga | None = None
         self.events: tuple[SagaEvent, ...] = ()
-        self.at = 1_000 * SECOND
+        self.at = Instant(1_000 * SECOND)
         self.epoch = 0
         self.calls = 0
         self.writes = 0
-        self.due_at = 0
+        self.due_at = NEVER
         self.in_flight = False
 
     def see(self, kind: type[Any], /, **what: Any) -> None:
@@ -139,26 +139,26 @@ class Tale:
         """
         before = self.now
         changed = dict(steps or {})
-        told: list[SagaEvent] = []
+        numbered: list[SagaEvent] = []
         for kind, more in events:
             more = dict(more)
             to = more.pop("to", "")
             index = next((i for i, s in enumerate(before.steps) if s.id == more.get("step_id")), None)
             was = before.state if index is None else before.steps[index].status
             state = {"previous_state": str(was), "new_state": to} if to else {}
-            told.append(
-                SagaEvent(sequence=before.last_sequence + len(told) + 1, type=kind, at=self.at, **(state | more))
+            numbered.append(
+                SagaEvent(sequence=before.last_sequence + len(numbered) + 1, type=kind, at=self.at, **(state | more))
             )
         usual: dict[str, Any] = {
             "version": before.version + 1,
             "updated_at": self.at,
-            "last_sequence": before.last_sequence + len(told),
+            "last_sequence": before.last_sequence + len(numbered),
             "steps": tuple(replace(s, **changed.get(s.index, {})) for s in before.steps),
         }
         after = replace(before, **usual | header)
         self._commit(
             after,
-            tuple(told),
+            tuple(numbered),
             {"base_version": before.version, "changed_steps": tuple(changed)} | dict(wrote or {}),
             dict(judged or {}),
         )
@@ -170,7 +170,7 @@ class Tale:
         out = any(s.call.in_flight or (s.compensation and s.compensation.call.in_flight) for s in after.steps)
         usual: dict[str, Any] = {
             "saga": after, "commit_id": f"w{self.writes}", "events": events, "in_flight": out,
-            "due_at": 0 if after.state.is_terminal else self.at + SECOND,
+            "due_at": NEVER if after.state.is_terminal else self.at + SECOND,
         }  # fmt: skip
         write = Write(**usual | wrote)
         epoch, nonce = (0, "") if judged.get("is_create") else self.holder()
@@ -207,8 +207,8 @@ class Tale:
         """It is answered with what is stored."""
         self.see(Answered, **{"call": call, "saga": self.saga} | other)
 
-    def wait(self, *states: SagaState, patience: Span = 0, **other: Any) -> None:
-        """A client waits, and is told at once what is stored; ``other`` is told otherwise."""
+    def wait(self, *states: SagaState, patience: Span = NO_TIME, **other: Any) -> None:
+        """A client waits, and is shown at once what is stored; ``other`` is what differs in that."""
         call = self.ask("wait", states=states, patience=patience)
         there = self.now.state in states if states else self.now.state.is_terminal
         self.see(Waited, **{"call": call, "saga": self.saga, "done": there} | other)
@@ -261,7 +261,7 @@ class Tale:
             step.call,
             **{
                 "generation": 1, "attempts": step.call.attempts + 1, "sends": step.call.sends + 1, "in_flight": True,
-                "not_after": self.at + PATIENCE, "retry_at": 0,
+                "not_after": self.at + PATIENCE, "retry_at": NEVER,
                 "started_at": step.call.started_at or self.at, "last_attempt_at": self.at,
             }
             | other,
@@ -271,7 +271,7 @@ class Tale:
 
     def settled(self, index: int, **other: Any) -> Call:
         """Its call, answered."""
-        return replace(self.now.steps[index].call, **{"in_flight": False, "retry_at": 0} | other)
+        return replace(self.now.steps[index].call, **{"in_flight": False, "retry_at": NEVER} | other)
 
     def done(self, index: int) -> dict[str, Any]:
         """The step with its success on record."""

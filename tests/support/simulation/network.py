@@ -1,15 +1,12 @@
-"""What lies between coordinators, store and participants: messages take time, get lost, come twice or late."""
+"""What lies between coordinators and store: messages take time, get lost or come late."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from swit_saga_server.core.errors import ErrorType, SagaError, StoreUnavailable
-from swit_saga_server.core.inputs import Answer, Unknown
+from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.units import MILLISECOND, SECOND, Span
-from swit_saga_server.engine.commands import ParticipantCommand
-from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.store.contract import Hint
 from tests.support.simulation.scene import Scene
 from tests.support.simulation.store import SimStore
@@ -108,126 +105,3 @@ def _answer(reply: "asyncio.Future[Any]", result: Any, error: Exception | None) 
 
 def _break(reply: "asyncio.Future[Any]", on: str) -> None:
     _answer(reply, None, StoreUnavailable(f"no reply to {on}"))
-
-
-class Receiver(Protocol):
-    """A participant, as the network sees it."""
-
-    def receive(self, command: ParticipantCommand, copy: int, reply: Callable[[Answer | None], None]) -> None:
-        """A message arrived. ``reply`` is called once, at any later time; with None for silence."""
-        ...
-
-
-class SimTransport:
-    """``Transport`` of one coordinator to all participants. As over gRPC, a call ends at its deadline at the latest."""
-
-    def __init__(self, scene: Scene, process: Process, participants: Mapping[str, Receiver], deliver: Deliver) -> None:
-        self._scene = scene
-        self._process = process
-        self._participants = participants
-        self._deliver = deliver
-        self._calls: dict[str, _Call] = {}
-        self._sent: dict[str, int] = {}
-
-    @property
-    def in_flight(self) -> int:
-        """See ``Transport``."""
-        return len(self._calls)
-
-    def knows(self, participant: str, action: str) -> str | None:
-        """See ``Transport``."""
-        return None if participant in self._participants else f"there is no participant {participant!r}"
-
-    def send(self, commands: Sequence[ParticipantCommand]) -> None:
-        """See ``Transport``."""
-        for command in commands:
-            self._calls[command.command_id] = call = _Call(self, command)
-            call.deadline = self._scene.loop.call_later(command.timeout / 1e6, call.end, _unknown("DEADLINE_EXCEEDED"))
-            self._carry(call)
-
-    def withdraw(self, command_ids: Sequence[str]) -> None:
-        """See ``Transport``. What has arrived goes on at the participant."""
-        for command_id in command_ids:
-            call = self._calls.pop(command_id, None)
-            if call is not None:
-                call.give_up()
-
-    async def close(self) -> None:
-        """See ``Transport``."""
-        for call in self._calls.values():
-            call.give_up()
-        self._calls.clear()
-
-    def ended(self, call: "_Call", answer: Answer) -> None:
-        """A call has its answer."""
-        c = call.command
-        if self._calls.get(c.command_id) is call:
-            del self._calls[c.command_id]
-        self._deliver(c.saga_id, c.answered(answer))
-
-    def _carry(self, call: "_Call") -> None:
-        c, scene = call.command, self._scene
-        self._sent[c.command_id] = number = self._sent.get(c.command_id, 0) + 1
-        fate, late, delay, noticed, reply_fate, reply_late, *_ = scene.rolls(
-            "message", self._process.name, c.command_id, c.resends, number
-        )
-        chance = scene.weather.message
-        receive = self._participants[c.participant].receive
-        there = (1 + 10 * delay) * MILLISECOND
-        if fate < chance:
-            scene.fault("request_lost", c.command_id)
-            self._notice(call, noticed)
-            return
-        if fate < 2 * chance:
-            scene.fault("request_late", c.command_id)
-            there = late * 2.5 * SECOND
-        elif fate < 3 * chance:
-            scene.fault("request_doubled", c.command_id)
-            scene.later(late * 3 * SECOND, receive, c, 2, lambda answer: None)
-
-        def reply(answer: Answer | None) -> None:
-            if answer is None:
-                return
-            if reply_fate < chance:
-                scene.fault("reply_lost", c.command_id)
-                self._notice(call, noticed)
-                return
-            back = (1 + 10 * reply_late) * MILLISECOND
-            if reply_fate < 2 * chance:
-                scene.fault("reply_late", c.command_id)
-                back = reply_late * 2 * SECOND
-            scene.later(back, call.end, answer, context=self._process.context)
-
-        scene.later(there, receive, c, 1, reply)
-
-    def _notice(self, call: "_Call", roll: float) -> None:
-        """A broken connection is noticed at once by some, and only at the deadline by others."""
-        if roll < 0.5:
-            self._scene.later(roll * SECOND, call.end, _unknown("UNAVAILABLE"), context=self._process.context)
-
-
-class _Call:
-    """One message out and not yet answered."""
-
-    __slots__ = ("command", "deadline", "open", "transport")
-
-    def __init__(self, transport: SimTransport, command: ParticipantCommand) -> None:
-        self.transport = transport
-        self.command = command
-        self.deadline: asyncio.TimerHandle | None = None
-        self.open = True
-
-    def end(self, answer: Answer) -> None:
-        if self.open:
-            self.give_up()
-            self.transport.ended(self, answer)
-
-    def give_up(self) -> None:
-        self.open = False
-        if self.deadline is not None:
-            self.deadline.cancel()
-
-
-def _unknown(code: str) -> Unknown:
-    kind = ErrorType.TIMEOUT if code == "DEADLINE_EXCEEDED" else ErrorType.NETWORK
-    return Unknown(SagaError(code=code, message="simulated", type=kind, retryable=True))

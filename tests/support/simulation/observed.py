@@ -10,7 +10,7 @@ from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import NO_TIME, Instant, Span
 from swit_saga_server.store.contract import Verdict, Write
 
 
@@ -37,7 +37,7 @@ class Asked(Seen):
     coordinator: str
     variant: str = ""
     states: tuple[SagaState, ...] = ()
-    patience: Span = 0
+    patience: Span = NO_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class WatchOver(Seen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received(Seen):
-    """A command arrived at a participant (each duplicate of a message is seen by itself)."""
+    """A command arrived at a participant. ``copy``: 2 if the network made two of it, and this is the second."""
 
     participant: str
     kind: Kind
@@ -109,6 +109,7 @@ class Received(Seen):
     execute_key: str
     epoch: int
     not_after: Instant
+    copy: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +202,14 @@ class Fault(Seen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Seen):
+    """A situation that is nobody's fault; only counted. ``what``: one of ``coverage.SITUATIONS``; ``on``: where."""
+
+    what: str
+    on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remains(Seen):
     """At the end, when the faults are over and everything has settled: one saga in the store, with its history."""
 
@@ -213,5 +222,5 @@ class Remains(Seen):
 Observation: TypeAlias = (
     Asked | Answered | Waited | Refused | Unanswered | Watched | WatchOver
     | Received | Effect | Said
-    | Leased | Committed | Replied | Posted | Rewound | Fault | Remains
+    | Leased | Committed | Replied | Posted | Rewound | Fault | Noted | Remains
 )  # fmt: skip

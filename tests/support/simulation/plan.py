@@ -7,7 +7,7 @@ from enum import StrEnum
 from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.core.units import MILLISECOND, SECOND, Span
+from swit_saga_server.core.units import MICROSECOND, MILLISECOND, NO_TIME, SECOND, Span
 from swit_saga_server.engine.options import CachePolicy
 from tests.support.simulation.draws import Draws
 from tests.support.simulation.faults import PlannedFault, plan_faults
@@ -55,7 +55,7 @@ class Action:
     tries: int = 1
     wander: bool = False
     states: tuple[SagaState, ...] = ()
-    patience: Span = 0
+    patience: Span = NO_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +84,32 @@ class PlannedSaga:
     scripts: tuple[Script, ...]
 
 
+class Reached(StrEnum):
+    """How coordinators reach a participant."""
+
+    STREAM = "stream"
+    CALLS = "calls"
+    """They are told to call."""
+    NO_STREAM = "no stream"
+    """They ask for a stream, and it has none."""
+    REPLACED = "replaced"
+    """Half-way through the faults another version of it takes its place, which has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedParticipant:
-    """One participant; see ``participants.Participant``."""
+    """One participant; see ``participants.Participant``.
+
+    Attributes:
+        reached: How.
+        credits: Commands that it takes at a time by one stream.
+    """
 
     name: str
     barrier: bool
     skew: Span
+    reached: Reached = Reached.STREAM
+    credits: int = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +174,11 @@ def _weather(draws: Draws) -> Weather:
 
 def _participant(draws: Draws, name: str) -> PlannedParticipant:
     return PlannedParticipant(
-        name=name, barrier=draws.chance("barrier", 0.6), skew=draws.whole("skew", -MAX_SKEW, MAX_SKEW)
+        name=name,
+        barrier=draws.chance("barrier", 0.6),
+        skew=draws.whole("skew", -MAX_SKEW, MAX_SKEW),
+        reached=draws.pick("reached", tuple(Reached), weights=(45, 35, 10, 10)),
+        credits=draws.pick("credits", (1, 2, 256, 256)),
     )
 
 
@@ -187,7 +210,7 @@ def _step(draws: Draws, step_id: str, participants: tuple[PlannedParticipant, ..
         id=step_id,
         participant=draws.pick("participant", participants).name,
         timeout=draws.pick("timeout", (300, 800, 1_500)) * MILLISECOND,
-        delay=draws.pick("delay", (0, 0, 0, 400 * MILLISECOND)),
+        delay=draws.pick("delay", (NO_TIME, NO_TIME, NO_TIME, 400 * MILLISECOND)),
         total_timeout=draws.pick("total timeout", (None, None, None, 2 * SECOND)),
         compensation=CompensationDefinition(disabled=draws.chance("compensation disabled", 0.1)),
     )
@@ -234,9 +257,13 @@ class _Asking:
         yield self._action(What.START, 0, self._begun, 6, "a")
         for n in range(draws.pick("starts again", (0, 0, 1, 2))):
             again = draws.of("again", n)
-            later = again.pick("after", (0, SECOND, 6 * SECOND))
+            later = again.pick("after", (NO_TIME, SECOND, 6 * SECOND))
             yield self._action(
-                What.START, 1 + n, self._begun + again.below("at", later or 1), 4, again.pick("variant", "aab")
+                What.START,
+                1 + n,
+                self._begun + again.below("at", later or MICROSECOND),
+                4,
+                again.pick("variant", "aab"),
             )
         if draws.chance("cancelled", 0.35):
             cancelled = self._begun + draws.below("cancelled at", draws.pick("cancelled by", (SECOND // 5, 3 * SECOND)))
@@ -249,9 +276,11 @@ class _Asking:
         for n in range(draws.pick("waits", (0, 1, 1, 2))):
             wait = draws.of("wait", n)
             yield replace(
-                self._action(What.WAIT, n, max(self._begun + wait.whole("at", -200 * MILLISECOND, 4 * SECOND), 0), 5),
+                self._action(
+                    What.WAIT, n, max(self._begun + wait.whole("at", -200 * MILLISECOND, 4 * SECOND), NO_TIME), 5
+                ),
                 states=wait.pick("states", _AWAITED),
-                patience=wait.pick("patience", (0, 100 * MILLISECOND, SECOND, 2_500 * MILLISECOND)),
+                patience=wait.pick("patience", (NO_TIME, 100 * MILLISECOND, SECOND, 2_500 * MILLISECOND)),
             )
 
     def _action(self, what: What, n: int, at: Span, most: int, variant: str = "") -> Action:

@@ -75,8 +75,8 @@ def main() -> int:
     if given.table:
         text = DOCUMENT.read_text()
         begin, end = "<!-- planted -->\n", "<!-- /planted -->"
-        head, tail = text[: text.index(begin) + len(begin)], text[text.index(end) :]
-        DOCUMENT.write_text(f"{head}{table(found)}\n{tail}")
+        head, rest = text[: text.index(begin) + len(begin)], text[text.index(end) :]
+        DOCUMENT.write_text(f"{head}{table(found)}\n{rest}")
     return 0 if all(f.seeds for f in found) else 1
 
 

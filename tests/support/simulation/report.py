@@ -1,4 +1,4 @@
-"""One seed, told so that a person can follow it; a failing one first made as small as it goes."""
+"""One seed as a story that a person can follow; a failing one first made as small as it goes."""
 
 from tests.support.simulation.checker import check, expected_of
 from tests.support.simulation.oracle import kinds, wrong
@@ -18,10 +18,10 @@ def explain(seed: int, *, always: bool) -> int:
     why = wrong(outcome)
     if why:
         small = smallest(outcome)
-        print(told(small))
+        print(story(small))
         print(f"the smallest part of it that shows the same: {sizes(small.plan)}; of {sizes(outcome.plan)}")
     elif always:
-        print(told(outcome))
+        print(story(outcome))
     if why or always:
         print(f"SEED={seed} {outcome.trace_hash}: {why or 'all well'}")
     return 1 if why else 0
@@ -34,7 +34,7 @@ def smallest(outcome: Outcome, budget: int = BUDGET) -> Outcome:
     return run(small)
 
 
-def told(outcome: Outcome) -> str:
+def story(outcome: Outcome) -> str:
     """Its timeline, with what was wrong."""
     return timeline(outcome.observations, check(outcome.observations, expected_of(outcome.plan)))
 

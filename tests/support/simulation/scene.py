@@ -5,12 +5,12 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import NO_TIME, Instant, Span
 from tests.support.simulation.draws import Rolls, rolls
-from tests.support.simulation.observed import Fault, Observation
+from tests.support.simulation.observed import Fault, Noted, Observation
 from tests.support.simulation.virtual_loop import VirtualLoop
 
-BEGINNING: Instant = 1_790_000_000_000_000
+BEGINNING = Instant(1_790_000_000_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Scene:
     seed: int
     loop: VirtualLoop
     weather: Weather = CALM
-    store_step: Span = 0
+    store_step: Span = NO_TIME
     outage: bool = False
     observations: list[Observation] = field(default_factory=list)
     world: Context = field(default_factory=Context)
@@ -66,6 +66,10 @@ class Scene:
     def fault(self, kind: str, on: str) -> None:
         """Put a fault on record."""
         self.observations.append(Fault(at=self.now(), kind=kind, on=on))
+
+    def note(self, what: str, on: str) -> None:
+        """Put a situation on record, for the count of what was really tested."""
+        self.observations.append(Noted(at=self.now(), what=what, on=on))
 
     def rolls(self, *identity: str | int) -> Rolls:
         """Eight uniform numbers in [0, 1) for one message: by what it is, not by how many came before it."""

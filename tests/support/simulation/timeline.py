@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import assert_never
 
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Span
 from tests.support.simulation.case import Violation
 from tests.support.simulation.observed import (
     Answered,
@@ -13,6 +13,7 @@ from tests.support.simulation.observed import (
     Effect,
     Fault,
     Leased,
+    Noted,
     Observation,
     Posted,
     Received,
@@ -39,13 +40,13 @@ def timeline(
     Args:
         observations: In order.
         violations: Put behind the last observation of their time.
-        only: Sagas; all if empty. What concerns no saga (leases, faults) is always told.
+        only: Sagas; all if empty. What concerns no saga (leases, faults) is always shown.
     """
     return "\n".join(_lines(observations, sorted(violations, key=lambda v: v.at), only))
 
 
 def _lines(seen: Sequence[Observation], wrong: Sequence[Violation], only: Collection[str]) -> Iterator[str]:
-    beginning = seen[0].at if seen else 0
+    beginning = seen[0].at if seen else NEVER
     calls: dict[int, Asked] = {}
     pending = list(wrong)
     for n, o in enumerate(seen):
@@ -62,7 +63,7 @@ def _lines(seen: Sequence[Observation], wrong: Sequence[Violation], only: Collec
         yield _line(v.at - beginning, "WRONG", v.saga_id, f"invariant {v.invariant}: {v.what}")
 
 
-def _line(since: Instant, witness: str, saga_id: str, what: str) -> str:
+def _line(since: Span, witness: str, saga_id: str, what: str) -> str:
     return f"{since / 1e6:11.6f}  {witness:<11}  {saga_id or '-':<8}  {what}"
 
 
@@ -103,6 +104,8 @@ def _told(o: Observation, calls: dict[int, Asked]) -> Line:
             return "store", "", f"went back by {(o.at - o.to) / 1e6:.6f} s"
         case Fault():
             return "fault", "", f"{o.kind} on {o.on}"
+        case Noted():
+            return "network", "", f"{o.what}: {o.on}"
         case Remains():
             return "the end", o.saga.id, f"{_saga(o.saga)}, {len(o.events)} events"
         case _:
@@ -122,6 +125,6 @@ def _saga(saga: Saga) -> str:
 def _write(o: Committed) -> str:
     w = o.write
     how = "created" if o.is_create else f"epoch {o.epoch}"
-    told = ", ".join(e.type + (f" {e.step_id}" if e.step_id else "") for e in w.events)
+    listed = ", ".join(e.type + (f" {e.step_id}" if e.step_id else "") for e in w.events)
     answers = f"; answers {', '.join(a.entry_id for a in w.answers)}" if w.answers else ""
-    return f"{o.verdict}: {w.base_version} -> {_saga(w.saga)} ({how}){': ' + told if told else ''}{answers}"
+    return f"{o.verdict}: {w.base_version} -> {_saga(w.saga)} ({how}){': ' + listed if listed else ''}{answers}"

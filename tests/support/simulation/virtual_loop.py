@@ -15,7 +15,7 @@ from contextvars import Context, ContextVar, copy_context
 from math import ceil
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import NO_TIME, Span
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -73,7 +73,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     """
 
     def __init__(self) -> None:
-        self.ticks: Span = 0
+        self.ticks: Span = NO_TIME
         self.broken: list[BaseException] = []
         self.handles = 0
         self._ready: deque[_Handle] = deque()
@@ -120,7 +120,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         handle = _Handle(when, callback, args, self, context)
         self._timer_number += 1
         # Never early; the millionth part of a tick is what floats may be off.
-        heapq.heappush(self._timers, (ceil(when * 1e6 - 1e-3), self._timer_number, handle))
+        heapq.heappush(self._timers, (Span(ceil(when * 1e6 - 1e-3)), self._timer_number, handle))
         return handle
 
     def call_later(

@@ -12,13 +12,14 @@ from typing import Any
 
 import structlog
 
-from swit_saga_server.core.units import SECOND, Span
+from swit_saga_server.core.units import NO_TIME, SECOND, Span
 from tests.support.simulation.clients import Clients
 from tests.support.simulation.coordinators import Slot
 from tests.support.simulation.faults import PlannedFault
 from tests.support.simulation.observed import Answered, Committed, Observation, Remains, Rewound, Waited
 from tests.support.simulation.participants import Participant
-from tests.support.simulation.plan import Plan, plan
+from tests.support.simulation.plan import Plan, Reached, plan
+from tests.support.simulation.receiver import FOR_EVER
 from tests.support.simulation.scene import CALM, Scene
 from tests.support.simulation.store import Data, SimStore
 from tests.support.simulation.virtual_loop import Deadlock, Livelock, virtual_loop
@@ -80,7 +81,16 @@ class _World:
             for step, script in zip(saga.definition.steps, saga.scripts, strict=True)
         }
         participants = {
-            p.name: Participant(scene, p.name, barrier=p.barrier, skew=p.skew, scripts=scripts)
+            p.name: Participant(
+                scene,
+                p.name,
+                barrier=p.barrier,
+                skew=p.skew,
+                scripts=scripts,
+                is_streamed=p.reached is not Reached.CALLS,
+                serves_from={Reached.STREAM: NO_TIME, Reached.REPLACED: plan.calm_at // 2}.get(p.reached, FOR_EVER),
+                credits=p.credits,
+            )
             for p in plan.participants
         }
         self.slots = [Slot(scene, n, c, self.store, participants) for n, c in enumerate(plan.coordinators)]

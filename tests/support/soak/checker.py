@@ -1,4 +1,4 @@
-"""The invariants (design §7) on one saga: what customers saw, what participants wrote down, what the store has.
+"""The invariants (docs/invariants.md) on one saga: what customers saw, participants wrote down, and the store has.
 
 Which invariant is judged where: 1, 2, 4, 5, 13, 15, 17 here, from the customers' records; 6, 11, 12, 18 here, from the
 participants' books; 3, 7-10, 14, 16 by ``tests.support.invariants`` on the stored history, and 14 and 16 once more in

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from examples.order_saga.processes import Process
 from tests.support.link import Link
-from tests.support.soak.testbed import LEASE_S, Bed
+from tests.support.soak.testbed import LEASE_S, Testbed
 
 LINK_FAULTS = ("cut", "delayed", "dropped", "refused")
 PAUSE_S = (0.1, 0.7)
@@ -25,15 +25,15 @@ class Card:
     play: Callable[[], Awaitable[None]]
 
 
-class Mischief:
+class FaultInjector:
     """Plays faults until it is told to stop; then everything is whole again.
 
     Attributes:
         played: How often, by (victim, fault).
     """
 
-    def __init__(self, bed: Bed, chance: random.Random) -> None:
-        self._bed = bed
+    def __init__(self, testbed: Testbed, chance: random.Random) -> None:
+        self._testbed = testbed
         self._chance = chance
         self.played: Counter[tuple[str, str]] = Counter()
         self._at_work: set[str] = set()
@@ -53,7 +53,7 @@ class Mischief:
                     self._at_work.add(card.victim)
                     group.create_task(self._play(card))
                 await asyncio.sleep(self._chance.uniform(*PAUSE_S))
-        for link in self._bed.links.values():
+        for link in self._testbed.links.values():
             link.heal()
 
     async def _play(self, card: Card) -> None:
@@ -66,12 +66,12 @@ class Mischief:
     def _deck(self) -> list[Card]:
         cards = [
             Card(name, fault, lambda link=link, fault=fault: self._hurt(link, fault))  # type: ignore[misc]
-            for name, link in self._bed.links.items()
+            for name, link in self._testbed.links.items()
             for fault in LINK_FAULTS
         ]
-        for process in self._bed.processes:
+        for process in self._testbed.processes:
             cards.append(Card(process.name, "killed", lambda p=process: self._kill(p)))  # type: ignore[misc]
-        for process in self._bed.coordinators:
+        for process in self._testbed.coordinators:
             cards.append(Card(process.name, "stalled", lambda p=process: self._stall(p)))  # type: ignore[misc]
         cards.append(Card("redis", "killed", self._kill_redis))
         return cards
@@ -106,9 +106,9 @@ class Mischief:
                 await asyncio.sleep(0.2)
 
     async def _kill_redis(self) -> None:
-        await asyncio.to_thread(self._bed.redis.kill)
+        await asyncio.to_thread(self._testbed.redis.kill)
         await self._moment()
-        await asyncio.to_thread(self._bed.redis.start)
+        await asyncio.to_thread(self._testbed.redis.start)
 
     async def _stall(self, process: Process) -> None:
         process.tell(signal.SIGSTOP)

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from swit_saga_server.core.model import Saga, is_in_flight
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.store.conformance.samples import FAR
 from swit_saga_server.store.redis.connection import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.invariants import require
 from tests.support.soak.checker import Books, Record, judge
 from tests.support.soak.customers import Customers
-from tests.support.soak.fault_injector import LINK_FAULTS, Mischief
+from tests.support.soak.fault_injector import LINK_FAULTS, FaultInjector
 from tests.support.soak.history import Life
-from tests.support.soak.testbed import Bed, bed
+from tests.support.soak.testbed import Testbed, testbed
 
 CUSTOMERS = 60
 CALM_S = 60.0
@@ -70,11 +71,11 @@ async def soak(folder: Path, seconds: float, seed: int) -> Report:
         Violated: An invariant does not hold.
     """
     chance = random.Random(seed)
-    async with bed(folder) as made:
-        customers, mischief = Customers(made.clients, chance), Mischief(made, chance)
+    async with testbed(folder) as made:
+        customers, injector = Customers(made.clients, chance), FaultInjector(made, chance)
         await customers.register()
         crowd = asyncio.create_task(customers.run(CUSTOMERS))
-        await mischief.run(seconds)
+        await injector.run(seconds)
         customers.close()
         calm = time.monotonic()
         done, _ = await asyncio.wait([crowd], timeout=CALM_S)
@@ -88,10 +89,10 @@ async def soak(folder: Path, seconds: float, seed: int) -> Report:
         dead = [p.name for p in made.processes if not p.is_running]
         require(1, not dead, f"{dead} ended by themselves")
         sagas = await _judge_all(made, customers.lives)
-    return _report(made, mischief, customers.lives, sagas, calm_s)
+    return _report(made, injector, customers.lives, sagas, calm_s)
 
 
-async def _judge_all(made: Bed, lives: Sequence[Life]) -> Sequence[Saga]:
+async def _judge_all(made: Testbed, lives: Sequence[Life]) -> Sequence[Saga]:
     books = {life.saga_id: Books(calls=[], rejections=[]) for life in lives}
     for name in made.participants:
         _read_books(made.books(name), books)
@@ -112,7 +113,7 @@ async def _judge_all(made: Bed, lives: Sequence[Life]) -> Sequence[Saga]:
                 require(13, json.loads(saga.initial_data.data) == life.order, f"{saga.id} has another order's data")
                 sagas.append(saga)
         for partition in range(store.partitions):
-            require(14, not await store.due(partition, 2**60, 10), f"something is still due in partition {partition}")
+            require(14, not await store.due(partition, FAR, 10), f"something is still due in partition {partition}")
             require(14, not await store.in_flight(partition, "", 10), f"partition {partition} has steps in flight")
             require(14, not await store.inbox(partition, 10), f"the inbox of partition {partition} is not empty")
     failed = {s.id for s in sagas if s.state is SagaState.FAILED}
@@ -124,7 +125,7 @@ async def _judge_all(made: Bed, lives: Sequence[Life]) -> Sequence[Saga]:
 
 
 @asynccontextmanager
-async def _store(made: Bed) -> AsyncIterator[RedisStore]:
+async def _store(made: Testbed) -> AsyncIterator[RedisStore]:
     store = RedisStore(RedisOptions(url=made.redis.url))
     await store.open()
     try:
@@ -149,7 +150,9 @@ def _read_books(path: Path, books: dict[str, Books]) -> None:
         db.close()
 
 
-def _report(made: Bed, mischief: Mischief, lives: Sequence[Life], sagas: Sequence[Saga], calm_s: float) -> Report:
+def _report(
+    made: Testbed, injector: FaultInjector, lives: Sequence[Life], sagas: Sequence[Saga], calm_s: float
+) -> Report:
     fired: Counter[tuple[str, str]] = Counter()
     for name, link in made.links.items():
         for fault, number in link.fired.items():
@@ -158,7 +161,7 @@ def _report(made: Bed, mischief: Mischief, lives: Sequence[Life], sagas: Sequenc
     return Report(
         outcomes=Counter(str(s.state) for s in sagas),
         fired=fired,
-        killed=Counter({card: n for card, n in mischief.played.items() if card[1] not in LINK_FAULTS}),
+        killed=Counter({card: n for card, n in injector.played.items() if card[1] not in LINK_FAULTS}),
         resends=sum(c.resends for c in calls),
         attempts_in_doubt=sum(max(c.attempts - 1, 0) for c in calls),
         calm_s=calm_s,

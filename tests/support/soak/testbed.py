@@ -31,7 +31,7 @@ def order(shape: int) -> Saga:
 
 
 @dataclass
-class Bed:
+class Testbed:
     """Everything that can be used, or hurt.
 
     Attributes:
@@ -55,11 +55,11 @@ class Bed:
 
 
 @asynccontextmanager
-async def bed(folder: Path) -> AsyncIterator[Bed]:
+async def testbed(folder: Path) -> AsyncIterator[Testbed]:
     async with AsyncExitStack() as stack:
         redis = RedisServer(folder / "redis", "--appendonly", "yes", "--appendfsync", "always")
         stack.enter_context(running(redis))
-        made = Bed(folder, redis, {})
+        made = Testbed(folder, redis, {})
         # Links before processes: each is told where the other end is before it is there.
         ports = {name: free_port() for name in (*STEPS, *(f"c{n}" for n in range(COORDINATORS)))}
         for n in range(COORDINATORS):
@@ -80,7 +80,7 @@ async def bed(folder: Path) -> AsyncIterator[Bed]:
         yield made
 
 
-def _coordinator(made: Bed, n: int, port: int) -> Process:
+def _coordinator(made: Testbed, n: int, port: int) -> Process:
     config = made.folder / f"c{n}.yaml"
     config.write_text(
         f"coordinator: {{lease_term: {LEASE_S:g}s, recovery_interval: 1s}}\nlogging: {{level: warning}}\n"

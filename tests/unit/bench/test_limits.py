@@ -7,7 +7,7 @@ import pytest
 from bench.drivers.loop import PAYLOAD
 from bench.limits.__main__ import note
 from bench.limits.flood import message
-from bench.limits.judge import (
+from bench.limits.oracle import (
     Finding,
     followers,
     growth,
@@ -24,7 +24,7 @@ from bench.report import insert
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2 as pb
 
-TOLD = {"reading": 900, "idle": 100, "complete": 900, "events": 9_000, "cut": 100, "resumed": 100}
+FACTS = {"reading": 900, "idle": 100, "complete": 900, "events": 9_000, "cut": 100, "resumed": 100}
 FLOOD = {
     "offered": 1_000,
     "seconds": 10.0,
@@ -77,7 +77,7 @@ def test_growth(many, changed, bad):
 def test_two():
     assert two([100], [115], 500).ok
     assert not two([100], [116], 500).ok
-    assert two_by_others([100], [300], 500).ok, "it is told, nothing is wanted of it"
+    assert two_by_others([100], [300], 500).ok, "it is shown, nothing is wanted of it"
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_two():
     ],
 )
 def test_watchers(changed, bad):
-    found = oks(watchers([100], [85], 256, {**TOLD, **changed}))
+    found = oks(watchers([100], [85], 256, {**FACTS, **changed}))
     assert {i for i, ok in enumerate(found) if not ok} == bad
 
 
 def test_watchers_that_cost_too_much():
-    assert oks(watchers([100], [84], 257, TOLD))[:2] == [False, False]
+    assert oks(watchers([100], [84], 257, FACTS))[:2] == [False, False]
 
 
 @pytest.mark.parametrize(

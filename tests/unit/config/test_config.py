@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from swit_saga_server.config import NOT_YET, ConfigError, ParticipantConfig, SagaConfig
 from swit_saga_server.core.retry import DEFAULT_COMPENSATION_RETRY, DEFAULT_RETRY, Backoff, Jitter, RetryPolicy
-from swit_saga_server.core.units import MINUTE, SECOND
+from swit_saga_server.core.units import MILLISECOND, MINUTE, SECOND
 from swit_saga_server.engine.options import CacheOptions, CachePolicy
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -62,7 +62,7 @@ def test_everything(load):
     settings, options = config.settings(), config.engine_options()
     assert (settings.timeout, settings.step_timeout) == (60 * MINUTE, 90 * SECOND)
     assert settings.retry_policy == RetryPolicy(
-        backoff=Backoff.LINEAR, initial_delay=10_000, max_delay=2 * SECOND, max_attempts=9, jitter=Jitter.NONE
+        backoff=Backoff.LINEAR, initial_delay=10 * MILLISECOND, max_delay=2 * SECOND, max_attempts=9, jitter=Jitter.NONE
     )
     assert settings.compensation_retry_policy == replace(
         DEFAULT_COMPENSATION_RETRY, backoff=Backoff.FIXED, multiplier=3

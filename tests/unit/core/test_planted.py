@@ -135,7 +135,7 @@ PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
             invariants="10",
             module=f"{CORE}.agenda",
             function="_undo",
-            right="silent_at(step.call) if step.call.doubt else 0",
+            right="silent_at(step.call) if step.call.doubt else NEVER",
             wrong="0",
         ),
         test_scenarios.test_rejection_after_an_unknown_attempt_is_compensated,

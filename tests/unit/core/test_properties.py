@@ -10,7 +10,7 @@ from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answered, Cancel, Completed, Input, TakenOver, Wake
 from swit_saga_server.core.model import Saga, Settings
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy, delay_after
-from swit_saga_server.core.units import MINUTE, SECOND
+from swit_saga_server.core.units import MICROSECOND, MILLISECOND, MINUTE, NO_TIME, SECOND, Span
 from tests.support.core.drive import Driven, done, lost, no, sent
 
 policies = st.builds(
@@ -58,10 +58,12 @@ inputs = st.one_of(
     st.just(Cancel("x")),
     st.builds(Answered, st.sampled_from(Kind), st.integers(0, 3), st.builds(sent, st.integers(0, 4)), answers),
 )
-histories = st.lists(st.tuples(inputs, st.sampled_from([0, 1, 1000, SECOND, 13 * SECOND])), max_size=30)
+histories = st.lists(
+    st.tuples(inputs, st.sampled_from([NO_TIME, MICROSECOND, MILLISECOND, SECOND, 13 * SECOND])), max_size=30
+)
 
 
-def give(s: Driven, given: Input, after: int) -> None:
+def give(s: Driven, given: Input, after: Span) -> None:
     if isinstance(given, Answered) and given.step_index >= len(s.saga.steps):
         return
     try:
@@ -70,7 +72,7 @@ def give(s: Driven, given: Input, after: int) -> None:
         assert isinstance(given, Cancel)
 
 
-def play(definition: Definition, settings_: Settings, history: list[tuple[Input, int]]) -> Driven:
+def play(definition: Definition, settings_: Settings, history: list[tuple[Input, Span]]) -> Driven:
     """A saga through a history; ``Driven`` checks every transition."""
     s = Driven(definition, settings=settings_)
     for what, after in history:
@@ -100,7 +102,7 @@ def finish(s: Driven) -> None:
         ]
         if out:
             kind, index, send_id = out[0]
-            s.give(Answered(kind, index, send_id, Completed()), 1)
+            s.give(Answered(kind, index, send_id, Completed()), MICROSECOND)
             continue
         due, before = agenda.due_at(s.saga), s.saga
         assert due > 0, "invariant 14: never due"

@@ -1,4 +1,4 @@
-"""What becomes of a saga, told as stories. Every transition of every story is checked against the invariants."""
+"""What becomes of a saga, as stories. Every transition of every story is checked against the invariants."""
 
 import pytest
 
@@ -332,12 +332,12 @@ def test_a_parked_saga_is_visible_and_tried_again():
     from swit_saga_server.core.errors import ErrorType, SagaError
 
     s = Driven(chain("a")).start()
-    parked = quarantine(s.saga, SagaError(code="X", message="bug", type=ErrorType.SYSTEM), s.now)
-    assert [e.type for e in parked.events] == ["saga.stuck"]
-    assert due_at(parked.saga) == s.now + MINUTE
-    s.saga = parked.saga
-    assert s.give(Wake(), SECOND).saga is parked.saga, "not before its time"
-    s.saga = quarantine(parked.saga, SagaError(code="X", message="bug", type=ErrorType.SYSTEM), s.now).saga
+    aside = quarantine(s.saga, SagaError(code="X", message="bug", type=ErrorType.SYSTEM), s.now)
+    assert [e.type for e in aside.events] == ["saga.stuck"]
+    assert due_at(aside.saga) == s.now + MINUTE
+    s.saga = aside.saga
+    assert s.give(Wake(), SECOND).saga is aside.saga, "not before its time"
+    s.saga = quarantine(aside.saga, SagaError(code="X", message="bug", type=ErrorType.SYSTEM), s.now).saga
     assert due_at(s.saga) == s.now + 2 * MINUTE
     assert s.ran(0, done()).saga.state is SagaState.COMPLETED, "an answer is taken at once"
     assert s.saga.quarantined == 0

@@ -6,19 +6,20 @@ import pytest
 
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.core.units import NEVER, Span
 from swit_saga_server.engine.admission import Admission
 from swit_saga_server.store.contract import partition_of
 
 
 def saga(saga_id: str, state: SagaState = SagaState.RUNNING) -> Saga:
-    made = Saga(id=saga_id, definition_id="d", steps=(), created_at=0, updated_at=0)
+    made = Saga(id=saga_id, definition_id="d", steps=(), created_at=NEVER, updated_at=NEVER)
     return replace(made, state=state)
 
 
 def test_without_limits_all_are_taken():
     admission = Admission(None, None, None)
     admission.starting("b")
-    assert admission.refusal("a", queued=10**9, starts_waiting=10**9, wait=10**9, sagas_waiting=10**9) is None
+    assert admission.refusal("a", queued=10**9, starts_waiting=10**9, wait=Span(10**9), sagas_waiting=10**9) is None
     assert (admission.refused, admission.max_to_read) == (0, 0)
 
 
@@ -65,7 +66,7 @@ def test_a_saga_counts_once_however_often_it_is_started():
 
 @pytest.mark.parametrize(("waited", "refused"), [(0, False), (500, False), (501, True)])
 def test_a_queue_that_does_not_move_takes_no_more(waited, refused):
-    admission = Admission(None, None, 500)
+    admission = Admission(None, None, Span(500))
     assert (admission.refusal("a", starts_waiting=1, wait=waited) is not None) == refused
 
 

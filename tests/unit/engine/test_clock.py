@@ -1,7 +1,9 @@
 """The coordinator's clock: never back, never still, and back with the store's before long."""
 
-from swit_saga_server.core.units import SECOND
+from swit_saga_server.core.units import MICROSECOND, NEVER, SECOND, Instant
 from swit_saga_server.engine.environment import MonotonicClock
+
+T0 = Instant(1_000_000 * SECOND)
 
 
 class Time:
@@ -9,17 +11,17 @@ class Time:
         self.monotonic = 5 * SECOND
 
     def clock(self) -> MonotonicClock:
-        return MonotonicClock(lambda: self.monotonic * 1000, lambda: 1_000_000 * SECOND * 1000)
+        return MonotonicClock(lambda: self.monotonic * 1000, lambda: T0 * 1000)
 
 
 def test_a_step_of_the_stores_clock_is_followed():
     time = Time()
     clock = time.clock()
-    assert clock.now() == 1_000_000 * SECOND
-    clock.align(1_000_100 * SECOND)
-    assert clock.now() == 1_000_100 * SECOND
-    time.monotonic += 7
-    assert clock.now() == 1_000_100 * SECOND + 7
+    assert clock.now() == T0
+    clock.align(T0 + 100 * SECOND)
+    assert clock.now() == T0 + 100 * SECOND
+    time.monotonic += 7 * MICROSECOND
+    assert clock.now() == T0 + 100 * SECOND + 7 * MICROSECOND
 
 
 def test_set_back_it_goes_at_half_the_pace_until_the_store_has_caught_up():
@@ -42,13 +44,13 @@ def test_reading_it_every_microsecond_does_not_stop_it():
     before = clock.now()
     clock.align(before - SECOND)
     for _ in range(1_000):
-        time.monotonic += 1
+        time.monotonic += MICROSECOND
         clock.now()
-    assert clock.now() == before + 500
+    assert clock.now() == before + 500 * MICROSECOND
 
 
 def test_elapsed_is_not_moved_by_anybody():
     time = Time()
     clock = time.clock()
-    clock.align(0)
+    clock.align(NEVER)
     assert clock.elapsed() == 5 * SECOND

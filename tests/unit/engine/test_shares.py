@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from swit_saga_server.core.units import SECOND, Span
+from swit_saga_server.core.units import NO_TIME, SECOND
 from swit_saga_server.engine.shares import KEPT_TERMS, Shares
 from swit_saga_server.store.contract import Peer
 
@@ -15,7 +15,7 @@ class Fleet:
 
     def __init__(self, levels: Mapping[str, int], partitions: int = PARTITIONS) -> None:
         self.partitions = partitions
-        self.now: Span = 0
+        self.now = NO_TIME
         self.levels: dict[str, int] = {}
         self.shares: dict[str, Shares] = {}
         self.held: dict[str, list[int]] = {}

@@ -16,12 +16,15 @@ from swit_saga_server.core.inputs import Answered
 from swit_saga_server.core.model import PROGRESS, Saga, Settings, StepState, same_origin
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.states import SagaState, StepStatus
+from swit_saga_server.core.units import Instant
 from swit_saga_server.store import codec
 from swit_saga_server.store.codec import FORMAT, PRESENT
 from swit_saga_server.store.levels import LEVEL
 from tests.support.store.values import any_of
 
-SAGA = Saga(id="s", definition_id="d", steps=(), created_at=5, updated_at=6, initial_data=Payload("t", b"x"))
+SAGA = Saga(
+    id="s", definition_id="d", steps=(), created_at=Instant(5), updated_at=Instant(6), initial_data=Payload("t", b"x")
+)
 
 
 PROGRESSED = replace(
@@ -81,7 +84,7 @@ def test_what_a_record_does_not_have_takes_its_default():
     """Evolution: fields are only ever appended."""
     assert PRESENT.unpack_step(msgpack.packb((FORMAT, ["a", 3]))) == StepState(id="a", index=3)
     short = msgpack.packb((FORMAT, [7, "saga.started", 99]))
-    assert PRESENT.unpack_event(short) == SagaEvent(sequence=7, type=EventType.SAGA_STARTED, at=99)
+    assert PRESENT.unpack_event(short) == SagaEvent(sequence=7, type=EventType.SAGA_STARTED, at=Instant(99))
 
 
 @given(st.data(), st.sampled_from(list(READERS)))
@@ -105,7 +108,7 @@ def test_records_of_level_1_are_read_for_ever():
     assert WRITER.pack_step(step).hex() == STEP
     assert PRESENT.unpack_step(bytes.fromhex(STEP)) == step
     event = SagaEvent(
-        sequence=1, type="order.shipped", at=2, error=SagaError(code="C", message="m", type=ErrorType.DATA)
+        sequence=1, type="order.shipped", at=Instant(2), error=SagaError(code="C", message="m", type=ErrorType.DATA)
     )
     assert WRITER.pack_event(event).hex() == EVENT
     assert PRESENT.unpack_event(bytes.fromhex(EVENT)) == event
@@ -127,7 +130,7 @@ EVENT = "92029801ad6f726465722e7368697070656402a0c0a0a093a143a16d04"
 def test_types_of_events_are_text():
     """Known or not: a reader of any version takes them as they are."""
     for name in (EventType.SAGA_STARTED, "order.shipped"):
-        data = WRITER.pack_event(SagaEvent(sequence=1, type=name, at=2))
+        data = WRITER.pack_event(SagaEvent(sequence=1, type=name, at=Instant(2)))
         assert msgpack.unpackb(data)[1][1] == str(name)
 
 

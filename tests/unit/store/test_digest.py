@@ -9,12 +9,18 @@ from hypothesis import given, settings
 
 from swit_saga_server.core.definition import CompensationDefinition, CompensationStrategy, Definition, StepDefinition
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
+from swit_saga_server.core.units import Span
 from swit_saga_server.store import codec
 from swit_saga_server.store.digest import definition_digest, digest
 from tests.support.store.values import any_of
 
 POLICY = RetryPolicy(
-    backoff=Backoff.LINEAR, initial_delay=2, max_delay=9, multiplier=1.5, max_attempts=3, jitter=Jitter.EQUAL
+    backoff=Backoff.LINEAR,
+    initial_delay=Span(2),
+    max_delay=Span(9),
+    multiplier=1.5,
+    max_attempts=3,
+    jitter=Jitter.EQUAL,
 )
 STEP = StepDefinition(
     id="a",
@@ -22,11 +28,11 @@ STEP = StepDefinition(
     description="first",
     participant="p",
     action="do",
-    timeout=5,
-    total_timeout=50,
-    delay=1,
+    timeout=Span(5),
+    total_timeout=Span(50),
+    delay=Span(1),
     retry_policy=POLICY,
-    compensation=CompensationDefinition(disabled=True, timeout=6, retry_policy=POLICY),
+    compensation=CompensationDefinition(disabled=True, timeout=Span(6), retry_policy=POLICY),
     rejected_status_codes=("NOT_FOUND",),
     metadata={"k": [1, {"deep": None}]},
 )
@@ -35,7 +41,7 @@ FULL = Definition(
     name="D",
     description="all of it",
     steps=(STEP, StepDefinition(id="b", participant="q")),
-    timeout=7,
+    timeout=Span(7),
     retry_policy=POLICY,
     compensation_retry_policy=POLICY,
     compensation_strategy=CompensationStrategy.PARALLEL,

@@ -15,6 +15,7 @@ from swit_saga_server.core.identity import Kind, SendId
 from swit_saga_server.core.inputs import Answered, Completed, Input, Unknown
 from swit_saga_server.core.model import PROGRESS, CompensationState, Saga, StepState
 from swit_saga_server.core.record import record
+from swit_saga_server.core.units import Instant
 from swit_saga_server.store.codec import FORMAT, ORIGIN, PRESENT, Codec
 from swit_saga_server.store.conformance import levels
 from swit_saga_server.store.conformance.levels import NEWER, OLDER
@@ -135,7 +136,7 @@ def test_classes_that_came_later() -> None:
 
 
 def test_progress_and_origin_that_came_later() -> None:
-    saga = Saga(id="s", definition_id="d", steps=(), created_at=1, updated_at=1)
+    saga = Saga(id="s", definition_id="d", steps=(), created_at=Instant(1), updated_at=Instant(1))
     since = {f"Saga.{PROGRESS[-1]}": 2, f"Saga.{ORIGIN[-1]}": 2}
     older, newer = (Codec(level, since) for level in (1, 2))
     for changes, pack in (({PROGRESS[-1]: 5}, "pack_progress"), ({ORIGIN[-1]: "ann"}, "pack_origin")):

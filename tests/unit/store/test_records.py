@@ -13,7 +13,7 @@ from swit_saga_server.core.events import EventType
 from swit_saga_server.core.model import Call, Saga, Settings
 from swit_saga_server.core.states import SagaState, StepStatus
 from swit_saga_server.core.table import TRANSITIONS
-from swit_saga_server.core.units import MINUTE, SECOND
+from swit_saga_server.core.units import MICROSECOND, MINUTE, SECOND, Instant, Span
 from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import T0, fresh, start, step
 from swit_saga_server.store.contract import Lease, SagaFilter, SagaOrder, partition_of
@@ -42,7 +42,7 @@ class World:
 
     def __init__(self) -> None:
         ticks = itertools.count(T0, SECOND)
-        self.store = SqliteStore(":memory:", partitions=PARTS, clock=lambda: next(ticks))
+        self.store = SqliteStore(":memory:", partitions=PARTS, clock=lambda: Instant(next(ticks)))
         self.leases: dict[int, Lease] = {}
         self.records = SagaRecords(self.store, self.leases)
 
@@ -168,11 +168,11 @@ async def test_get_timeout_sagas(world: World) -> None:
     """Those going forward whose deadline lies before the time: by the saga's deadline, not by its next timer."""
     now = T0 + 30 * MINUTE
 
-    async def saga(state: SagaState, timeout: int, **fields: Any) -> Saga:
+    async def saga(state: SagaState, timeout: Span, **fields: Any) -> Saga:
         made = start(state=state, settings=Settings(timeout=timeout), **fields).saga
         if state is S.RUNNING:
             # Waits for an answer, and so is due long before its deadline.
-            waiting = step(0, status=StepStatus.RUNNING, call=Call(in_flight=True, not_after=T0 + 1))
+            waiting = step(0, status=StepStatus.RUNNING, call=Call(in_flight=True, not_after=T0 + MICROSECOND))
             made = replace(made, steps=(waiting, step(1)))
         return await world.records.save_saga(made)
 
@@ -181,7 +181,7 @@ async def test_get_timeout_sagas(world: World) -> None:
     await saga(S.STEP_COMPLETED, 30 * MINUTE)  # Exactly at the time is not before it.
     for state in (S.COMPENSATING, S.COMPLETED, S.FAILED, S.TIMED_OUT):
         await saga(state, 10 * MINUTE)
-    # Parked until after the time, or before it: its due time says nothing of its deadline.
+    # Quarantined until after the time, or before it: its due time says nothing of its deadline.
     late += [
         await saga(S.RUNNING, 10 * MINUTE, quarantined=2, quarantined_until=T0 + 60 * MINUTE),
         await saga(S.RUNNING, 10 * MINUTE, quarantined=1, quarantined_until=T0 + 5 * MINUTE),
@@ -196,7 +196,7 @@ async def test_get_timeout_sagas(world: World) -> None:
 async def test_save_and_get_step_states(world: World) -> None:
     """One step replaced, the others as they were, in definition order."""
     saga = await world.saga(S.RUNNING, steps=3)
-    changed = step(1, status=StepStatus.COMPLETED, completed_at=T0 + 5)
+    changed = step(1, status=StepStatus.COMPLETED, completed_at=T0 + 5 * MICROSECOND)
     saved = await world.records.save_step_state(saga.id, changed)
     assert (saved.version, saved.last_sequence) == (saga.version + 1, saga.last_sequence)
     assert await world.records.get_saga(saga.id) == saved
@@ -215,17 +215,17 @@ async def test_cleanup_expired_sagas(world: World) -> None:
     newest = max(s.completed_at for s in sagas.values())
     ended = {S.COMPLETED, S.COMPENSATED, S.CANCELLED, S.TIMED_OUT}
     assert await world.records.cleanup_expired_sagas(newest) == 3
-    assert await world.records.cleanup_expired_sagas(newest + 1) == 1
-    assert await world.records.cleanup_expired_sagas(newest + 1) == 0
+    assert await world.records.cleanup_expired_sagas(newest + MICROSECOND) == 1
+    assert await world.records.cleanup_expired_sagas(newest + MICROSECOND) == 0
     left = await world.store.load([s.id for s in sagas.values()])
     assert {s.state for s in left if s is not None} == set(S) - ended
 
 
 async def test_cleanup_of_more_than_a_batch(world: World) -> None:
     """In batches, to the last one."""
-    made = [start(state=S.COMPLETED, completed_at=T0 + 1) for _ in range(BATCH + 7 * PARTS)]
+    made = [start(state=S.COMPLETED, completed_at=T0 + MICROSECOND) for _ in range(BATCH + 7 * PARTS)]
     await world.store.commit(made, world.leases)
-    assert await world.records.cleanup_expired_sagas(T0 + 2) == len(made)
+    assert await world.records.cleanup_expired_sagas(T0 + 2 * MICROSECOND) == len(made)
     assert not any((await world.store.count()).values())
 
 
@@ -233,7 +233,7 @@ async def test_cleanup_without_the_lease_ends(world: World) -> None:
     """The new holder cleans up; the former deletes nothing and does not try for ever."""
     saga = await world.saga(S.COMPLETED)
     await hold_all(world.store, "me")
-    assert await world.records.cleanup_expired_sagas(saga.completed_at + 1) == 0
+    assert await world.records.cleanup_expired_sagas(saga.completed_at + MICROSECOND) == 0
     assert await world.records.get_saga(saga.id) == saga
 
 

@@ -9,6 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import definition_pb2
 from swit_saga_server.core.errors import UnsupportedField
+from swit_saga_server.core.units import Instant
 from swit_saga_server.rpc.requests import saga_filter, start_request
 from swit_saga_server.wire.definition import read_definition, read_retry_policy
 from swit_saga_server.wire.unsupported import FIELDS, OUTPUT_ONLY, refuse_unsupported
@@ -46,7 +47,7 @@ TAKEN: list[tuple[Callable[[], Any], Callable[[Any], Any], str]] = [
     (definition_pb2.CompensationDefinition, _read_compensation, "steps[0].compensation."),
     (definition_pb2.RetryPolicy, lambda m: read_retry_policy(m, "retry_policy"), ""),
     (lambda: pb.StartSagaRequest(definition_id="d"), _read_start, ""),
-    (pb.SagaFilter, lambda m: saga_filter(m, 10**9), ""),
+    (pb.SagaFilter, lambda m: saga_filter(m, Instant(10**9)), ""),
 ]
 """Each message as small as it may be, its way into the core, and where it stands in what is sent."""
 CASES = [

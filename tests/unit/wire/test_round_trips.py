@@ -8,6 +8,7 @@ from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.store.contract import StoredDefinition
 from swit_saga_server.wire import basic
 from swit_saga_server.wire.definition import definition, read_definition, read_retry_policy, retry_policy
@@ -104,7 +105,7 @@ def test_retry_policy(made):
 def test_error(made):
     proto = basic.error(made)
     assert proto is not None
-    assert basic.read_error(proto, 1, ErrorType.BUSINESS) == made
+    assert basic.read_error(proto, Instant(1), ErrorType.BUSINESS) == made
 
 
 @given(st.builds(Payload, text, text | st.binary(max_size=20)))
@@ -126,7 +127,7 @@ def test_times_and_values(span, instant, values):
 
 
 def test_less_than_a_microsecond_is_not_nothing():
-    duration = basic.duration(1)
+    duration = basic.duration(Span(1))
     assert duration is not None
     duration.nanos = 1
     assert basic.span(duration) == 1

@@ -51,7 +51,7 @@ class WithStore:
         return await hold_all(store, "me")
 
 
-TERM: Span = 300_000
+TERM = Span(300_000)
 """Of leases whose end a test waits for: short, because a backend may have to wait in earnest."""
 LONG: Span = 200 * TERM
 """Of all others: no machine is so busy that they end within a test."""

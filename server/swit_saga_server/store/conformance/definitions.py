@@ -8,7 +8,7 @@ import pytest
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import InvalidRequest
 from swit_saga_server.store.conformance.backend import Backend, WithStore, reopen
-from swit_saga_server.store.conformance.samples import T0, applied, definition, start
+from swit_saga_server.store.conformance.samples import T0, applied, definition, moment, start
 from swit_saga_server.store.contract import Lease, StateStorage, StoredDefinition, Write
 
 
@@ -20,13 +20,13 @@ class DefinitionTests(WithStore):
         first, second = definition(), definition(description="changed")
         stored, new = await store.register(first, "d1", T0)
         assert (stored, new) == (StoredDefinition(definition=first, version=1, digest="d1", registered_at=T0), True)
-        assert await store.register(first, "d1", T0 + 9) == (stored, False)
-        other, new = await store.register(second, "d2", T0 + 1)
+        assert await store.register(first, "d1", moment(9)) == (stored, False)
+        other, new = await store.register(second, "d2", moment(1))
         assert (other.version, new) == (2, True)
         assert (await store.register(definition("another"), "d1", T0))[0].version == 1
         store = await reopen(backend, store)
         try:
-            assert await store.register(first, "d1", T0 + 9) == (stored, False)
+            assert await store.register(first, "d1", moment(9)) == (stored, False)
             assert await store.definition("order", 1, "") == stored
             assert await store.definition("order", 2, "") == other
             assert await store.definition("order", 3, "") is None

@@ -7,7 +7,7 @@ import pytest
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.store.conformance.backend import Backend, WithStore, hold_all, reopen
-from swit_saga_server.store.conformance.samples import answers_to, applied, change, fresh, ids_in, start
+from swit_saga_server.store.conformance.samples import FAR, answers_to, applied, change, fresh, ids_in, start
 from swit_saga_server.store.contract import InboxAnswer, InboxEntry, Lease, StateStorage, Verdict, partition_of
 
 
@@ -94,12 +94,12 @@ class InboxTests(WithStore):
         part = partition_of(saga.id, store.partitions)
         e = entry(saga.id)
         await store.post(e)
-        due = await store.due(part, 2**53, 10)
+        due = await store.due(part, FAR, 10)
         await replied(store, leases, saga, e)
         assert await store.answer(e) == e.entry_id.encode()
         assert list(await store.inbox(part, 10)) == []
         assert await store.load([saga.id]) == [saga]
-        assert await store.due(part, 2**53, 10) == due
+        assert await store.due(part, FAR, 10) == due
         assert len(await store.events(saga.id, 0, 10)) == 1
         assert await store.commit([write], leases) == [Verdict.ALREADY_APPLIED]
         await applied(store, leases, change(saga))

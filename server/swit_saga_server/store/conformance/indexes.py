@@ -1,8 +1,9 @@
 """``due``, ``in_flight``, ``events``, ``feed``: what is found without knowing an id, and in which order."""
 
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.core.units import NEVER
 from swit_saga_server.store.conformance.backend import WithStore, hold_all
-from swit_saga_server.store.conformance.samples import T0, applied, change, event, finish, ids_in, start
+from swit_saga_server.store.conformance.samples import FAR, T0, applied, change, event, finish, ids_in, moment, start
 from swit_saga_server.store.contract import Due, FeedItem, Lease, StateStorage, Verdict, partition_of
 
 
@@ -14,28 +15,28 @@ class IndexTests(WithStore):
         ids = ids_in(0, store.partitions)
         chosen = [next(ids) for _ in range(9)]
         sagas = await applied(store, leases, *(start(i) for i in chosen))
-        times = [T0 + 100 * n for n in (5, 3, 8, 1, 9, 2, 7, 4, 6)]
+        times = [moment(100 * n) for n in (5, 3, 8, 1, 9, 2, 7, 4, 6)]
         await applied(store, leases, *(change(s, due_at=at) for s, at in zip(sagas, times, strict=True)))
         expected = sorted((at, s.id) for s, at in zip(sagas, times, strict=True))
-        assert list(await store.due(0, T0 + 10_000, 100)) == [Due(i, at) for at, i in expected]
-        assert list(await store.due(0, T0 + 400, 100)) == [Due(i, at) for at, i in expected[:4]]
-        assert list(await store.due(0, T0 + 10_000, 3)) == [Due(i, at) for at, i in expected[:3]]
+        assert list(await store.due(0, moment(10_000), 100)) == [Due(i, at) for at, i in expected]
+        assert list(await store.due(0, moment(400), 100)) == [Due(i, at) for at, i in expected[:4]]
+        assert list(await store.due(0, moment(10_000), 3)) == [Due(i, at) for at, i in expected[:3]]
         for other in range(1, store.partitions):
-            assert list(await store.due(other, T0 + 10_000, 100)) == []
+            assert list(await store.due(other, moment(10_000), 100)) == []
 
     async def test_due_follows_the_saga(self, store: StateStorage, leases: dict[int, Lease]) -> None:
         """Replaced by each write, gone with 0 and with the outcome."""
         (saga,) = await applied(store, leases, start())
         part = partition_of(saga.id, store.partitions)
-        assert [d.due_at for d in await store.due(part, 2**53, 10)] == [T0]
-        (saga,) = await applied(store, leases, change(saga, due_at=T0 + 500))
-        assert list(await store.due(part, T0 + 499, 10)) == []
-        assert list(await store.due(part, T0 + 500, 10)) == [Due(saga.id, T0 + 500)]
-        (saga,) = await applied(store, leases, change(saga, due_at=0))
-        assert list(await store.due(part, 2**53, 10)) == []
-        (saga,) = await applied(store, leases, change(saga, due_at=T0 + 900))
+        assert [d.due_at for d in await store.due(part, FAR, 10)] == [T0]
+        (saga,) = await applied(store, leases, change(saga, due_at=moment(500)))
+        assert list(await store.due(part, moment(499), 10)) == []
+        assert list(await store.due(part, moment(500), 10)) == [Due(saga.id, moment(500))]
+        (saga,) = await applied(store, leases, change(saga, due_at=NEVER))
+        assert list(await store.due(part, FAR, 10)) == []
+        (saga,) = await applied(store, leases, change(saga, due_at=moment(900)))
         await applied(store, leases, finish(saga))
-        assert list(await store.due(part, 2**53, 10)) == []
+        assert list(await store.due(part, FAR, 10)) == []
 
     async def test_in_flight_is_paged_by_id(self, store: StateStorage, leases: dict[int, Lease]) -> None:
         """In id order, only those greater than ``after``; of the partition only."""
@@ -111,12 +112,12 @@ class IndexTests(WithStore):
         """Fenced or in conflict, nothing of it shows anywhere."""
         (saga,) = await applied(store, leases, start())
         part = partition_of(saga.id, store.partitions)
-        due, feed = await store.due(part, 2**53, 10), await store.feed(part, 0, 10)
-        stale = change(saga, due_at=T0 + 77)
+        due, feed = await store.due(part, FAR, 10), await store.feed(part, 0, 10)
+        stale = change(saga, due_at=moment(77))
         await applied(store, leases, change(saga, due_at=T0, in_flight=False, events=0))
         assert await store.commit([stale], leases) == [Verdict.CONFLICT]
         await hold_all(store, "me")
         assert await store.commit([stale], leases) == [Verdict.FENCED]
-        assert (await store.due(part, 2**53, 10), await store.feed(part, 0, 10)) == (due, feed)
+        assert (await store.due(part, FAR, 10), await store.feed(part, 0, 10)) == (due, feed)
         assert list(await store.in_flight(part, "", 10)) == []
         assert {s: n for s, n in (await store.count()).items() if n} == {SagaState.RUNNING: 1}

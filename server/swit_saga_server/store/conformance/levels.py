@@ -19,7 +19,7 @@ from swit_saga_server.core.retry import RetryPolicy
 from swit_saga_server.core.states import StopCause
 from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.conformance.backend import LONG, Backend, WithStore, hold_all
-from swit_saga_server.store.conformance.samples import T0, applied, change, definition, finish, start, step
+from swit_saga_server.store.conformance.samples import FAR, T0, applied, change, definition, finish, start, step
 from swit_saga_server.store.contract import (
     Peer,
     SagaFilter,
@@ -146,7 +146,7 @@ class LevelTests(WithStore):
 
     async def _indexes_know_it(self, store: StateStorage, saga: Saga) -> None:
         part = partition_of(saga.id, store.partitions)
-        assert saga.id in [d.saga_id for d in await store.due(part, 2**53, 10)]
+        assert saga.id in [d.saga_id for d in await store.due(part, FAR, 10)]
         assert saga.id in await store.in_flight(part, "", 10)
         assert len(await store.events(saga.id, 0, 10)) == 2
 

@@ -9,7 +9,7 @@ from swit_saga_server.core.errors import InvalidRequest
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.conformance.backend import WithStore
-from swit_saga_server.store.conformance.samples import T0, applied, change, finish, start
+from swit_saga_server.store.conformance.samples import T0, applied, change, finish, moment, start
 from swit_saga_server.store.contract import Lease, SagaFilter, SagaOrder, StateStorage
 
 S = SagaState
@@ -40,7 +40,7 @@ class ListingTests(WithStore):
         """Twelve, no two alike; created one after the other but for the last three, changed the other way round."""
         made = [
             start(
-                at=T0 + 10 * min(n, 9),
+                at=moment(10 * min(n, 9)),
                 definition_id=("order", "refund", "gift")[n % 3],
                 labels={"tenant": "ab"[n % 2], "n": str(n)} if n else {},
                 metadata={"priority": n, "text": str(n), "vip": n % 2 == 0, "deep": {"n": n}},
@@ -53,10 +53,12 @@ class ListingTests(WithStore):
             (sagas[n],) = await applied(
                 store,
                 leases,
-                change(sagas[n], updated_at=T0 + 1_000 - n, due_at=T0 + 100 + n, quarantined=sagas[n].quarantined),
+                change(
+                    sagas[n], updated_at=moment(1_000 - n), due_at=moment(100 + n), quarantined=sagas[n].quarantined
+                ),
             )
         for n, state in ((10, S.COMPLETED), (7, S.FAILED), (4, S.COMPENSATED)):
-            (sagas[n],) = await applied(store, leases, finish(sagas[n], state, updated_at=T0 + 2_000 - n))
+            (sagas[n],) = await applied(store, leases, finish(sagas[n], state, updated_at=moment(2_000 - n)))
         return sagas
 
     async def test_every_order(self, store: StateStorage, sagas: list[Saga]) -> None:
@@ -79,10 +81,10 @@ class ListingTests(WithStore):
             (SagaFilter(states=frozenset({S.TIMED_OUT})), ()),
             (SagaFilter(definition_ids=frozenset({"refund"})), (1, 4, 7, 10)),
             (SagaFilter(definition_ids=frozenset({"refund", "gift", "none"})), (1, 2, 4, 5, 7, 8, 10, 11)),
-            (SagaFilter(created_from=T0 + 30, created_to=T0 + 60), (3, 4, 5)),
-            (SagaFilter(created_from=T0 + 90), (9, 10, 11)),
-            (SagaFilter(updated_from=T0 + 1_990), (4, 7, 10)),
-            (SagaFilter(updated_from=T0 + 900, updated_to=T0 + 998), (5, 8, 11)),
+            (SagaFilter(created_from=moment(30), created_to=moment(60)), (3, 4, 5)),
+            (SagaFilter(created_from=moment(90)), (9, 10, 11)),
+            (SagaFilter(updated_from=moment(1_990)), (4, 7, 10)),
+            (SagaFilter(updated_from=moment(900), updated_to=moment(998)), (5, 8, 11)),
             (SagaFilter(labels={"tenant": "a"}), (2, 4, 6, 8, 10)),
             (SagaFilter(labels={"tenant": "a", "n": "6"}), (6,)),
             (SagaFilter(labels={"tenant": "a", "n": "7"}), ()),
@@ -96,8 +98,8 @@ class ListingTests(WithStore):
             (SagaFilter(metadata={"vip": 1}), ()),
             (SagaFilter(metadata={"vip": False, "priority": 5}), (5,)),
             (SagaFilter(metadata={"deep": "x"}), ()),
-            (SagaFilter(overdue_at=T0 + 105), (0, 1, 2, 3, 6, 9)),
-            (SagaFilter(overdue_at=T0 + 106), (0, 1, 2, 3, 5, 6, 9)),
+            (SagaFilter(overdue_at=moment(105)), (0, 1, 2, 3, 6, 9)),
+            (SagaFilter(overdue_at=moment(106)), (0, 1, 2, 3, 5, 6, 9)),
             (SagaFilter(stuck=True), (4, 5)),
             (SagaFilter(stuck=True, states=frozenset({S.RUNNING}), labels={"tenant": "b"}), (5,)),
         ],
@@ -122,7 +124,7 @@ class ListingTests(WithStore):
 
     async def test_pages_under_change(self, store: StateStorage, leases: dict[int, Lease]) -> None:
         """Sagas that are there all the time are on exactly one page, whatever comes and goes meanwhile."""
-        sagas = await applied(store, leases, *(start(at=T0 + n // 3) for n in range(60)))
+        sagas = await applied(store, leases, *(start(at=moment(n // 3)) for n in range(60)))
         seen: list[str] = []
         token = ""
         for turn in range(100):
@@ -131,7 +133,7 @@ class ListingTests(WithStore):
             token = page.next_token
             if not token:
                 break
-            late, early = start(at=T0 + 500 + turn), start(at=T0 - 500 - turn)
+            late, early = start(at=moment(500 + turn)), start(at=moment(-500 - turn))
             await asyncio.gather(store.commit([late], leases), store.commit([early], leases))
             (sagas[turn],) = await applied(store, leases, change(sagas[turn]))
         assert len(seen) == len(set(seen))
@@ -153,8 +155,8 @@ class ListingTests(WithStore):
         ):
             with pytest.raises(InvalidRequest):
                 await store.list_sagas(wanted, order, 3, token)
-        token = (await store.list_sagas(SagaFilter(overdue_at=T0 + 500), SagaOrder.CREATED_ASC, 3, "")).next_token
-        page = await store.list_sagas(SagaFilter(overdue_at=T0 + 501), SagaOrder.CREATED_ASC, 3, token)
+        token = (await store.list_sagas(SagaFilter(overdue_at=moment(500)), SagaOrder.CREATED_ASC, 3, "")).next_token
+        page = await store.list_sagas(SagaFilter(overdue_at=moment(501)), SagaOrder.CREATED_ASC, 3, token)
         assert page.sagas
 
     async def test_count_by_state(self, store: StateStorage, sagas: list[Saga]) -> None:

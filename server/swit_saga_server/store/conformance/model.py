@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import Due, InboxEntry, Lease, Verdict, Write, partition_of
 
 
@@ -15,7 +16,7 @@ class Record:
 
     saga: Saga
     commit_id: str
-    due_at: int
+    due_at: Instant
     in_flight: bool
     events: list[SagaEvent]
 

@@ -12,7 +12,7 @@ from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import MINUTE
 from swit_saga_server.store.conformance.backend import Backend
 from swit_saga_server.store.conformance.model import Model
-from swit_saga_server.store.conformance.samples import T0, answers_to, change, finish, fresh, ids_in, start
+from swit_saga_server.store.conformance.samples import FAR, answers_to, change, finish, fresh, ids_in, moment, start
 from swit_saga_server.store.contract import InboxEntry, Lease, SagaFilter, SagaOrder, StateStorage, Write
 
 SAGAS = 4
@@ -184,7 +184,7 @@ class Run:
         return holder.former[-1] if which == "former" and holder.former else None
 
     def _start(self, saga_id: str, steps: int = 2) -> Write:
-        return start(saga_id, labels={"run": self.name}, at=T0 + self.ids.index(saga_id), steps=steps)
+        return start(saga_id, labels={"run": self.name}, at=moment(self.ids.index(saga_id)), steps=steps)
 
     def _waiting(self, saga_id: str) -> list[str]:
         waiting = self.model.waiting(self.model.part(saga_id))
@@ -217,7 +217,7 @@ class Run:
             write = change(
                 before,
                 events=number,
-                due_at=T0 + number,
+                due_at=moment(number),
                 in_flight=number % 2 == 0,
                 labels={"run": self.name, "n": str(number)},
             )
@@ -236,7 +236,7 @@ class Run:
         for saga_id, record in zip(self.ids, records, strict=True):
             assert list(await store.events(saga_id, 0, ALL)) == (record.events if record else [])
         for part in range(store.partitions):
-            assert [d for d in await store.due(part, 2**53, ALL) if d.saga_id in self.ids] == model.due(part)
+            assert [d for d in await store.due(part, FAR, ALL) if d.saga_id in self.ids] == model.due(part)
             assert [i for i in await store.in_flight(part, "", ALL) if i in self.ids] == model.in_flight(part)
             assert [e for e in await store.inbox(part, ALL) if e.saga_id in self.ids] == model.waiting(part)
             feed = [(i.saga_id, i.event) for i in await store.feed(part, self.feed_from[part], ALL)]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from swit_saga_server.core.units import Span
+from swit_saga_server.core.units import MICROSECOND, NEVER, Span
 from swit_saga_server.store.conformance.backend import LONG, TERM, Backend, WithStore, hold_all, reopen
 from swit_saga_server.store.conformance.samples import fresh, start
 from swit_saga_server.store.contract import Hint, InboxEntry, Lease, Peer, StateStorage, Verdict
@@ -19,7 +19,7 @@ class OwnershipTests(WithStore):
     async def test_clock_moves_on(self, backend: Backend, store: StateStorage) -> None:
         """``now`` is the clock that ``pass_time`` moves, and never goes back."""
         before = await store.now()
-        await backend.pass_time(50_000)
+        await backend.pass_time(Span(50_000))
         assert await store.now() >= before + 50_000
 
     async def test_free_partition_is_taken_for_the_term(self, store: StateStorage) -> None:
@@ -39,7 +39,7 @@ class OwnershipTests(WithStore):
     async def test_expired_lease_is_taken(self, backend: Backend, store: StateStorage) -> None:
         """The former holder is fenced from then on (invariant 5)."""
         leases = await hold_all(store, "me", TERM)
-        await backend.pass_time(TERM + 1)
+        await backend.pass_time(TERM + MICROSECOND)
         taken = await store.acquire(0, "other", TERM)
         assert taken is not None
         assert taken.epoch > leases[0].epoch
@@ -67,7 +67,7 @@ class OwnershipTests(WithStore):
             if turn % 2:
                 await store.release([lease])
             if turn == 3:
-                await backend.pass_time(20_000)
+                await backend.pass_time(Span(20_000))
         assert epochs == sorted(set(epochs))
 
     async def test_epoch_outlives_a_restart(
@@ -127,7 +127,7 @@ class OwnershipTests(WithStore):
         """A late release of the former holder does not free the new holder's partition."""
         taken = await store.acquire(0, "me", LONG)
         assert taken is not None
-        await store.release([leases[0], Lease(0, 1, "never", 0)])
+        await store.release([leases[0], Lease(0, 1, "never", NEVER)])
         assert await store.acquire(0, "other", TERM) is None
         assert await store.renew([taken], TERM) != [None]
 
@@ -154,7 +154,7 @@ class OwnershipTests(WithStore):
         await store.deregister("never")
         assert await beat("a", LONG) == ["a", "b"]
         assert "b" in await beat("b", TERM)
-        await backend.pass_time(TERM + 1)
+        await backend.pass_time(TERM + MICROSECOND)
         assert await beat("a", LONG) == ["a"]
         assert await beat("c", TERM) == ["a", "c"]
 
@@ -184,9 +184,9 @@ class OwnershipTests(WithStore):
 
     async def test_hints_are_well_formed_and_end(self, store: StateStorage, leases: dict[int, Lease]) -> None:
         """None need come, but what comes says what and where. Nothing comes once it was ended; ending twice is safe."""
-        heard: list[Hint] = []
+        hints: list[Hint] = []
         late: list[Hint] = []
-        stops = [store.listen(heard.append), store.listen(late.append)]
+        stops = [store.listen(hints.append), store.listen(late.append)]
         await self._cause_hints(store, list(leases.values()))
         stops[1]()
         so_far = len(late)
@@ -194,12 +194,12 @@ class OwnershipTests(WithStore):
         stops[0]()
         stops[0]()
         assert len(late) == so_far
-        assert {h.kind for h in heard} <= {"inbox", "due", "lease"}
-        assert all(0 <= h.partition < store.partitions for h in heard)
+        assert {h.kind for h in hints} <= {"inbox", "due", "lease"}
+        assert all(0 <= h.partition < store.partitions for h in hints)
 
     async def _cause_hints(self, store: StateStorage, leases: list[Lease]) -> None:
         write = start()
         await store.create(write)
         await store.post(InboxEntry(entry_id=fresh("entry"), saga_id=write.saga.id, body=b""))
         await store.release(leases)
-        await asyncio.sleep(0)  # What was said on this very loop is heard by now.
+        await asyncio.sleep(0)  # What was said on this very loop has come by now.

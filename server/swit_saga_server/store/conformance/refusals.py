@@ -8,8 +8,10 @@ import pytest
 
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.core.units import Instant
 from swit_saga_server.store.conformance.backend import WithStore, hold_all
 from swit_saga_server.store.conformance.samples import (
+    FAR,
     answers_to,
     applied,
     change,
@@ -53,7 +55,7 @@ async def everything(store: StateStorage, *saga_ids: str) -> Everything:
     return Everything(
         sagas=list(await store.load(saga_ids)),
         events=[list(await store.events(i, 0, 1_000)) for i in saga_ids],
-        due=[list(await store.due(p, 2**53, 1_000)) for p in parts],
+        due=[list(await store.due(p, FAR, 1_000)) for p in parts],
         in_flight=[list(await store.in_flight(p, "", 1_000)) for p in parts],
         feed=[list(await store.feed(p, 0, 1_000)) for p in parts],
         inbox=[list(await store.inbox(p, 1_000)) for p in parts],
@@ -122,7 +124,7 @@ class RefusalTests(WithStore):
             await store.release(list(leases.values()))
         before = await everything(store, saga.id)
         answers = (InboxAnswer(entry_id="entry", answer=b"done"),)
-        round_ = [change(saga, answers=answers, events=2, due_at=5, labels={"a": "b"}), start()]
+        round_ = [change(saga, answers=answers, events=2, due_at=Instant(5), labels={"a": "b"}), start()]
         assert await store.commit(round_, leases) == [Verdict.FENCED, Verdict.FENCED]
         assert await store.commit([finish(saga)], leases) == [Verdict.FENCED]
         assert await everything(store, saga.id) == before
@@ -139,7 +141,7 @@ class RefusalTests(WithStore):
         answers = (InboxAnswer(entry_id="entry", answer=b"done"),)
         older, newer = (replace(saga, version=saga.version + d) for d in (-1, 1))
         rivals = [
-            change(older, answers=answers, events=2, due_at=5),
+            change(older, answers=answers, events=2, due_at=Instant(5)),
             change(newer, answers=answers, labels={"a": "b"}),
             finish(newer),
             start(saga.id),

@@ -14,6 +14,7 @@ from swit_saga_server.store.conformance.samples import (
     finish,
     fresh,
     ids_in,
+    moment,
     start,
     step,
     undone_step,
@@ -59,7 +60,7 @@ class RoundTests(WithStore):
         new = change(saga, labels={"tenant": "b"}, metadata={"k": 1}, correlation_id="c", stop_reason="why")
         assert new.changed_origin
         assert await applied(store, leases, new) == await store.load([saga.id])
-        later = change(new.saga, error=None, stop_reason="", started_at=T0 + 3)
+        later = change(new.saga, error=None, stop_reason="", started_at=moment(3))
         assert not later.changed_origin
         assert await applied(store, leases, later) == await store.load([saga.id])
         for tenant, found in (("a", 0), ("b", 1)):

@@ -11,11 +11,18 @@ from swit_saga_server.core.events import EventType, SagaEvent
 from swit_saga_server.core.model import Call, CompensationState, Saga, StepState, TraceContext, same_origin
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.states import CompensationStatus, Effect, SagaState, StepStatus
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import MICROSECOND, NEVER, Instant, Span
 from swit_saga_server.store.contract import InboxAnswer, Lease, StateStorage, Verdict, Write, partition_of
 
-T0: Instant = 1_790_000_000_000_000
+T0 = Instant(1_790_000_000_000_000)
+FAR = Instant(2**53)
+"""After everything."""
 _numbers = itertools.count(1)
+
+
+def moment(after: int) -> Instant:
+    """So many microseconds after T0."""
+    return T0 + Span(after)
 
 
 def fresh(prefix: str = "c") -> str:
@@ -61,7 +68,7 @@ def change(
     *,
     events: int = 1,
     steps: Mapping[int, StepState] | None = None,
-    due_at: Instant = T0 + 1,
+    due_at: Instant = T0 + MICROSECOND,
     in_flight: bool = True,
     commit_id: str = "",
     answers: tuple[InboxAnswer, ...] = (),
@@ -74,18 +81,20 @@ def change(
         before,
         version=before.version + transitions,
         state=SagaState.RUNNING,
-        updated_at=before.updated_at + 1,
+        updated_at=before.updated_at + MICROSECOND,
         steps=tuple(changed.get(i, s) for i, s in enumerate(before.steps)),
         last_sequence=before.last_sequence + events,
     )
     after = replace(after, **fields)
     if after.state.is_terminal:
-        due_at, in_flight = 0, False
+        due_at, in_flight = NEVER, False
     write = _write(after, before.version, tuple(changed), events, commit_id, due_at, in_flight, answers)
     return replace(write, changed_origin=not same_origin(before, after))
 
 
-def finish(before: Saga, state: SagaState = SagaState.COMPLETED, *, at: Instant = T0 + 9, **fields: Any) -> Write:
+def finish(
+    before: Saga, state: SagaState = SagaState.COMPLETED, *, at: Instant = T0 + 9 * MICROSECOND, **fields: Any
+) -> Write:
     """A write that ends a saga."""
     return change(before, state=state, completed_at=at, **fields)
 
@@ -101,7 +110,7 @@ def event(sequence: int, saga_id: str) -> SagaEvent:
     return SagaEvent(
         sequence=sequence,
         type=EventType.STATE_CHANGED if sequence % 2 else "order.shipped",
-        at=T0 + sequence,
+        at=moment(sequence),
         data=Payload("text/plain", f"{saga_id}/{sequence}"),
         error=error,
         metadata={"n": sequence},
@@ -114,7 +123,9 @@ def undone_step(index: int) -> StepState:
         index,
         status=StepStatus.COMPENSATED,
         effect=Effect.DONE,
-        call=Call(generation=1, attempts=2, sends=3, doubt=True, not_after=T0 + 5, backoff=7, started_at=T0 + 1),
+        call=Call(
+            generation=1, attempts=2, sends=3, doubt=True, not_after=moment(5), backoff=Span(7), started_at=moment(1)
+        ),
         error=SagaError(
             code="OUT",
             message="m",
@@ -122,7 +133,9 @@ def undone_step(index: int) -> StepState:
             details={"left": 0, "of": ["a", None, 1.5]},
             cause=SagaError(code="IN", message="n", type=ErrorType.DATA),
         ),
-        compensation=CompensationState(status=CompensationStatus.COMPLETED, call=Call(attempts=1), completed_at=T0 + 8),
+        compensation=CompensationState(
+            status=CompensationStatus.COMPLETED, call=Call(attempts=1), completed_at=moment(8)
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.record import record
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 
 
 class SagaOrder(StrEnum):
@@ -36,13 +36,13 @@ class SagaFilter:
 
     states: frozenset[SagaState] = frozenset()
     definition_ids: frozenset[str] = frozenset()
-    created_from: Instant = 0
-    created_to: Instant = 0
-    updated_from: Instant = 0
-    updated_to: Instant = 0
+    created_from: Instant = NEVER
+    created_to: Instant = NEVER
+    updated_from: Instant = NEVER
+    updated_to: Instant = NEVER
     labels: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str | float | bool] = field(default_factory=dict)
-    overdue_at: Instant = 0
+    overdue_at: Instant = NEVER
     stuck: bool = False
 
 

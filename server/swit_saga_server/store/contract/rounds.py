@@ -90,7 +90,7 @@ class Rounds(Protocol):
         ...
 
     async def create(self, write: Write) -> Verdict:
-        """Create a *pending* saga without a lease: the one write that needs none, for starts at a foreign coordinator.
+        """Create a *pending* saga without a lease: the one write that needs none, for sagas that others hold.
 
         Returns:
             ``applied``, ``already_applied``, or ``conflict`` if the saga exists.

@@ -25,7 +25,7 @@ from swit_saga_server.store.redis.failures import ERRORS, meaning
 
 SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
-MOST_TAGS = 10_000
+MAX_TAGS = 10_000
 """So many hash tags are tried for one that is at a given node; a master without slots has none."""
 
 T = TypeVar("T")
@@ -212,7 +212,7 @@ class RedisConnection:
             await client.initialize()
             missing = {node.name for node in client.get_primaries() if client.nodes_manager.slots_cache}
             found = {}
-            for number in range(MOST_TAGS):
+            for number in range(MAX_TAGS):
                 key = f"{prefix}{{acl{number}}}:"
                 node = client.get_node_from_key(key)
                 if node is not None and node.name in missing:

@@ -5,7 +5,7 @@ from typing import Any
 
 from swit_saga_server.core.errors import NewerRecord
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.keys import Keys
@@ -26,7 +26,7 @@ async def read_sagas(
 def _saga(codec: Codec, saga_id: str, row: Any) -> tuple[Saga | None, Instant]:
     fields: Mapping[bytes, bytes] = row if isinstance(row, dict) else dict(zip(row[::2], row[1::2], strict=True))
     if not fields:
-        return None, 0
+        return None, NEVER
     progress, due_at, number = _mutable(fields[b"m"])
     try:
         steps = tuple([codec.unpack_step(fields[b"s%d" % i]) for i in range(number)])
@@ -39,7 +39,7 @@ def _mutable(field: bytes) -> tuple[bytes, Instant, int]:
     """The progress, when the saga is due, and how many steps it has."""
     line, _, progress = field.partition(b"\n")
     words = line.split(b" ")
-    return progress, int(words[4]), int(words[7])
+    return progress, Instant(words[4]), int(words[7])
 
 
 def scored(replies: Sequence[Any]) -> list[tuple[str, int]]:

@@ -28,13 +28,13 @@ class RedisLeases:
     async def now(self) -> Instant:
         """See the contract."""
         seconds, micros = await self._redis.do(lambda c: c.time())
-        return int(seconds) * 1_000_000 + int(micros)
+        return Instant(int(seconds) * 1_000_000 + int(micros))
 
     async def acquire(self, partition: int, owner: str, term: Span) -> Lease | None:
         """See the contract."""
         nonce = secrets.token_hex(8)
         found = await self._scripts.run("lease", [self._keys.lease(partition)], "acquire", owner, nonce, term)
-        return Lease(partition, int(found[0]), nonce, int(found[1])) if found else None
+        return Lease(partition, int(found[0]), nonce, Instant(found[1])) if found else None
 
     async def renew(self, leases: Sequence[Lease], term: Span) -> Sequence[Lease | None]:
         """See the contract."""
@@ -45,7 +45,7 @@ class RedisLeases:
             )
         )
         return [
-            replace(x, expires_at=int(renewed[0])) if renewed else None
+            replace(x, expires_at=Instant(renewed[0])) if renewed else None
             for x, renewed in zip(leases, found, strict=True)
         ]
 

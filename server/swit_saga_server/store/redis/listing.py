@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
+from swit_saga_server.core.units import Instant
 from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage
 from swit_saga_server.store.paging import make_token, read_token
@@ -25,7 +26,7 @@ class RedisListing:
 
     async def list_sagas(self, wanted: SagaFilter, order: SagaOrder, page_size: int, page_token: str) -> SagaPage:
         """See the contract."""
-        key = [replace(wanted, overdue_at=int(wanted.overdue_at > 0)), order.value]
+        key = [replace(wanted, overdue_at=Instant(wanted.overdue_at > 0)), order.value]
         after = read_token(key, page_token, int, str)
         walk = Walk(self._redis, self._keys, range(self._keys.partitions), wanted, order, after)
         page: list[tuple[int, Saga]] = []

@@ -37,7 +37,7 @@ class RedisReading:
         """See the contract."""
         key = f"{self._keys.of(partition)}due"
         command = ("ZRANGEBYSCORE", key, "-inf", until, "WITHSCORES", "LIMIT", 0, limit)
-        return [Due(i, at) for i, at in scored(await self._redis.pipeline([command]))]
+        return [Due(i, Instant(at)) for i, at in scored(await self._redis.pipeline([command]))]
 
     async def in_flight(self, partition: int, after: str, limit: int) -> Sequence[str]:
         """See the contract."""

@@ -7,4 +7,4 @@ from swit_saga_server.core.units import Instant
 
 def system_clock() -> Instant:
     """The wall clock: the store's clock is this machine's."""
-    return time.time_ns() // 1000
+    return Instant(time.time_ns() // 1000)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.record import record
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.store.codec import Writer
 from swit_saga_server.store.contract import InboxAnswer, Write
 
@@ -59,7 +59,7 @@ def _origin(saga: Saga, writer: Writer) -> Row:
 
 def _expires(saga: Saga) -> Instant:
     # A failed saga is exempt from cleanup until it is resolved (invariant 16).
-    return saga.completed_at if saga.state.is_terminal and saga.state is not SagaState.FAILED else 0
+    return saga.completed_at if saga.state.is_terminal and saga.state is not SagaState.FAILED else NEVER
 
 
 def _json(values: Mapping[str, Any]) -> str | None:

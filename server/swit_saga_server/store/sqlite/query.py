@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import SagaFilter, SagaOrder
 
 
@@ -64,7 +65,7 @@ def listing_key(wanted: SagaFilter) -> Any:
 
     ``overdue_at`` is usually the time of the call, so only whether it is asked for counts.
     """
-    return replace(wanted, overdue_at=int(wanted.overdue_at > 0))
+    return replace(wanted, overdue_at=Instant(wanted.overdue_at > 0))
 
 
 def _marks(values: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Self
 from swit_saga_server.core.errors import NeedsNewerLevel, NewerRecord
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
-from swit_saga_server.core.units import Instant
+from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.store.codec import PRESENT, Codec, Writer
 from swit_saga_server.store.contract import FeedItem, InboxEntry, Lease, StoredDefinition, Write, partition_of
 from swit_saga_server.store.fleet import Fleet
@@ -32,7 +32,7 @@ class Message:
 
     entry: InboxEntry
     answer: bytes | None = None
-    answered_at: Instant = 0
+    answered_at: Instant = NEVER
 
 
 @dataclass

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.units import NEVER, Instant, Span
 from swit_saga_server.store.contract import Lease, Peer
 from tests.support.simulation.observed import Leased
 from tests.support.simulation.store.data import Memory
@@ -24,7 +24,7 @@ class SimLeases:
 
     async def acquire(self, partition: int, owner: str, term: Span) -> Lease | None:
         now = self._memory.clock()
-        old, holder = self._memory.data.leases.get(partition, (Lease(partition, 0, "", 0), ""))
+        old, holder = self._memory.data.leases.get(partition, (Lease(partition, 0, "", NEVER), ""))
         if old.expires_at > now and holder != owner:
             return None
         lease = Lease(partition, max(old.epoch + 1, now // 1000), f"{self._rng.getrandbits(64):016x}", now + term)
@@ -48,7 +48,7 @@ class SimLeases:
         for lease in leases:
             if self._memory.is_current(lease):
                 # Without its nonce, so that what the former holder still sends is fenced.
-                self._memory.data.leases[lease.partition] = (replace(lease, nonce="", expires_at=0), "")
+                self._memory.data.leases[lease.partition] = (replace(lease, nonce="", expires_at=NEVER), "")
             self._hints.give("lease", lease.partition)
 
     async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:

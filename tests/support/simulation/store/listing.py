@@ -18,7 +18,7 @@ class SimListing:
         self._memory = memory
 
     async def list_sagas(self, wanted: SagaFilter, order: SagaOrder, page_size: int, page_token: str) -> SagaPage:
-        listing = [replace(wanted, overdue_at=int(wanted.overdue_at > 0)), order.value]
+        listing = [replace(wanted, overdue_at=Instant(wanted.overdue_at > 0)), order.value]
         after = read_token(listing, page_token, int, str)
         name, direction = order.value.split()
         found = [(getattr(r.saga, name), i, r.saga) for i, r in self._memory.data.sagas.items() if _matches(r, wanted)]

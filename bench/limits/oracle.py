@@ -13,7 +13,7 @@ class Finding:
     Attributes:
         experiment: Of which it is.
         what: In words.
-        wanted, found: As they are shown; nothing is ``wanted`` of what is only told.
+        wanted, found: As they are shown; nothing is ``wanted`` of some, which are for information.
         ok: Whether it is enough.
         measured: What ``found`` was made of, for the JSON.
     """
@@ -37,17 +37,17 @@ def spread(ones: Sequence[float], others: Sequence[float]) -> str:
     return f"{median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
 
 
-def growth(few: Sequence[float], many: Sequence[float], waiting: int, told: Mapping[str, Any]) -> list[Finding]:
+def growth(few: Sequence[float], many: Sequence[float], waiting: int, facts: Mapping[str, Any]) -> list[Finding]:
     """Throughput, memory and start-up with many waiting.
 
     Args:
         few, many: Sagas per second, round by round.
         waiting: How many of them there are.
-        told: ``grown`` bytes of the coordinator for ``in_memory`` sagas; ``stopped`` and ``killed``, the coordinator's
+        facts: ``grown`` bytes of the coordinator for ``in_memory`` sagas; ``stopped`` and ``killed``, the coordinator's
             next starts after SIGTERM and SIGKILL, each with ``ready_s`` and ``completed_s``, seconds from the start to
             when it listens and to a new saga completed, and ``waiting``, how many there are then.
     """
-    found, each = ratio(many, few), told["grown"] / max(told["in_memory"], 1)
+    found, each = ratio(many, few), facts["grown"] / max(facts["in_memory"], 1)
     name, which = "growth", {"stopped": "after a stop", "killed": "after kill -9"}
     rates = {"few": list(few), "many": list(many)}
     findings = [
@@ -56,19 +56,19 @@ def growth(few: Sequence[float], many: Sequence[float], waiting: int, told: Mapp
             found >= 0.9, rates,
         ),
         Finding(
-            name, f"memory of a waiting saga; {told['in_memory']:,} in memory", "<= 4 KiB", f"{each / 1024:.2f} KiB",
-            each <= 4096 and told["in_memory"] >= waiting * 0.99, {k: told[k] for k in ("grown", "in_memory")},
+            name, f"memory of a waiting saga; {facts['in_memory']:,} in memory", "<= 4 KiB", f"{each / 1024:.2f} KiB",
+            each <= 4096 and facts["in_memory"] >= waiting * 0.99, {k: facts[k] for k in ("grown", "in_memory")},
         ),
     ]  # fmt: skip
     for how, words in which.items():
-        up = told[how]
+        up = facts[how]
         findings.append(
             Finding(
                 name, f"start {words}, with {waiting:,}: listens; a new saga is completed", "<= 15 s",
                 f"{up['ready_s']:.1f} s; {up['completed_s']:.1f} s", up["completed_s"] <= 15, up,
             )
         )  # fmt: skip
-    left = [told[how]["waiting"] for how in which]
+    left = [facts[how]["waiting"] for how in which]
     findings.append(
         Finding(
             name, "still waiting after each", f"{waiting:,}", ", ".join(f"{n:,}" for n in left), set(left) == {waiting}
@@ -95,16 +95,16 @@ def two_by_others(one: Sequence[float], both: Sequence[float], together: int) ->
     )  # fmt: skip
 
 
-def watchers(alone: Sequence[float], watched: Sequence[float], mib: float, told: Mapping[str, Any]) -> list[Finding]:
+def watchers(alone: Sequence[float], watched: Sequence[float], mib: float, facts: Mapping[str, Any]) -> list[Finding]:
     """Sagas per second without and with watchers of long sagas, and what the watchers say.
 
     Args:
         alone, watched: Sagas per second, round by round.
         mib: What the coordinator's memory grew by.
-        told: ``Watching.finish``'s, with ``reading`` and ``idle``, how many there were of each.
+        facts: ``Watching.finish``'s, with ``reading`` and ``idle``, how many there were of each.
     """
     kept = ratio(watched, alone)
-    name, reading, idle = "watchers", told["reading"], told["idle"]
+    name, reading, idle = "watchers", facts["reading"], facts["idle"]
     rates = {"alone": list(alone), "watched": list(watched)}
     return [
         Finding(name, f"throughput with {reading + idle:,} who watch long sagas, to that without", ">= 0.85",
@@ -114,71 +114,71 @@ def watchers(alone: Sequence[float], watched: Sequence[float], mib: float, told:
             name,
             f"of {idle} that never read: cut with where to resume; had the rest from there",
             f"{idle}, {idle}",
-            f"{told['cut']}, {told['resumed']}",
-            told["cut"] == told["resumed"] == idle,
+            f"{facts['cut']}, {facts['resumed']}",
+            facts["cut"] == facts["resumed"] == idle,
         ),
         Finding(
             name,
             f"of {reading} that read: have every event up to the saga's last, once, in order",
             str(reading),
-            f"{told['complete']} ({told['events']:,} events)",
-            told["complete"] == reading,
-            dict(told),
+            f"{facts['complete']} ({facts['events']:,} events)",
+            facts["complete"] == reading,
+            dict(facts),
         ),
     ]  # fmt: skip
 
 
-def followers(alone: Sequence[float], watched: Sequence[float], told: Mapping[str, Any]) -> list[Finding]:
+def followers(alone: Sequence[float], watched: Sequence[float], facts: Mapping[str, Any]) -> list[Finding]:
     """The same for watchers of the load itself.
 
     Args:
         alone, watched: Sagas per second, round by round.
-        told: ``Following.finish``'s.
+        facts: ``Following.finish``'s.
     """
     name = "watchers"
     return [
-        Finding(name, f"throughput with {told['open']:,} who watch sagas of the load, to that without", ">= 0.85",
+        Finding(name, f"throughput with {facts['open']:,} who watch sagas of the load, to that without", ">= 0.85",
                 spread(watched, alone), ratio(watched, alone) >= 0.85,
                 {"alone": list(alone), "watched": list(watched)}),
-        Finding(name, "of the sagas they watched: every event to the outcome, once, in order", f"{told['watched']:,}",
-                f"{told['complete']:,} ({told['events']:,} events)",
-                told["complete"] == told["watched"] > 0, dict(told)),
+        Finding(name, "of the sagas they watched: every event to the outcome, once, in order", f"{facts['watched']:,}",
+                f"{facts['complete']:,} ({facts['events']:,} events)",
+                facts["complete"] == facts["watched"] > 0, dict(facts)),
     ]  # fmt: skip
 
 
-def overload(peak: float, told: Mapping[str, Any]) -> list[Finding]:
+def overload(peak: float, facts: Mapping[str, Any]) -> list[Finding]:
     """Sagas per second at the peak, and what ``flood`` found."""
-    times, goodput = told["offered"] / told["seconds"] / peak, told["completed_per_s"] / peak
-    p99, taken = told["rejected_p99_ms"], told["admitted"]
+    times, goodput = facts["offered"] / facts["seconds"] / peak, facts["completed_per_s"] / peak
+    p99, taken = facts["rejected_p99_ms"], facts["admitted"]
     name = "overload"
     return [
         Finding(
-            name, f"starts offered in {told['seconds']:.0f} s, to the peak", ">= 9.5",
-            f"{times:.1f} ({told['cpu_share']:.0%} of a core)", times >= 9.5, {"peak_per_s": peak, **told},
+            name, f"starts offered in {facts['seconds']:.0f} s, to the peak", ">= 9.5",
+            f"{times:.1f} ({facts['cpu_share']:.0%} of a core)", times >= 9.5, {"peak_per_s": peak, **facts},
         ),
         Finding(name, "goodput, to the peak just before", ">= 0.8", f"{goodput:.2f}", goodput >= 0.8),
         Finding(
             name, "the same, to the mean of the peaks before and after: the machine changes meanwhile", "",
-            f"{2 * told['completed_per_s'] / (peak + told['peak_after_per_s']):.2f}", True,
+            f"{2 * facts['completed_per_s'] / (peak + facts['peak_after_per_s']):.2f}", True,
         ),
         Finding(
             name,
             "of the admitted: completed",
             f"{taken:,}",
-            f"{told['completed']:,}",
-            told["completed"] == taken > 0,
+            f"{facts['completed']:,}",
+            facts["completed"] == taken > 0,
         ),
         Finding(
             name, "of the admitted: under way or waiting when the offering ended; starts admitted, p99", "",
-            f"{taken - told['completed_per_s'] * told['seconds']:,.0f}; {told['admitted_p99_ms'] / 1e3:.1f} s", True,
+            f"{taken - facts['completed_per_s'] * facts['seconds']:,.0f}; {facts['admitted_p99_ms'] / 1e3:.1f} s", True,
         ),
         Finding(name, "rejections answered, p99", "< 50 ms", f"{p99:.1f} ms", p99 < 50),
         Finding(
             name,
             "starts unanswered; answers that are neither; rejections without RetryInfo",
             "0, 0, 0",
-            f"{told['unanswered']:,}, {told['other']:,}, {told['bare']:,}",
-            not (told["unanswered"] or told["other"] or told["bare"]) and told["rejected"] > 0,
+            f"{facts['unanswered']:,}, {facts['other']:,}, {facts['bare']:,}",
+            not (facts["unanswered"] or facts["other"] or facts["bare"]) and facts["rejected"] > 0,
         ),
     ]  # fmt: skip
 
