@@ -227,4 +227,25 @@ BUGS = (
         wrong="number = next(n for n in range(1, 1 << 30) if n not in self._open)",
         why="the number of a send that is over is free again",
     ),
+    Bug(
+        name="newer record quarantined", invariants="13, 16", module=f"{ENGINE}.loading",
+        function="Loading._unreadable",
+        right="if isinstance(error, NewerRecord):",
+        wrong="if isinstance(error, NewerRecord) and not entry.waiting:",
+        why="what cannot be read is damaged",
+    ),
+    Bug(
+        name="partition of a newer saga kept", invariants="14", module=f"{ENGINE}.ownership",
+        function="Ownership.decline",
+        right="self._shares.met_newer(partition)",
+        wrong="self._shares.to_give_up([], self._clock.elapsed())",
+        why="the lease is ours, and another version is none of our business",
+    ),
+    Bug(
+        name="what older ones decline is left over", invariants="14", module=f"{ENGINE}.shares",
+        function="Shares.left_over",
+        right="if not self._is_newest_of_several or now < self._look_at:",
+        wrong="if len(held) >= self._share:",
+        why="nobody takes more than a fair share",
+    ),
 )  # fmt: skip

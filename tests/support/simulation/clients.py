@@ -8,11 +8,13 @@ from typing import Any
 from swit_saga_server.core.errors import CoordinatorUnavailable, SwitSagaError
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.payload import Payload
+from swit_saga_server.core.principal import ANONYMOUS
 from swit_saga_server.core.start import StartRequest
 from swit_saga_server.core.units import MILLISECOND, SECOND
 from swit_saga_server.service import SagaService
 from swit_saga_server.service.starting import Start
 from tests.support.simulation.coordinators import Slot
+from tests.support.simulation.levels import SOMEBODY
 from tests.support.simulation.observed import Answered, Asked, Refused, Unanswered, Waited, Watched, WatchOver
 from tests.support.simulation.plan import Action, PlannedSaga, What
 from tests.support.simulation.scene import Scene
@@ -58,7 +60,7 @@ class Clients:
         slot = self._slot(action, attempt)
         self._asked(action, call, slot)
         try:
-            saga, so = await self._call(call, slot, self._work(action))
+            saga, so = await self._call(call, slot, self._work(action, attempt))
         except NoAnswer:
             self.scene.saw(Unanswered(at=self.scene.now(), call=call))
             return None
@@ -82,14 +84,17 @@ class Clients:
             )
         )  # fmt: skip
 
-    def _work(self, action: Action) -> Work:
+    def _work(self, action: Action, attempt: int) -> Work:
+        planned = self.sagas[action.saga_id]
+
         def decode() -> Start:
             return Start(
                 StartRequest(
                     saga_id=action.saga_id,
-                    definition=self.sagas[action.saga_id].definition,
+                    definition=planned.definition,
                     initial_data=Payload("text/plain", action.variant),
-                )
+                ),
+                principal=SOMEBODY if planned.newer and not attempt else ANONYMOUS,
             )
 
         async def start(service: SagaService) -> Any:

@@ -19,6 +19,7 @@ from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
 from tests.support.simulation.connection import SimConnection
 from tests.support.simulation.draws import Draws, Streams
+from tests.support.simulation.levels import codec_of
 from tests.support.simulation.network import StoreLink
 from tests.support.simulation.plan import PlannedCoordinator
 from tests.support.simulation.receiver import Receiver
@@ -154,12 +155,14 @@ class Slot:
 
     def _make(self, process: Process) -> Life:
         scene, planned, name = self._scene, self._planned, process.name
+        codec = codec_of(planned.levels, len(self.lives))
+        store = self._store.as_version(codec) if planned.levels else self._store
         wall_error = Draws(scene.seed, name).whole("wall clock", -200, 200) * MILLISECOND
         clock = MonotonicClock(lambda: scene.loop.ticks * 1000, lambda: (scene.now() + wall_error) * 1000)
         deliver: list[Deliver] = []
         transport = self._router(process, lambda saga_id, answered: deliver[0](saga_id, answered))
         engine = Engine(
-            cast(StateStorage, StoreLink(scene, self._store, process)),
+            cast(StateStorage, StoreLink(scene, store, process)),
             transport,
             EngineOptions(
                 owner=self.name if planned.keeps_name else name,
@@ -169,6 +172,7 @@ class Slot:
                 lease_term=planned.lease_term,
                 round_size=planned.round_size,
                 rounds=planned.rounds,
+                codec=codec,
                 timer_horizon=3 * SECOND,
                 timer_poll=SECOND,
                 inbox_poll=SECOND,

@@ -8,6 +8,7 @@ from swit_saga_server.core.model import StepState
 from swit_saga_server.core.states import TERMINAL_STATES, CompensationStatus, Effect
 from swit_saga_server.store.contract import Verdict
 from tests.support.simulation.faults import KINDS
+from tests.support.simulation.levels import MET
 from tests.support.simulation.observed import (
     Answered,
     Committed,
@@ -50,6 +51,7 @@ SITUATIONS = (
     "command waited for a credit",
     "queued commands left to the next stream",
     "called off by a stream",
+    MET,
 )
 """Without these an invariant would hold because nothing put it to the test."""
 

@@ -11,6 +11,7 @@ from swit_saga_server.core.units import MICROSECOND, MILLISECOND, NO_TIME, SECON
 from swit_saga_server.engine.options import CachePolicy
 from tests.support.simulation.draws import Draws
 from tests.support.simulation.faults import PlannedFault, plan_faults
+from tests.support.simulation.levels import PlannedLevels
 from tests.support.simulation.participants import MAX_SKEW, Doing, Script, Undoing
 from tests.support.simulation.scene import Weather
 
@@ -65,6 +66,7 @@ class PlannedCoordinator:
     Attributes:
         keeps_name: A new life has the former's owner name.
         cache_size: Of its working set; 0 turns the cache off.
+        levels: Of its lives, in turn; empty if all are of this version. See ``levels``.
     """
 
     keeps_name: bool
@@ -73,15 +75,21 @@ class PlannedCoordinator:
     lease_term: Span
     round_size: int
     rounds: int
+    levels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSaga:
-    """One saga id: what it runs, and what its participants make of each step."""
+    """One saga id: what it runs, and what its participants make of each step.
+
+    Attributes:
+        newer: Its starts have something that only the newer of two versions can read.
+    """
 
     saga_id: str
     definition: Definition
     scripts: tuple[Script, ...]
+    newer: bool = False
 
 
 class Reached(StrEnum):
@@ -148,15 +156,21 @@ def plan(seed: int) -> Plan:
     calm_at = draws.whole("calm at", 4 * SECOND, 12 * SECOND)
     slots = draws.pick("coordinators", (1, 2, 2, 3))
     participants = tuple(_participant(draws.of("participant", n), f"p{n}") for n in range(2))
-    sagas = tuple(_saga(draws.of("saga", n), f"s{n}", participants) for n in range(draws.whole("sagas", 2, 6)))
+    levels = PlannedLevels(draws.of("levels"), slots, calm_at)
+    sagas = tuple(
+        replace(_saga(draws.of("saga", n), f"s{n}", participants), newer=levels.is_newer(n))
+        for n in range(draws.whole("sagas", 2, 6))
+    )
     return Plan(
         seed=seed,
         partitions=draws.whole("partitions", 1, 4),
-        coordinators=tuple(_coordinator(draws.of("coordinator", n)) for n in range(slots)),
+        coordinators=tuple(
+            replace(_coordinator(draws.of("coordinator", n)), levels=levels.of_slot(n)) for n in range(slots)
+        ),
         participants=participants,
         sagas=sagas,
         actions=tuple(a for n, saga in enumerate(sagas) for a in _Asking(draws, n, saga, slots, calm_at).actions()),
-        faults=tuple(plan_faults(draws.of("fault"), slots, calm_at)),
+        faults=tuple(sorted([*plan_faults(draws.of("fault"), slots, calm_at), *levels.faults()], key=lambda f: f.at)),
         weather=_weather(draws.of("weather")),
         calm_at=calm_at,
     )

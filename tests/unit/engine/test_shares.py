@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from swit_saga_server.core.units import NO_TIME, SECOND
+from swit_saga_server.core.units import NO_TIME, SECOND, Span
 from swit_saga_server.engine.shares import KEPT_TERMS, Shares
 from swit_saga_server.store.contract import Peer
 

@@ -12,7 +12,8 @@ from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.store.codec import PRESENT, Codec, Writer
 from swit_saga_server.store.contract import FeedItem, InboxEntry, Lease, StoredDefinition, Write, partition_of
 from swit_saga_server.store.fleet import Fleet
-from tests.support.simulation.observed import Observation
+from tests.support.simulation.levels import MET
+from tests.support.simulation.observed import Noted, Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,7 @@ class Memory:
                 _pack(writer, saga, range(len(saga.steps)))
                 writer.pack_origin(saga)
             except NeedsNewerLevel as newer:
+                self.saw(Noted(at=self.true_time(), what=MET, on=saga.id))
                 raise NewerRecord(f"saga {saga.id!r}: {newer}", saga_id=saga.id) from newer
         return saga
 
