@@ -242,3 +242,10 @@ async def test_to_the_next_level_and_back(before, tmp_path):
         assert 0 < len(left) <= len(newer)
         assert left <= set(newer)
         await both.check("b")
+
+
+def test_a_clone_without_that_commit_is_told_what_to_do(tmp_path):
+    named = tmp_path / "previous.txt"
+    named.write_text("# Why.\n" + "0" * 39 + "1\n")
+    with pytest.raises(NotThere, match="git fetch --unshallow"):
+        previous(named)
