@@ -14,7 +14,7 @@ level* is the lowest of all that live (one that announces none counts as level 1
 3. **What is newer is left to others.** A coordinator of an older version that comes (back) later may meet newer
    records all the same. A record that is longer than it knows, or a member that it does not know, is ``NewerRecord``:
    refused with UNAVAILABLE, so that the client asks another coordinator. It is never taken for damage, never
-   quarantined, never dropped from a list, never deleted.
+   quarantined, never dropped from a list, never deleted for it.
 4. **Beside the records.** SQLite takes its file forward by ordered migrations when it is opened, and an older version
    refuses the newer file. In Redis new things are new keys, new fields of hashes, or words appended to a line; the
    schema number changes only when that is not enough, and then an older version refuses it.
