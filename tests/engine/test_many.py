@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 
 from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, SagaAlreadyFinished, SagaNotFound
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import SECOND
-from swit_saga_server.engine.messages import UnreadableMessage, open_reply, pack_input, pack_reply, read_input
+from swit_saga_server.engine.messages import (
+    UnreadableMessage,
+    open_reply,
+    pack_input,
+    pack_refused,
+    pack_taken,
+    read_input,
+)
 from swit_saga_server.service.sagas import Sagas
 from swit_saga_server.store.codec import PRESENT
 from swit_saga_server.store.contract import InboxEntry, partition_of
@@ -76,6 +84,20 @@ async def test_one_start_of_many_wins(tmp_path):
             assert len([a for a in answers if isinstance(a, SagaAlreadyExists)]) == 8
             assert len({saga.fingerprint for saga, _ in taken}) == 1
             assert [created for _, created in taken].count(True) == 1
+
+
+async def test_a_cancel_elsewhere_that_the_store_forgot_is_not_acknowledged(tmp_path, monkeypatch):
+    """Invariant 13: the store went back between the reply and the look at the saga."""
+    async with two(tmp_path) as (one, other):
+        saga_id = saga_of(other)
+        before, _ = await other.begin(saga_id)
+
+        async def went_back(saga_id: str) -> Saga:
+            return before
+
+        monkeypatch.setattr(one.engine.reading, "stored", went_back)
+        with pytest.raises(CoordinatorUnavailable, match="went back"):
+            await one.cancel(saga_id, "no more")
 
 
 async def test_a_cancel_elsewhere_is_durable_when_it_returns(tmp_path):
@@ -185,9 +207,9 @@ def test_only_what_is_certain_is_for_the_post():
 
 
 def test_a_reply_carries_the_refusal():
-    open_reply(pack_reply(None))
+    assert open_reply(pack_taken(7)) == 7
     with pytest.raises(SagaAlreadyFinished, match="over") as refused:
-        open_reply(pack_reply(SagaAlreadyFinished("it is over", saga_id="s")))
+        open_reply(pack_refused(SagaAlreadyFinished("it is over", saga_id="s")))
     assert refused.value.fields == {"saga_id": "s"}
 
 

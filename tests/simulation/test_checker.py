@@ -190,6 +190,25 @@ def waited_for_what_a_rewind_took_away(t: HistoryBuilder) -> None:
     t.remain()
 
 
+@fine(2)
+def waited_for_an_outcome_and_another_one_came_back(t: HistoryBuilder) -> None:
+    """Two rewinds: what the second one brings back had been taken away by the first."""
+    t.first_done()
+    before, first, events = t.at, t.saga, len(t.events)
+    t.execute(1)
+    t.complete()
+    then, completed, all_events = t.at, t.saga, t.events
+    t.rewind(before, first, events)
+    t.reject(1)
+    t.fail_second()
+    t.compensate(0)
+    t.end_compensated()
+    t.wait()
+    t.rewind(then, completed)
+    t.events = all_events
+    t.remain()
+
+
 @caught(2)
 def waits_told_two_outcomes(t: HistoryBuilder) -> None:
     t.completed()

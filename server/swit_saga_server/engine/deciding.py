@@ -26,7 +26,7 @@ from swit_saga_server.core.quarantine import quarantine
 from swit_saga_server.core.units import NEVER, SECOND, Instant
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.items import Begin, Item
-from swit_saga_server.engine.messages import pack_reply
+from swit_saga_server.engine.messages import pack_refused, pack_taken
 from swit_saga_server.engine.postponed import PAUSE, Postponed
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.wakeups import Wakeups
@@ -133,11 +133,12 @@ class Deciding:
         if (waiter := item.waiter) is not None:
             entry.on_applied.append(lambda saga: waiter.succeed((saga, created)))
         if item.message_id:
-            self._reply(entry, item, None)
+            assert entry.current is not None
+            self._reply(entry, item, pack_taken(entry.current.version))
 
-    def _reply(self, entry: Entry, item: Item, refused: SwitSagaError | None) -> None:
+    def _reply(self, entry: Entry, item: Item, reply: bytes) -> None:
         """Answer the inbox message in the write being made; in one of its own if nothing else is to be written."""
-        entry.answers.append(InboxAnswer(entry_id=item.message_id, answer=pack_reply(refused)))
+        entry.answers.append(InboxAnswer(entry_id=item.message_id, answer=reply))
         if entry.pending is None:
             entry.pending = entry.applied
         self._working_set.make_ready(entry)
@@ -145,7 +146,7 @@ class Deciding:
     def _refuse(self, entry: Entry, item: Item, refused: SwitSagaError) -> None:
         """Refused in view of a state in the making, it is only refused once that state is durable."""
         if item.message_id:
-            self._reply(entry, item, refused)
+            self._reply(entry, item, pack_refused(refused))
         if entry.phase is not Phase.READY:
             self._rejecting.reject(item, refused)
             return

@@ -12,7 +12,7 @@ from swit_saga_server.engine.definitions import Definitions
 from swit_saga_server.engine.inbox import Inbox
 from swit_saga_server.engine.items import Begin, Item, NotHeld
 from swit_saga_server.engine.left_to_newer import LOOK_AGAIN
-from swit_saga_server.engine.messages import pack_reply
+from swit_saga_server.engine.messages import pack_refused
 from swit_saga_server.engine.patience import until_answered
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.supervisor import Supervisor
@@ -155,7 +155,7 @@ class Loading:
 
     async def _answer_apart(self, item: Item, refused: SwitSagaError, base_version: int | None) -> None:
         lease = self._ownership.leases.get(partition_of(item.saga_id, self._store.partitions))
-        answer = InboxAnswer(entry_id=item.message_id, answer=pack_reply(refused))
+        answer = InboxAnswer(entry_id=item.message_id, answer=pack_refused(refused))
         try:
             if lease is not None:
                 await self._store.reply(item.saga_id, base_version, (answer,), lease)

@@ -62,21 +62,27 @@ def read_input(body: bytes, codec: Codec) -> Input:
     return given
 
 
-def pack_reply(refused: SwitSagaError | None) -> bytes:
-    """The reply: taken, or refused and why."""
-    return b"" if refused is None else _pack(refused.reason, str(refused), refused.metadata)
+def pack_taken(version: int) -> bytes:
+    """The reply that the input was taken, and which version the saga has at least since then."""
+    return bytes(msgpack.packb(version))
 
 
-def open_reply(reply: bytes) -> None:
-    """Return if the input was taken.
+def pack_refused(refused: SwitSagaError) -> bytes:
+    """The reply that it was refused, and why."""
+    return _pack(refused.reason, str(refused), refused.metadata)
+
+
+def open_reply(reply: bytes) -> int:
+    """The version that the saga has at least, if the input was taken.
 
     Raises:
         SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaQuarantined, NeedsNewerLevel: It was refused.
         CoordinatorUnavailable: It was refused for another reason.
     """
-    if not reply:
-        return
-    reason, message, fields = msgpack.unpackb(reply)
+    opened = msgpack.unpackb(reply)
+    if isinstance(opened, int):
+        return opened
+    reason, message, fields = opened
     raise _REFUSALS.get(reason, CoordinatorUnavailable)(message, **fields)
 
 

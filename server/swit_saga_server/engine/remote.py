@@ -69,8 +69,11 @@ class Remote:
             )
         return known, False
 
-    async def ask(self, saga_id: str, given: Input) -> None:
+    async def ask(self, saga_id: str, given: Input) -> int:
         """Give an input to whoever holds the saga, and return once it is taken, durably.
+
+        Returns:
+            The version that the saga has at least since then.
 
         Raises:
             SagaNotFound, SagaAlreadyFinished, IllegalInput, SagaQuarantined: It was refused.
@@ -87,7 +90,7 @@ class Remote:
             if self._env.clock.elapsed() > until:
                 raise CoordinatorUnavailable(f"the coordinator that holds saga {saga_id!r} did not answer in time")
             await backoff.wait()
-        open_reply(reply)
+        return open_reply(reply)
 
     async def send_on(self, saga_id: str, given: Input) -> None:
         """Tell the holder something it would find out by itself, only later; best-effort."""

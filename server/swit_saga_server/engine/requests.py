@@ -7,7 +7,7 @@ either way it is durable when the caller hears of it. A new kind of input needs 
 import asyncio
 
 from swit_saga_server.core.definition import Definition
-from swit_saga_server.core.errors import CoordinatorStopping, SwitSagaError
+from swit_saga_server.core.errors import CoordinatorStopping, CoordinatorUnavailable, SwitSagaError
 from swit_saga_server.core.inputs import Input
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import NO_TIME, Span
@@ -104,10 +104,13 @@ class Requests:
             self._put(saga_id, given, pending)
             saga, _ = await future
         except NotHeld:
-            await self._remote.ask(saga_id, given)
+            taken_at = await self._remote.ask(saga_id, given)
             # From the store: it may be this very coordinator that holds the partition by now and took the input from
             # the inbox, and the store's answer can overtake the news that the commit was applied.
             saga = await self._reading.stored(saga_id)
+            if saga.version < taken_at:
+                text = f"saga {saga_id!r}: the store went back behind what it had confirmed; ask again"
+                raise CoordinatorUnavailable(text) from None
         finally:
             pending.abandon()
         return saga

@@ -115,9 +115,9 @@ BUGS = (
             if self._env.clock.elapsed() > until:
                 raise CoordinatorUnavailable(f"the coordinator that holds saga {saga_id!r} did not answer in time")
             await backoff.wait()
-        open_reply(reply)
+        return open_reply(reply)
         """,
-        wrong="pass\n",
+        wrong="return 0\n",
         why="the entry is durable, so it will be done",
     ),
     Bug(

@@ -182,5 +182,5 @@ class Case:
             self.creators = 0
         if then is None or then.saga.stop_cause is None:
             self.cancelled = False
-        if then is None or not then.saga.state.is_terminal:
+        if then is None or then.saga.state is not self.outcome:
             self.outcome = None
