@@ -7,16 +7,22 @@ from typing import Any
 import pytest
 
 from swit_saga_server.core import machine
-from swit_saga_server.core.errors import CoordinatorUnavailable, SagaAlreadyExists, SagaNotFound, SagaQuarantined
+from swit_saga_server.core.errors import (
+    CoordinatorUnavailable,
+    SagaAlreadyExists,
+    SagaNotFound,
+    SagaQuarantined,
+    StoreUnavailable,
+)
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import is_in_flight
 from swit_saga_server.core.states import SagaState, StepStatus
 from swit_saga_server.core.units import MICROSECOND, SECOND
 from swit_saga_server.engine import deciding
-from swit_saga_server.engine.options import CacheOptions, CachePolicy
+from swit_saga_server.engine.options import CacheOptions, CachePolicy, EngineOptions
 from swit_saga_server.store.contract import Write
 from tests.support.core.drive import chain, done, lost, no
-from tests.support.engine.harness import bench, over
+from tests.support.engine.harness import Bench, FaultyStore, bench, over
 from tests.support.waiting import never, turn
 
 
@@ -373,3 +379,20 @@ async def test_stopping_ends_even_if_a_cancellation_is_swallowed(tmp_path):
         async with asyncio.timeout(5):
             await b.engine.stop(0.0)
     assert swallowed == 2
+
+
+async def test_an_engine_whose_store_is_away_at_start_leaves_no_task_behind(tmp_path, monkeypatch):
+    store = FaultyStore(tmp_path / "saga.db")
+    await store.open()
+    b = Bench(store, EngineOptions(owner="test"))
+
+    async def away(*given: object) -> Any:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(store, "heartbeat", away)
+    before = asyncio.all_tasks()
+    with pytest.raises(StoreUnavailable):
+        await b.engine.start()
+    assert asyncio.all_tasks() == before
+    await b.engine.stop(0.0)
+    await store.close()

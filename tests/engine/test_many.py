@@ -257,17 +257,19 @@ async def test_one_that_stops_waits_for_what_is_out(tmp_path):
         assert (await other.until(saga_id, over)).steps[0].call.resends == 0
 
 
-async def test_the_sagas_of_one_whose_loop_failed_are_taken_by_others(tmp_path, monkeypatch):
+@pytest.mark.parametrize("where", ["loop.take", "outbox.send"], ids=["while deciding", "while applying"])
+async def test_the_sagas_of_one_whose_engine_failed_are_taken_by_others(tmp_path, monkeypatch, where):
     """Half-dead, it would keep them for ever by renewing its leases."""
+    part, method = where.split(".")
     async with two(tmp_path) as (one, other):
         saga_id = saga_of(one)
         await one.begin(saga_id)
         bug = TypeError("a bug")
 
-        def broken(item: object) -> None:
+        def broken(*given: object) -> None:
             raise bug
 
-        monkeypatch.setattr(one.engine.loop, "take", broken)
+        monkeypatch.setattr(getattr(one.engine, part), method, broken)
         one.answer(await one.transport.next(0), done())
         async with asyncio.timeout(5):
             await one.engine.failed.wait()

@@ -134,7 +134,13 @@ class Engine:
         await self._commits.start()
         self.requests.accepting = self._running = True
         self.outbox.open()
-        await self.ownership.take_share()
+        try:
+            await self.ownership.take_share()
+        except BaseException:
+            self._running = False
+            await self.supervisor.stop()
+            await self._commits.stop()
+            raise
         self._stop_listening = self.store.listen(self._on_hint)
         for part in (
             self.loop, self.wakeups, self.ownership, self._inbox, self._feed_poller, self.retention, self.waits
@@ -204,6 +210,7 @@ class Engine:
         self.failure = self.failure or error
         self.stop_accepting()
         self.outbox.close()
+        self.supervisor.cancel()
         self.failed.set()
 
     # ---- what comes in ---------------------------------------------------------------------------------------------

@@ -40,6 +40,12 @@ class Supervisor:
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=timeout_s)
 
+    def cancel(self) -> None:
+        """Let all tasks end, and run no more, without waiting for it."""
+        self._group = None
+        if self._owner is not None:
+            self._owner.cancel()  # The group cancels its tasks.
+
     async def stop(self) -> None:
         """End all tasks for certain. Safe to call twice, and before ``start``."""
         self._group = None
