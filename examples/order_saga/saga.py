@@ -2,8 +2,9 @@
 
 from swit_saga import Saga, Step, exponential
 
-# Short times, so that the demo's failures are over in seconds.
-RETRY = exponential("200ms", max_delay="1s", max_attempts=8)
+# Short times, so that the demo's failures are over in seconds; tries enough for a participant that a busy machine takes
+# ten seconds to bring back.
+RETRY = exponential("200ms", max_delay="1s", max_attempts=20)
 
 ORDER_SAGA = Saga(
     "order-processing",

@@ -88,7 +88,7 @@ class Testbed:
 
 
 @asynccontextmanager
-async def testbed(folder: Path) -> AsyncIterator[Testbed]:
+async def running_testbed(folder: Path) -> AsyncIterator[Testbed]:
     shop = Shop()
     with running(RedisServer(folder / "redis", "--appendonly", "yes", "--appendfsync", "always")) as redis:
         config = folder / "saga.yaml"
@@ -113,7 +113,7 @@ async def testbed(folder: Path) -> AsyncIterator[Testbed]:
 @pytest.mark.parametrize("what", sorted({point.partition(".")[0] for point in Point}))
 async def test_killed_at_every_point(tmp_path, what):
     """Before it and after it."""
-    async with testbed(tmp_path) as b:
+    async with running_testbed(tmp_path) as b:
         async with AsyncSagaClient(f"127.0.0.1:{b.survivor.port}") as client:
             await client.register(ORDER)
         for point in (p for p in Point if p.startswith(f"{what}.")):

@@ -21,7 +21,7 @@ from tests.support.soak.checker import Books, Record, judge
 from tests.support.soak.customers import Customers
 from tests.support.soak.fault_injector import LINK_FAULTS, FaultInjector
 from tests.support.soak.history import Life
-from tests.support.soak.testbed import Testbed, testbed
+from tests.support.soak.testbed import Testbed, running_testbed
 
 CUSTOMERS = 60
 CALM_S = 60.0
@@ -71,7 +71,7 @@ async def soak(folder: Path, seconds: float, seed: int) -> Report:
         Violated: An invariant does not hold.
     """
     chance = random.Random(seed)
-    async with testbed(folder) as made:
+    async with running_testbed(folder) as made:
         customers, injector = Customers(made.clients, chance), FaultInjector(made, chance)
         await customers.register()
         crowd = asyncio.create_task(customers.run(CUSTOMERS))

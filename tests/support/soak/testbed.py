@@ -55,7 +55,7 @@ class Testbed:
 
 
 @asynccontextmanager
-async def testbed(folder: Path) -> AsyncIterator[Testbed]:
+async def running_testbed(folder: Path) -> AsyncIterator[Testbed]:
     async with AsyncExitStack() as stack:
         redis = RedisServer(folder / "redis", "--appendonly", "yes", "--appendfsync", "always")
         stack.enter_context(running(redis))

@@ -20,8 +20,10 @@ TEMPLATES = {
 
 def test_one_write_per_transition():
     writes = [msgpack.unpackb(one, raw=True) for one in TEMPLATES["writes"]]
-    assert [(w[4], w[5]) for w in writes] == [(0, writes[0][5]), *((v, v + 1) for v in range(writes[0][5], 6))]
-    assert [w[13] for w in writes][-1] == b"completed"
+    versions = [int(w[8].split()[0]) for w in writes]
+    assert [w[4] for w in writes] == [0, *versions[:-1]], "each builds on the one before"
+    assert versions == list(range(versions[0], 7))
+    assert writes[-1][12] == b"completed"
     for one in TEMPLATES["writes"]:
         assert one[3] == 0, "the partition"
         assert one.count(record.COMMIT_ID.encode()) == 2, "as it is compared, and as it is kept"
