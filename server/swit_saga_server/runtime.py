@@ -1,6 +1,5 @@
 """A coordinator put together from its configuration: store, participants, engine, service."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.inputs import Answered
 from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.environment import Environment
+from swit_saga_server.engine.patience import Backoff
 from swit_saga_server.engine.transport import Deliver, Transport
 from swit_saga_server.participants.grpc_connection import GrpcConnection
 from swit_saga_server.participants.local import LocalParticipant, LocalTransport
@@ -76,7 +76,7 @@ class Runtime:
             raise
 
     async def _reach_store(self) -> None:
-        began, wait_s = time.monotonic(), FIRST_WAIT_S
+        began, backoff = time.monotonic(), Backoff(FIRST_WAIT_S, MAX_WAIT_S)
         for left in range(self._retries, -1, -1):
             try:
                 await self._store.open()
@@ -88,8 +88,7 @@ class Runtime:
                         f"{unavailable} (tried {self._retries + 1} times in {spent_s:.1f} s: storage.max_retries)"
                     ) from unavailable
                 log.warning("store_not_reached", error=str(unavailable), retries_left=left)
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, MAX_WAIT_S)
+            await backoff.wait()
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new sagas, let those under way go on for at most ``grace_s``, close. Safe to call twice."""

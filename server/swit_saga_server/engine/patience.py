@@ -11,7 +11,7 @@ from swit_saga_server.core.errors import StoreUnavailable
 log = structlog.get_logger(__name__)
 
 YIELD_EVERY = 64
-"""Sagas decided or applied without a pause: everybody else on the event loop waits for as long as that takes."""
+"""Sagas decided or applied, or items taken, without a pause: all else on the event loop waits for as long."""
 
 T = TypeVar("T")
 

@@ -5,8 +5,9 @@ ends; meanwhile its sagas stand still.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 _Found: TypeAlias = Verdict | NeedsNewerLevel | None
 """A verdict; that nothing was written, for a coordinator that lives could not read it; None if there will be none."""
+_Ask: TypeAlias = Callable[[], Awaitable[Sequence[_Found]]]
+"""Puts one question to the store. Not a coroutine: one that a killed round never asks would be left unawaited."""
 
 
 class Rounds:
@@ -53,20 +56,19 @@ class Rounds:
             entries = self._working_set.take_ready(size)
             changed = [entry for entry in entries if entry.pending is not entry.applied]
             if changed:
-                self._spawn(self._commit(changed, [self._write(entry) for entry in changed]))
+                self._spawn(changed, partial(self._verdicts, [self._write(entry) for entry in changed]))
             for entry in entries:
                 if entry.pending is entry.applied:
-                    entry.phase = Phase.COMMITTING
-                    self._spawn(self._reply(entry))
+                    self._spawn([entry], self._reply_of(entry))
 
-    def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, entries: Sequence[Entry], ask: _Ask) -> None:
         self.under_way += 1
-        self._supervisor.spawn(body)
+        self._supervisor.spawn(self._commit(entries, ask))
 
-    async def _commit(self, entries: Sequence[Entry], writes: Sequence[Write]) -> None:
-        """Commit one round."""
+    async def _commit(self, entries: Sequence[Entry], ask: _Ask) -> None:
+        """Ask the store for its verdicts, and carry them out."""
         try:
-            await self._settle(entries, await self._verdicts(writes))
+            await self._settle(entries, await ask())
         finally:
             self.under_way -= 1
             self._mailbox.turn.set()
@@ -109,34 +111,31 @@ class Rounds:
             answers=tuple(entry.answers),
         )
 
-    async def _reply(self, entry: Entry) -> None:
-        """Answer inbox messages that changed nothing."""
+    def _reply_of(self, entry: Entry) -> _Ask:
+        """The answers to inbox messages that changed nothing."""
         saga = entry.applied
         assert saga is not None
+        entry.phase = Phase.COMMITTING
         entry.due_at = due_at(saga)
-        try:
-            await self._settle([entry], [await self._reply_verdict(entry.partition, saga, tuple(entry.answers))])
-        finally:
-            self.under_way -= 1
-            self._mailbox.turn.set()
+        return partial(self._reply_verdict, entry.partition, saga, tuple(entry.answers))
 
-    async def _reply_verdict(self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]) -> Verdict | None:
+    async def _reply_verdict(self, partition: int, saga: Saga, answers: Sequence[InboxAnswer]) -> Sequence[_Found]:
         backoff = Backoff()
         while (lease := self._ownership.leases.get(partition)) is not None:
             try:
                 reach(Point.COMMIT_BEFORE)
                 verdict = await self._store.reply(saga.id, saga.version, answers, lease)
                 reach(Point.COMMIT_AFTER)
-                return verdict
+                return [verdict]
             except StoreUnavailable as unknown:
                 log.warning("reply_outcome_unknown", saga_id=saga.id, error=str(unknown))
                 if not self._ownership.holds(partition):
-                    return None
+                    return [None]
                 await backoff.wait()
             except Exception:
                 log.exception("reply_failed", saga_id=saga.id)
-                return None
-        return Verdict.FENCED
+                return [None]
+        return [Verdict.FENCED]
 
     async def _verdicts(self, writes: Sequence[Write]) -> Sequence[_Found]:
         """The store's verdicts; None where there is none: its lease ended first, or the store cannot take the write."""

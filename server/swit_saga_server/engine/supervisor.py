@@ -17,9 +17,6 @@ class Supervisor:
         self._owner: asyncio.Task[None] | None = None
         self._tasks: dict[asyncio.Task[None], None] = {}  # Ordered, unlike a set: simulations must repeat.
 
-    def __len__(self) -> int:
-        return len(self._tasks)
-
     async def start(self) -> None:
         """Be ready to own tasks."""
         begun = asyncio.Event()

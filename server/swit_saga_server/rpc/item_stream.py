@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 
 from swit_saga.v1 import error_pb2
 from swit_saga_server.core.errors import CoordinatorOverloaded, SwitSagaError
+from swit_saga_server.engine.patience import YIELD_EVERY
 from swit_saga_server.rpc.errors import to_status
 from swit_saga_server.rpc.views import View
 
@@ -26,8 +27,6 @@ MAX_UNREAD = 8_192
 """Answers not yet read: past it, no more is read from the caller."""
 MESSAGE_BYTES = 1 << 20
 """Size of one message, unless a single answer is larger: whoever can receive each answer can receive the message."""
-YIELD_EVERY = 64
-"""Items taken without a pause; other work waits for as long as that takes."""
 
 Result = TypeVar("Result")
 """What becomes of an item, if it is not refused."""
