@@ -29,7 +29,7 @@ from swit_saga.v1 import error_pb2 as swit__saga_dot_v1_dot_error__pb2
 from swit_saga.v1 import payload_pb2 as swit__saga_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aswit_saga/v1/command.proto\x12\x0cswit_saga.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18swit_saga/v1/error.proto\x1a\x1aswit_saga/v1/payload.proto\"\xdd\x04\n\x0e\x43ommandContext\x12\x0f\n\x07saga_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12\x12\n\nstep_index\x18\x03 \x01(\r\x12\x13\n\x0bparticipant\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\r\x12\x0e\n\x06resend\x18\x07 \x01(\r\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12-\n\tnot_after\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fownership_epoch\x18\x0b \x01(\x04\x12\x18\n\x10\x63ompletion_token\x18\x0c \x01(\t\x12\x13\n\x0btraceparent\x18\r \x01(\t\x12\x12\n\ntracestate\x18\x0e \x01(\t\x12\x15\n\rdefinition_id\x18\x0f \x01(\t\x12\x1a\n\x12\x64\x65\x66inition_version\x18\x10 \x01(\r\x12\x16\n\x0e\x63orrelation_id\x18\x11 \x01(\t\x12)\n\x08metadata\x18\x12 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x38\n\x06labels\x18\x13 \x03(\x0b\x32(.swit_saga.v1.CommandContext.LabelsEntry\x12\x12\n\ngeneration\x18\x14 \x01(\r\x12\x0c\n\x04send\x18\x15 \x01(\r\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"2\n\tCompleted\x12%\n\x06output\x18\x01 \x01(\x0b\x32\x15.swit_saga.v1.Payload\"2\n\x08Rejected\x12&\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x17.swit_saga.v1.SagaError\"\x17\n\x07Pending\x12\x0c\n\x04note\x18\x01 \x01(\t*V\n\tCertainty\x12\x19\n\x15\x43\x45RTAINTY_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43\x45RTAINTY_COMPLETED\x10\x01\x12\x15\n\x11\x43\x45RTAINTY_UNKNOWN\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aswit_saga/v1/command.proto\x12\x0cswit_saga.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18swit_saga/v1/error.proto\x1a\x1aswit_saga/v1/payload.proto\"\xf4\x04\n\x0e\x43ommandContext\x12\x0f\n\x07saga_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12\x12\n\nstep_index\x18\x03 \x01(\r\x12\x13\n\x0bparticipant\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\r\x12\x0e\n\x06resend\x18\x07 \x01(\r\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12-\n\tnot_after\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fownership_epoch\x18\x0b \x01(\x04\x12\x18\n\x10\x63ompletion_token\x18\x0c \x01(\t\x12\x13\n\x0btraceparent\x18\r \x01(\t\x12\x12\n\ntracestate\x18\x0e \x01(\t\x12\x15\n\rdefinition_id\x18\x0f \x01(\t\x12\x1a\n\x12\x64\x65\x66inition_version\x18\x10 \x01(\r\x12\x16\n\x0e\x63orrelation_id\x18\x11 \x01(\t\x12)\n\x08metadata\x18\x12 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x38\n\x06labels\x18\x13 \x03(\x0b\x32(.swit_saga.v1.CommandContext.LabelsEntry\x12\x12\n\ngeneration\x18\x14 \x01(\r\x12\x0c\n\x04send\x18\x15 \x01(\r\x12\x15\n\rcompensatable\x18\x16 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"a\n\tCompleted\x12%\n\x06output\x18\x01 \x01(\x0b\x32\x15.swit_saga.v1.Payload\x12-\n\x0coutput_error\x18\x02 \x01(\x0b\x32\x17.swit_saga.v1.SagaError\"2\n\x08Rejected\x12&\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x17.swit_saga.v1.SagaError\"\x17\n\x07Pending\x12\x0c\n\x04note\x18\x01 \x01(\t*V\n\tCertainty\x12\x19\n\x15\x43\x45RTAINTY_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43\x45RTAINTY_COMPLETED\x10\x01\x12\x15\n\x11\x43\x45RTAINTY_UNKNOWN\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,16 +38,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COMMANDCONTEXT_LABELSENTRY']._loaded_options = None
   _globals['_COMMANDCONTEXT_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_CERTAINTY']._serialized_start=930
-  _globals['_CERTAINTY']._serialized_end=1016
+  _globals['_CERTAINTY']._serialized_start=1000
+  _globals['_CERTAINTY']._serialized_end=1086
   _globals['_COMMANDCONTEXT']._serialized_start=194
-  _globals['_COMMANDCONTEXT']._serialized_end=799
-  _globals['_COMMANDCONTEXT_LABELSENTRY']._serialized_start=754
-  _globals['_COMMANDCONTEXT_LABELSENTRY']._serialized_end=799
-  _globals['_COMPLETED']._serialized_start=801
-  _globals['_COMPLETED']._serialized_end=851
-  _globals['_REJECTED']._serialized_start=853
-  _globals['_REJECTED']._serialized_end=903
-  _globals['_PENDING']._serialized_start=905
-  _globals['_PENDING']._serialized_end=928
+  _globals['_COMMANDCONTEXT']._serialized_end=822
+  _globals['_COMMANDCONTEXT_LABELSENTRY']._serialized_start=777
+  _globals['_COMMANDCONTEXT_LABELSENTRY']._serialized_end=822
+  _globals['_COMPLETED']._serialized_start=824
+  _globals['_COMPLETED']._serialized_end=921
+  _globals['_REJECTED']._serialized_start=923
+  _globals['_REJECTED']._serialized_end=973
+  _globals['_PENDING']._serialized_start=975
+  _globals['_PENDING']._serialized_end=998
 # @@protoc_insertion_point(module_scope)

@@ -92,6 +92,7 @@ class CommandContext(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     SEND_FIELD_NUMBER: _builtins.int
+    COMPENSATABLE_FIELD_NUMBER: _builtins.int
     saga_id: _builtins.str
     """The saga."""
     step_id: _builtins.str
@@ -128,6 +129,8 @@ class CommandContext(_message.Message):
     """
     send: _builtins.int
     """From 1, over all attempts: which send of this call this is. No two sends of a call have the same."""
+    compensatable: _builtins.bool
+    """The step's definition has it undone when the saga fails: whoever cannot undo it should reject it now. For Execute."""
     @_builtins.property
     def not_after(self) -> _timestamp_pb2.Timestamp:
         """Nothing may be started after this, UTC."""
@@ -168,10 +171,11 @@ class CommandContext(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         generation: _builtins.int = ...,
         send: _builtins.int = ...,
+        compensatable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "not_after", b"not_after", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempt", b"attempt", "completion_token", b"completion_token", "correlation_id", b"correlation_id", "definition_id", b"definition_id", "definition_version", b"definition_version", "generation", b"generation", "idempotency_key", b"idempotency_key", "labels", b"labels", "metadata", b"metadata", "not_after", b"not_after", "ownership_epoch", b"ownership_epoch", "participant", b"participant", "resend", b"resend", "saga_id", b"saga_id", "send", b"send", "step_id", b"step_id", "step_index", b"step_index", "timeout", b"timeout", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempt", b"attempt", "compensatable", b"compensatable", "completion_token", b"completion_token", "correlation_id", b"correlation_id", "definition_id", b"definition_id", "definition_version", b"definition_version", "generation", b"generation", "idempotency_key", b"idempotency_key", "labels", b"labels", "metadata", b"metadata", "not_after", b"not_after", "ownership_epoch", b"ownership_epoch", "participant", b"participant", "resend", b"resend", "saga_id", b"saga_id", "send", b"send", "step_id", b"step_id", "step_index", b"step_index", "timeout", b"timeout", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___CommandContext: _TypeAlias = CommandContext  # noqa: Y015
@@ -183,18 +187,26 @@ class Completed(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTPUT_FIELD_NUMBER: _builtins.int
+    OUTPUT_ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def output(self) -> _payload_pb2.Payload:
         """What the next step is given; unset if nothing. Ignored for Compensate."""
+
+    @_builtins.property
+    def output_error(self) -> _error_pb2.SagaError:
+        """The step was done, but what it returned cannot be given: it is too large, or cannot be encoded. The step fails, its
+        effect stands, and it is undone as one that was done. Its type is read as data. Ignored for Compensate.
+        """
 
     def __init__(
         self,
         *,
         output: _payload_pb2.Payload | None = ...,
+        output_error: _error_pb2.SagaError | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "output_error", b"output_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "output_error", b"output_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Completed: _TypeAlias = Completed  # noqa: Y015

@@ -342,17 +342,25 @@ class GetSagaRequest(_message.Message):
 
     SAGA_ID_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    STEP_IDS_FIELD_NUMBER: _builtins.int
     saga_id: _builtins.str
     """The saga."""
     view: Global___SagaView.ValueType
     """Default: full."""
+    @_builtins.property
+    def step_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the full view only these steps, and of the payloads only theirs: for what did not fit into one message. Default:
+        all. At most 1000.
+        """
+
     def __init__(
         self,
         *,
         saga_id: _builtins.str = ...,
         view: Global___SagaView.ValueType = ...,
+        step_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["saga_id", b"saga_id", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["saga_id", b"saga_id", "step_ids", b"step_ids", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___GetSagaRequest: _TypeAlias = GetSagaRequest  # noqa: Y015

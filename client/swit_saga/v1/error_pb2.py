@@ -27,17 +27,17 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18swit_saga/v1/error.proto\x12\x0cswit_saga.v1\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x01\n\tSagaError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x04type\x18\x03 \x01(\x0e\x32\x17.swit_saga.v1.ErrorType\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12-\n\ttimestamp\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bstack_trace\x18\x06 \x01(\t\x12(\n\x07\x64\x65tails\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x63\x61use\x18\x08 \x01(\x0b\x32\x17.swit_saga.v1.SagaError\"R\n\nItemStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any*\xec\x01\n\tErrorType\x12\x1a\n\x16\x45RROR_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45RROR_TYPE_VALIDATION\x10\x01\x12\x16\n\x12\x45RROR_TYPE_TIMEOUT\x10\x02\x12\x16\n\x12\x45RROR_TYPE_NETWORK\x10\x03\x12\x16\n\x12\x45RROR_TYPE_SERVICE\x10\x04\x12\x13\n\x0f\x45RROR_TYPE_DATA\x10\x05\x12\x15\n\x11\x45RROR_TYPE_SYSTEM\x10\x06\x12\x17\n\x13\x45RROR_TYPE_BUSINESS\x10\x07\x12\x1b\n\x17\x45RROR_TYPE_COMPENSATION\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18swit_saga/v1/error.proto\x12\x0cswit_saga.v1\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x02\n\tSagaError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x04type\x18\x03 \x01(\x0e\x32\x17.swit_saga.v1.ErrorType\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12-\n\ttimestamp\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bstack_trace\x18\x06 \x01(\t\x12(\n\x07\x64\x65tails\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x63\x61use\x18\x08 \x01(\x0b\x32\x17.swit_saga.v1.SagaError\x12\x15\n\romitted_bytes\x18\t \x01(\x04\"R\n\nItemStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any*\xec\x01\n\tErrorType\x12\x1a\n\x16\x45RROR_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45RROR_TYPE_VALIDATION\x10\x01\x12\x16\n\x12\x45RROR_TYPE_TIMEOUT\x10\x02\x12\x16\n\x12\x45RROR_TYPE_NETWORK\x10\x03\x12\x16\n\x12\x45RROR_TYPE_SERVICE\x10\x04\x12\x13\n\x0f\x45RROR_TYPE_DATA\x10\x05\x12\x15\n\x11\x45RROR_TYPE_SYSTEM\x10\x06\x12\x17\n\x13\x45RROR_TYPE_BUSINESS\x10\x07\x12\x1b\n\x17\x45RROR_TYPE_COMPENSATION\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swit_saga.v1.error_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ERRORTYPE']._serialized_start=470
-  _globals['_ERRORTYPE']._serialized_end=706
+  _globals['_ERRORTYPE']._serialized_start=493
+  _globals['_ERRORTYPE']._serialized_end=729
   _globals['_SAGAERROR']._serialized_start=133
-  _globals['_SAGAERROR']._serialized_end=383
-  _globals['_ITEMSTATUS']._serialized_start=385
-  _globals['_ITEMSTATUS']._serialized_end=467
+  _globals['_SAGAERROR']._serialized_end=406
+  _globals['_ITEMSTATUS']._serialized_start=408
+  _globals['_ITEMSTATUS']._serialized_end=490
 # @@protoc_insertion_point(module_scope)

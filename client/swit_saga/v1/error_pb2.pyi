@@ -84,6 +84,7 @@ class SagaError(_message.Message):
     STACK_TRACE_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    OMITTED_BYTES_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Stable UPPER_SNAKE code, the participant's own where it gave one. Never empty."""
     message: _builtins.str
@@ -94,6 +95,10 @@ class SagaError(_message.Message):
     """Whether another attempt may help. Default: false."""
     stack_trace: _builtins.str
     """The participant's stack trace, if it sent one. May be empty."""
+    omitted_bytes: _builtins.int
+    """Bytes of the message, stack trace and details, of its causes too, that were cut: on record for their size, or left
+    out of this answer because all of it would not fit into one message. 0 if all is here.
+    """
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp:
         """When the coordinator learned of it, UTC."""
@@ -117,10 +122,11 @@ class SagaError(_message.Message):
         stack_trace: _builtins.str = ...,
         details: _struct_pb2.Struct | None = ...,
         cause: Global___SagaError | None = ...,
+        omitted_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "details", b"details", "timestamp", b"timestamp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "code", b"code", "details", b"details", "message", b"message", "retryable", b"retryable", "stack_trace", b"stack_trace", "timestamp", b"timestamp", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "code", b"code", "details", b"details", "message", b"message", "omitted_bytes", b"omitted_bytes", "retryable", b"retryable", "stack_trace", b"stack_trace", "timestamp", b"timestamp", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___SagaError: _TypeAlias = SagaError  # noqa: Y015

@@ -51,6 +51,8 @@ class CoordinatorMetrics(_message.Message):
     REFUSED_STARTS_FIELD_NUMBER: _builtins.int
     QUEUED_STARTS_FIELD_NUMBER: _builtins.int
     QUEUED_STEPS_FIELD_NUMBER: _builtins.int
+    UNCOMPENSATABLE_ACTIONS_FIELD_NUMBER: _builtins.int
+    STORE_REWINDS_FIELD_NUMBER: _builtins.int
     total_sagas: _builtins.int
     """Sagas in the store, all coordinators."""
     active_sagas: _builtins.int
@@ -97,6 +99,10 @@ class CoordinatorMetrics(_message.Message):
     """Starts this process has taken and not begun yet."""
     queued_steps: _builtins.int
     """Sagas of this process that wait for capacity for a step."""
+    uncompensatable_actions: _builtins.int
+    """Actions that definitions known to this process compensate and whose participants say that they cannot be undone."""
+    store_rewinds: _builtins.int
+    """Times this process found its store behind what it knew: emptied, or set back to an older state."""
     @_builtins.property
     def average_saga_duration(self) -> _duration_pb2.Duration:
         """Mean from start to outcome of the sagas finished here; unset if none."""
@@ -143,10 +149,12 @@ class CoordinatorMetrics(_message.Message):
         refused_starts: _builtins.int = ...,
         queued_starts: _builtins.int = ...,
         queued_steps: _builtins.int = ...,
+        uncompensatable_actions: _builtins.int = ...,
+        store_rewinds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["average_saga_duration", b"average_saga_duration", "average_step_duration", b"average_step_duration", "last_update_time", b"last_update_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_sagas", b"active_sagas", "average_saga_duration", b"average_saga_duration", "average_step_duration", b"average_step_duration", "cancelled_sagas", b"cancelled_sagas", "commands_in_flight", b"commands_in_flight", "compensated_sagas", b"compensated_sagas", "completed_sagas", b"completed_sagas", "completed_steps", b"completed_steps", "failed_sagas", b"failed_sagas", "failed_steps", b"failed_steps", "last_update_time", b"last_update_time", "parked_sagas", b"parked_sagas", "queued_starts", b"queued_starts", "queued_steps", b"queued_steps", "refused_starts", b"refused_starts", "rounds", b"rounds", "start_time", b"start_time", "started_sagas", b"started_sagas", "successful_compensations", b"successful_compensations", "successful_retries", b"successful_retries", "timed_out_sagas", b"timed_out_sagas", "total_compensations", b"total_compensations", "total_retries", b"total_retries", "total_sagas", b"total_sagas", "total_steps", b"total_steps", "working_set_size", b"working_set_size", "writes", b"writes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_sagas", b"active_sagas", "average_saga_duration", b"average_saga_duration", "average_step_duration", b"average_step_duration", "cancelled_sagas", b"cancelled_sagas", "commands_in_flight", b"commands_in_flight", "compensated_sagas", b"compensated_sagas", "completed_sagas", b"completed_sagas", "completed_steps", b"completed_steps", "failed_sagas", b"failed_sagas", "failed_steps", b"failed_steps", "last_update_time", b"last_update_time", "parked_sagas", b"parked_sagas", "queued_starts", b"queued_starts", "queued_steps", b"queued_steps", "refused_starts", b"refused_starts", "rounds", b"rounds", "start_time", b"start_time", "started_sagas", b"started_sagas", "store_rewinds", b"store_rewinds", "successful_compensations", b"successful_compensations", "successful_retries", b"successful_retries", "timed_out_sagas", b"timed_out_sagas", "total_compensations", b"total_compensations", "total_retries", b"total_retries", "total_sagas", b"total_sagas", "total_steps", b"total_steps", "uncompensatable_actions", b"uncompensatable_actions", "working_set_size", b"working_set_size", "writes", b"writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___CoordinatorMetrics: _TypeAlias = CoordinatorMetrics  # noqa: Y015

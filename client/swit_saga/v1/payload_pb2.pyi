@@ -25,22 +25,28 @@ class Payload(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     BINARY_FIELD_NUMBER: _builtins.int
+    OMITTED_BYTES_FIELD_NUMBER: _builtins.int
     content_type: _builtins.str
     """Media type of the data, for example "application/json". Never empty; no default."""
     text: _builtins.str
     """Text content, UTF-8. At most the server's max_payload_bytes (default 1 MiB)."""
     binary: _builtins.bytes
     """Any other content. At most the server's max_payload_bytes (default 1 MiB)."""
+    omitted_bytes: _builtins.int
+    """Size of the content that was left out of this answer because all of it would not fit into one message; no content is
+    set then, and GetSaga with step_ids reads it. 0 if all is here. Never sent to the coordinator.
+    """
     def __init__(
         self,
         *,
         content_type: _builtins.str = ...,
         text: _builtins.str = ...,
         binary: _builtins.bytes = ...,
+        omitted_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["binary", b"binary", "data", b"data", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["binary", b"binary", "content_type", b"content_type", "data", b"data", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["binary", b"binary", "content_type", b"content_type", "data", b"data", "omitted_bytes", b"omitted_bytes", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_data: _TypeAlias = _typing.Literal["text", "binary"]  # noqa: Y015
     _WhichOneofArgType_data: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
