@@ -1,13 +1,12 @@
 """The coordinator's services as the client calls them, and over a grpc.aio channel."""
 
-from contextlib import ExitStack
 from typing import Any, Protocol
 
 import grpc
 import grpc.aio
 
 from swit_saga.errors import from_rpc_error
-from swit_saga.forks import grpc_with_asyncio
+from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.health import HealthStub
 from swit_saga.streams import Metadata, StreamCall
 from swit_saga.v1 import (
@@ -72,25 +71,21 @@ class ChannelStubs:
         self.health: Any = HealthStub(channel)
         self._channel = channel
         self._owned = owned
-        self._until_closed = ExitStack()
 
     @classmethod
     def to(cls, target: str, credentials: grpc.ChannelCredentials | None) -> "ChannelStubs":
         """Over a channel made here, and closed with these stubs.
 
         Raises:
-            ForkedError: This process was forked off one that was using gRPC with asyncio.
+            ForkedError: This process was forked off one that had used gRPC with asyncio.
         """
-        with ExitStack() as using:
-            using.enter_context(grpc_with_asyncio())
-            channel = (
-                grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
-                if credentials is not None
-                else grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-            )
-            made = cls(channel, owned=True)
-            made._until_closed = using.pop_all()
-            return made
+        enter_grpc_with_asyncio()
+        channel = (
+            grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+            if credentials is not None
+            else grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        )
+        return cls(channel, owned=True)
 
     def open_stream(self, rpc: str, metadata: Metadata) -> StreamCall:
         """See ``swit_saga.streams.CanStream``."""
@@ -100,7 +95,6 @@ class ChannelStubs:
         """Close the channel if it was made here."""
         if self._owned:
             await self._channel.close()
-        self._until_closed.close()
 
 
 class _StreamCall:

@@ -1,12 +1,9 @@
 """What a process may still use that was forked off another one: nothing whose threads and connections stayed there.
 
-Of gRPC's asyncio side there is one in a process, so whether it was in use when the process was forked is kept here, for
-the process.
+Of gRPC's asyncio side there is one in a process, so who used it first is kept here, for the process.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from swit_saga.errors import ForkedError
 
@@ -35,42 +32,19 @@ class Home:
             self._process = process
 
 
-class _AsyncioSide:
-    """Whether gRPC's asyncio side is in use, as far as this package knows."""
-
-    def __init__(self) -> None:
-        self._process = 0
-        self._users = 0
-
-    def open(self) -> None:
-        process = os.getpid()
-        if self._process != process:
-            if self._users:
-                # It would not wait for ever, or not only: the process may crash.
-                raise ForkedError(
-                    "gRPC was in use with asyncio when this process was forked off, and cannot be used with asyncio "
-                    "here; fork before the first call, close clients and participants before, or use SagaClient"
-                )
-            self._process = process
-        self._users += 1
-
-    def close(self) -> None:
-        if self._process == os.getpid():
-            self._users -= 1
+_ASYNCIO_SIDE = Home()
 
 
-_side = _AsyncioSide()
-
-
-@contextmanager
-def grpc_with_asyncio() -> Iterator[None]:
-    """Around any use of ``grpc.aio``, from before its first object is made until after all are closed.
+def enter_grpc_with_asyncio() -> None:
+    """To be called before anything of ``grpc.aio`` is made. What another process did with it cannot be mended here.
 
     Raises:
-        ForkedError: It was in use when this process was forked off.
+        ForkedError: It was used before this process was forked off.
     """
-    _side.open()
-    try:
-        yield
-    finally:
-        _side.close()
+    if _ASYNCIO_SIDE.is_elsewhere:
+        # It would not only wait for ever: the process may crash.
+        raise ForkedError(
+            "gRPC was used with asyncio before this process was forked off, and cannot be used with asyncio in here; "
+            "fork before the first call and before a participant serves, or use SagaClient"
+        )
+    _ASYNCIO_SIDE.enter("gRPC")

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from swit_saga.forks import Home
 from swit_saga_server.config import ParticipantConfig, SagaConfig
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.inputs import Answered
@@ -33,6 +34,7 @@ class Runtime:
     Attributes:
         engine: The loop.
         service: What can be asked of it.
+        home: The process that it runs in.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Runtime:
         env: Environment | None,
     ) -> None:
         """Put it together; nothing runs yet. ``open_runtime`` is the way to get one that does."""
+        self.home = Home()
         self._store = store or config.storage.open()
         self._retries = config.storage.max_retries
         self.engine = Engine(
@@ -68,6 +71,7 @@ class Runtime:
         Raises:
             StoreRefused, StoreUnavailable.
         """
+        self.home.enter("this coordinator")
         await self._reach_store()
         try:
             await self.engine.start()
@@ -91,7 +95,12 @@ class Runtime:
             await backoff.wait()
 
     async def stop(self, grace_s: float) -> None:
-        """Refuse new sagas, let those under way go on for at most ``grace_s``, close. Safe to call twice."""
+        """Refuse new sagas, let those under way go on for at most ``grace_s``, close. Safe to call twice.
+
+        In a process forked off nothing is stopped: store, leases and sagas are its parent's.
+        """
+        if self.home.is_elsewhere:
+            return
         await self.engine.stop(grace_s)
         await self.service.close()
         await self._store.close()

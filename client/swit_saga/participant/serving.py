@@ -13,7 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from swit_saga.forks import grpc_with_asyncio
+from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.participant.execution import Execution
 from swit_saga.participant.failures import TooLate, describe, is_signalled, trace_of
 from swit_saga.participant.journal import Journal
@@ -102,20 +102,20 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
 
     Raises:
         RuntimeError: The address cannot be bound.
-        ForkedError: This process was forked off one that was using gRPC with asyncio.
+        ForkedError: This process was forked off one that had used gRPC with asyncio.
     """
-    with grpc_with_asyncio():
-        server = grpc.aio.server(options=SERVER_OPTIONS)
-        streams = add_to(participant, server)
-        port = server.add_insecure_port(listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}")
-        await server.start()
-        try:
-            yield Serving(server, port)
-        finally:
-            stop_by = asyncio.get_running_loop().time() + DRAIN_S
-            streams.end()
-            await server.stop(DRAIN_S)
-            await participant.drained(max(stop_by - asyncio.get_running_loop().time(), 0.0))
+    enter_grpc_with_asyncio()
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    streams = add_to(participant, server)
+    port = server.add_insecure_port(listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}")
+    await server.start()
+    try:
+        yield Serving(server, port)
+    finally:
+        stop_by = asyncio.get_running_loop().time() + DRAIN_S
+        streams.end()
+        await server.stop(DRAIN_S)
+        await participant.drained(max(stop_by - asyncio.get_running_loop().time(), 0.0))
 
 
 def run(participant: Execution, listen: str) -> None:

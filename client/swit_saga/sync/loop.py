@@ -1,8 +1,11 @@
 """An event loop in a thread of its own, for programs that have none."""
 
 import asyncio
+import atexit
 import concurrent.futures
+import functools
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -23,6 +26,7 @@ class LoopThread:
         self._home = Home()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._at_exit = functools.partial(_end, weakref.ref(self))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine.
@@ -57,6 +61,7 @@ class LoopThread:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="swit-saga", daemon=True)
                 self._thread.start()
+                atexit.register(self._at_exit)
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
@@ -97,6 +102,7 @@ class LoopThread:
             if self._closed:
                 return
             self._closed = True
+            atexit.unregister(self._at_exit)
             loop, thread = self._loop, self._thread
             if loop is None or thread is None:
                 return
@@ -106,6 +112,10 @@ class LoopThread:
         thread.join()
         loop.close()
 
+    def end(self) -> None:
+        """Take nothing more. What waits already is left as it is."""
+        self._closed = True
+
     async def _let_go(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
@@ -113,3 +123,10 @@ class LoopThread:
         await asyncio.gather(*others, return_exceptions=True)
         await asyncio.get_running_loop().shutdown_asyncgens()
         await last()
+
+
+def _end(loop_thread: "weakref.ref[LoopThread]") -> None:
+    """The program ends, and its threads with it: an iterator that is left over must not wait for the loop's."""
+    alive = loop_thread()
+    if alive is not None:
+        alive.end()

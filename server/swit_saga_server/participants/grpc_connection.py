@@ -8,6 +8,7 @@ import grpc.aio
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.v1 import participant_service_pb2_grpc, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import (
     CompensateRequest,
@@ -75,6 +76,7 @@ class GrpcConnection:
 
     def _connected(self) -> grpc.aio.Channel:
         if self._channel is None:
+            enter_grpc_with_asyncio()
             self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
         return self._channel
 

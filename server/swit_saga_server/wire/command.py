@@ -172,6 +172,7 @@ def _write_context(into: command_pb2.CommandContext, c: ParticipantCommand) -> N
     into.definition_id = c.definition_id
     into.definition_version = c.definition_version
     into.correlation_id = c.correlation_id
+    into.compensatable = c.compensatable
     if c.metadata:
         into.metadata.update(dict(c.metadata))
     if c.labels:
