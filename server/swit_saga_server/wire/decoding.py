@@ -6,21 +6,17 @@ messages that take what lies within for bytes. The certainty stays; what cannot 
 """
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
-from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from swit_saga.v1 import command_pb2, error_pb2, payload_pb2
+from swit_saga.v1 import command_pb2, error_pb2
 from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResponse
 from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer, StreamResponse
 from swit_saga_server.core.limits import MAX_CAUSES
-
-M = TypeVar("M", bound=Message)
 
 UNREADABLE_ANSWER, OUTPUT_INVALID = "UNREADABLE_ANSWER", "OUTPUT_INVALID"
 
@@ -43,15 +39,16 @@ def stream_response(data: bytes) -> StreamResponse:
     """A message of the stream; an answer in it that cannot be read at all is *unknown*, by itself.
 
     Raises:
-        DecodeError: Not even who answers can be read.
+        DecodeError: Not even where one answer ends can be read.
     """
     try:
         return StreamResponse.FromString(data)
     except DecodeError:
         layer = _layer("StreamResponse").FromString(data)
-        made = StreamResponse(credits=layer.credits & 0xFFFF_FFFF)
-        made.answers.extend(_answer(said) for said in layer.answers)
-        return made
+    made = StreamResponse(credits=layer.credits & 0xFFFF_FFFF)
+    for said in layer.answers:
+        _fill_answer(made.answers.add(), said)
+    return made
 
 
 def execute_response(data: bytes) -> ExecuteResponse:
@@ -60,105 +57,108 @@ def execute_response(data: bytes) -> ExecuteResponse:
     Raises:
         DecodeError: Not even what it says can be read.
     """
-    return _response(ExecuteResponse, data)
+    made = ExecuteResponse()
+    _fill_response(made, data)
+    return made
 
 
 def compensate_response(data: bytes) -> CompensateResponse:
     """The same for a Compensate."""
-    return _response(CompensateResponse, data)
+    made = CompensateResponse()
+    _fill_response(made, data)
+    return made
 
 
-def _answer(data: bytes) -> StreamAnswer:
-    try:
-        return StreamAnswer.FromString(data)
-    except DecodeError:
-        pass
-    layer = _layer("StreamAnswer").FromString(data)
-    made = StreamAnswer(command_id=layer.command_id)
+# Everything is filled in where it stands: what is copied is decoded once more, and may nest too deep for that.
+
+
+def _fill_answer(into: StreamAnswer, data: bytes) -> None:
+    if _parse(into, data):
+        return
+    layer = _read("StreamAnswer", data)
+    if layer is None:
+        return  # Whose answer it is is not known: its command waits until its time is over, and no other is hurt.
+    into.command_id = layer.command_id
     try:
         match layer.WhichOneof("choice"):
             case "execute":
-                made.execute.CopyFrom(execute_response(layer.execute))
+                _fill_response(into.execute, layer.execute)
             case "compensate":
-                made.compensate.CopyFrom(compensate_response(layer.compensate))
+                _fill_response(into.compensate, layer.compensate)
             case "unknown":
-                made.unknown.CopyFrom(_error(layer.unknown))
+                into.unknown.SetInParent()
+                _fill_error(into.unknown, layer.unknown)
     except DecodeError:
-        made.unknown.code, made.unknown.message = UNREADABLE_ANSWER, "the answer cannot be decoded"
-    return made
+        into.unknown.code, into.unknown.message = UNREADABLE_ANSWER, "the answer cannot be decoded"
 
 
-def _response(kind: type[M], data: bytes) -> M:
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        pass
-    made: Any = kind()
+def _fill_response(into: ExecuteResponse | CompensateResponse, data: bytes) -> None:
+    if _parse(into, data):
+        return
     layer = _layer("Response").FromString(data)
     match layer.WhichOneof("choice"):
         case "completed":
-            made.completed.CopyFrom(_completed(layer.completed))
+            into.completed.SetInParent()
+            _fill_completed(into.completed, layer.completed)
         case "rejected":
-            made.rejected.SetInParent()
-            rejected = _try("Rejected", layer.rejected)
+            into.rejected.SetInParent()
+            rejected, error = _read("Rejected", layer.rejected), into.rejected.error
             if rejected is None:
-                made.rejected.error.CopyFrom(_unreadable("REJECTED", "rejected; why cannot be decoded", layer.rejected))
-            elif rejected.HasField("error"):
-                made.rejected.error.CopyFrom(_error(rejected.error))
+                _fill_unreadable(error, "REJECTED", "rejected; why cannot be decoded", layer.rejected)
+            else:
+                _fill_error(error, rejected.error)
         case "pending":
-            made.pending.SetInParent()
-    answered: M = made
-    return answered
+            into.pending.SetInParent()
 
 
-def _completed(data: bytes) -> command_pb2.Completed:
-    layer, made = _try("Completed", data), command_pb2.Completed()
+def _fill_completed(into: command_pb2.Completed, data: bytes) -> None:
+    layer = _read("Completed", data)
     if layer is None:
-        made.output_error.CopyFrom(_unreadable(OUTPUT_INVALID, "what the step returned cannot be decoded", data))
-        return made
-    if layer.HasField("output_error"):
-        made.output_error.CopyFrom(_error(layer.output_error))
-    elif layer.HasField("output"):
-        try:
-            made.output.CopyFrom(payload_pb2.Payload.FromString(layer.output))
-        except DecodeError as error:
-            text = f"the output cannot be decoded: {error}"
-            made.output_error.CopyFrom(_unreadable(OUTPUT_INVALID, text, layer.output))
-    return made
+        _fill_unreadable(into.output_error, OUTPUT_INVALID, "what the step returned cannot be decoded", data)
+    elif layer.HasField("output_error"):
+        into.output_error.SetInParent()
+        _fill_error(into.output_error, layer.output_error)
+    elif layer.HasField("output") and not _parse(into.output, layer.output):
+        _fill_unreadable(into.output_error, OUTPUT_INVALID, "the output cannot be decoded", layer.output)
 
 
-def _error(data: bytes) -> error_pb2.SagaError:
+def _fill_error(into: error_pb2.SagaError, data: bytes) -> None:
     """An error and the causes that can be kept, from the outside inwards: it may nest deeper than anything reads."""
-    made = inner = error_pb2.SagaError()
-    rest, causes = data, 0
-    while (layer := _try("SagaError", rest)) is not None:
+    inner, rest, causes = into, data, 0
+    while (layer := _read("SagaError", rest)) is not None:
         for name in ("code", "message", "stack_trace"):
             setattr(inner, name, getattr(layer, name).decode(errors="replace"))
         inner.type = layer.type & 0x7FFF_FFFF
         inner.retryable = bool(layer.retryable)
-        inner.omitted_bytes = layer.omitted_bytes
-        for name, kind in (("timestamp", Timestamp), ("details", Struct)):
-            if layer.HasField(name):
-                try:
-                    getattr(inner, name).CopyFrom(kind.FromString(getattr(layer, name)))
-                except DecodeError:
-                    inner.omitted_bytes += len(getattr(layer, name))
-        if not layer.HasField("cause"):
-            return made
+        omitted = layer.omitted_bytes
+        for name in ("timestamp", "details"):
+            if layer.HasField(name) and not _parse(getattr(inner, name), getattr(layer, name)):
+                omitted += len(getattr(layer, name))
         rest = layer.cause
-        if causes == MAX_CAUSES:
-            break
+        is_last = not layer.HasField("cause") or causes == MAX_CAUSES
+        inner.omitted_bytes = min(omitted + (len(rest) if is_last else 0), (1 << 64) - 1)
+        if is_last:
+            return
         inner, causes = inner.cause, causes + 1
         inner.SetInParent()
-    inner.omitted_bytes += len(rest)
-    return made
+    inner.omitted_bytes = len(rest)
 
 
-def _unreadable(code: str, message: str, data: bytes) -> error_pb2.SagaError:
-    return error_pb2.SagaError(code=code, message=message, type=error_pb2.ERROR_TYPE_DATA, omitted_bytes=len(data))
+def _fill_unreadable(into: error_pb2.SagaError, code: str, message: str, data: bytes) -> None:
+    into.code, into.message, into.type, into.omitted_bytes = code, message, error_pb2.ERROR_TYPE_DATA, len(data)
 
 
-def _try(name: str, data: bytes) -> Any:
+def _parse(into: Message, data: bytes) -> bool:
+    """Whether it could be decoded; if not, it is left empty."""
+    try:
+        into.ParseFromString(data)
+    except DecodeError:
+        into.Clear()
+        return False
+    return True
+
+
+def _read(name: str, data: bytes) -> Any:
     try:
         return _layer(name).FromString(data)
     except DecodeError:

@@ -25,7 +25,7 @@ from swit_saga_server.core.limits import (
     MAX_STACK_TRACE_BYTES,
     MAX_TEXT_BYTES,
 )
-from swit_saga_server.core.texts import cut, cut_end, cut_middle, encoded, printable
+from swit_saga_server.core.texts import MARK_BYTES, cut_end, cut_middle, encoded, printable
 from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.wire.basic import enum_member
 
@@ -80,11 +80,12 @@ def _part(said: error_pb2.SagaError, default: ErrorType, left: _Left) -> dict[st
     known = said.type in error_pb2.ErrorType.values()
     left.omitted += said.omitted_bytes
     trace, cut_off = cut_middle(said.stack_trace, left.trace) if said.stack_trace else ("", 0)
-    left.trace -= len(encoded(trace))
-    left.omitted += cut_off + cut_end(said.message, MAX_TEXT_BYTES)[1]
+    message, omitted = cut_end(said.message, MAX_TEXT_BYTES)
+    left.trace = max(left.trace - len(encoded(trace)), 0)
+    left.omitted += cut_off + omitted
     return {
         "code": printable(said.code, MAX_ERROR_CODE_LENGTH) or "UNSPECIFIED",
-        "message": cut(said.message, MAX_TEXT_BYTES),
+        "message": message,
         "type": enum_member(ErrorType, error_pb2.ErrorType, "ERROR_TYPE", said.type if known else 0, default),
         "retryable": said.retryable,
         "timestamp": _instant(said.timestamp) if said.HasField("timestamp") else NEVER,
@@ -107,8 +108,8 @@ def _details(values: Struct, left: _Left) -> Mapping[str, Any]:
         left.omitted += max(_size(values) - sum(_size(fields[key]) + len(encoded(key)) for key in keys), 1)
     for key in keys:
         value, room = fields[key], left.details - len(encoded(key))
-        if value.WhichOneof("kind") == "string_value" and _size(value) > room // BYTES_OF_AN_ESCAPE > 0:
-            made, omitted = cut_end(value.string_value, room // BYTES_OF_AN_ESCAPE)
+        if value.WhichOneof("kind") == "string_value" and _size(value) > room // BYTES_OF_AN_ESCAPE > MARK_BYTES:
+            made, omitted = cut_end(value.string_value, room // BYTES_OF_AN_ESCAPE - 1)
             left.omitted += omitted
         elif room <= 0 or _size(value) > BYTES_PER_JSON_BYTE * room:
             left.omitted += _size(value) + len(encoded(key))
