@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ def anything(kind: type[M]) -> st.SearchStrategy[M]:
 
 
 @st.composite
-def _messages(draw: st.DrawFn, descriptor: Descriptor, depth: int) -> Any:
+def _messages(draw: st.DrawFn, descriptor: Any, depth: int) -> Any:
     made = GetMessageClass(descriptor)()
     for field in descriptor.fields:
         if (field.message_type is not None and depth <= 0) or not draw(st.booleans()):

@@ -1,6 +1,7 @@
 """Answers that a participant can give within its protocol, and that nobody expects: as bytes, with their certainty."""
 
 import math
+from typing import Any
 
 from swit_saga.v1.command_pb2 import Pending
 from swit_saga.v1.error_pb2 import SagaError
@@ -47,7 +48,7 @@ def nested(depth: int) -> bytes:
     return made
 
 
-def details(**values: object) -> bytes:
+def details(**values: Any) -> bytes:
     """An error with these details."""
     made = SagaError(code="NO")
     made.details.update(values)

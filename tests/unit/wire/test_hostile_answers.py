@@ -181,9 +181,8 @@ def test_what_is_cut_says_so() -> None:
 
 
 def test_an_ordinary_error_is_kept_as_it_is() -> None:
-    said = error_pb2.SagaError(
-        code="NO_STOCK", message="none", stack_trace="at x", retryable=True, type=error_pb2.ERROR_TYPE_TIMEOUT
-    )
+    said = error_pb2.SagaError(code="NO_STOCK", message="none", stack_trace="at x", retryable=True)
+    said.type = error_pb2.ERROR_TYPE_TIMEOUT
     said.timestamp.seconds = 1_700_000_000
     said.details.update({"left": 0, "half": 0.5, "who": None, "list": [1, "a", {"b": True}]})
     said.cause.code = "EMPTY"
