@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 
@@ -14,6 +15,7 @@ from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.patience import Backoff
 from swit_saga_server.engine.transport import Deliver, Transport
+from swit_saga_server.participants.describing import Describing
 from swit_saga_server.participants.grpc_connection import GrpcConnection
 from swit_saga_server.participants.local import LocalParticipant, LocalTransport
 from swit_saga_server.participants.router import Router
@@ -21,7 +23,9 @@ from swit_saga_server.participants.stream import StreamTransport
 from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
+from swit_saga_server.service.catalogue import Catalogue
 from swit_saga_server.store.contract import StateStorage
+from swit_saga_server.wire.answer import AnswerReader
 
 log = structlog.get_logger(__name__)
 
@@ -48,22 +52,36 @@ class Runtime:
         self.home = Home()
         self._store = store or config.storage.open()
         self._retries = config.storage.max_retries
+        self._catalogue = Catalogue()
+        self._describing = Describing(self._catalogue.offer)
         self.engine = Engine(
             self._store, self._router(config, participants), config.engine_options(), env or Environment()
         )
         limits = Limits(
             payload=config.coordinator.max_payload_bytes, definition=config.coordinator.max_definition_bytes
         )
-        self.service = SagaService(self.engine, config.settings(), limits)
+        self.service = SagaService(self.engine, config.settings(), limits, self._catalogue)
 
     def _router(self, config: SagaConfig, participants: Sequence[LocalParticipant]) -> Router:
         def deliver(saga_id: str, answered: Answered) -> None:
             self.engine.deliver(saga_id, answered)
 
-        routes: dict[str, Transport] = {name: _transport(name, at, deliver) for name, at in config.participants.items()}
-        local = LocalTransport(participants, deliver)
+        reader = AnswerReader(config.coordinator.max_payload_bytes)
+        routes: dict[str, Transport] = {
+            name: self._transport(name, at, deliver, reader) for name, at in config.participants.items()
+        }
+        local = LocalTransport(participants, deliver, reader=reader)
         routes |= dict.fromkeys(local.names, local)
+        for name in local.describing:
+            self._catalogue.offer(name, partial(local.offered, name))
         return Router(routes, Unroutable(deliver))
+
+    def _transport(self, name: str, at: ParticipantConfig, deliver: Deliver, reader: AnswerReader) -> Transport:
+        connection = GrpcConnection(at.address)
+        reached = partial(self._describing.reached, name, connection.describe)
+        if at.stream:
+            return StreamTransport(name, connection, deliver, reader=reader, reached=reached)
+        return UnaryTransport(connection, deliver, reader=reader, reached=reached)
 
     async def start(self) -> None:
         """Open the store, take up what a former life left, run.
@@ -102,13 +120,9 @@ class Runtime:
         if self.home.is_elsewhere:
             return
         await self.engine.stop(grace_s)
+        await self._describing.close()
         await self.service.close()
         await self._store.close()
-
-
-def _transport(name: str, at: ParticipantConfig, deliver: Deliver) -> Transport:
-    connection = GrpcConnection(at.address)
-    return StreamTransport(name, connection, deliver) if at.stream else UnaryTransport(connection, deliver)
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ class ParticipantCommand:
         certainty: For Compensate: ``done`` if the effect is known, ``maybe`` if not; else ``none``.
         reason: For Compensate: why the saga stopped.
         rejected_status_codes: gRPC status names this step takes as rejected.
-        compensatable: For Execute: the step is undone if the saga fails; else False.
+        compensatable: For Execute: the step will be undone if the saga fails.
     """
 
     kind: Kind
@@ -56,7 +56,7 @@ class ParticipantCommand:
     initial_data: Payload | None
     reason: str
     rejected_status_codes: tuple[str, ...]
-    compensatable: bool
+    compensatable: bool = False
 
     @property
     def attempt(self) -> int:

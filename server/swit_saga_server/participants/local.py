@@ -1,9 +1,10 @@
 """Participants in the coordinator's own process: the same commands, the same three answers, no network."""
 
-import traceback
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
+from swit_saga.participant.failures import is_signalled
 from swit_saga.v1 import participant_service_pb2
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.identity import Kind
@@ -14,6 +15,7 @@ from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.participants.calls import Calls
 from swit_saga_server.participants.ledger import Carrier, Ledger, Send, wall_clock
 from swit_saga_server.wire import command as wire
+from swit_saga_server.wire.answer import AnswerReader, raised_answer
 
 
 class LocalParticipant(Protocol):
@@ -48,11 +50,13 @@ class LocalTransport:
         participants: Sequence[LocalParticipant],
         deliver: Deliver,
         clock: Callable[[], Instant] = wall_clock,
+        reader: AnswerReader | None = None,
     ) -> None:
-        """``deliver`` gets the answers; for ``clock`` see ``Ledger``."""
+        """``deliver`` gets the answers, which ``reader`` reads; for ``clock`` see ``Ledger``."""
         self._participants = {p.name: p for p in participants}
         self._ledger = Ledger(deliver, late=_late, clock=clock)
         self._calls = Calls(self._ledger, self._ask)
+        self._reader = reader or AnswerReader()
 
     @property
     def names(self) -> frozenset[str]:
@@ -90,20 +94,30 @@ class LocalTransport:
             if command.kind is Kind.EXECUTE:
                 request = wire.execute_request(command)
                 self._ledger.hand_over([send], carrier)
-                return wire.execute_answer(await participant.execute(request))
+                return self._reader.execute(await participant.execute(request))
             undo = wire.compensate_request(command)
             self._ledger.hand_over([send], carrier)
-            return wire.compensate_answer(await participant.compensate(undo))
-        except Exception as error:
-            return Unknown(
-                SagaError(
-                    code=type(error).__name__,
-                    message=f"{type(error).__name__}: {error}",
-                    type=ErrorType.SERVICE,
-                    retryable=True,
-                    stack_trace="".join(traceback.format_exception(error)),
-                )
-            )
+            return self._reader.compensate(await participant.compensate(undo))
+        except BaseException as error:
+            if is_signalled(error) or (isinstance(error, asyncio.CancelledError) and _is_called_off()):
+                raise
+            # Whatever a participant of one's own raises: it ends neither the event loop nor this command's wait.
+            return raised_answer(error)
+
+    @property
+    def describing(self) -> frozenset[str]:
+        """The participants that say which of their actions can be undone."""
+        return frozenset(name for name, participant in self._participants.items() if hasattr(participant, "handlers"))
+
+    def offered(self, participant: str) -> Mapping[str, bool]:
+        """The actions of one that says so, as they are now, and whether each can be undone."""
+        handlers: Mapping[str, Any] = getattr(self._participants[participant], "handlers", {})
+        return {action: handler.undo is not None for action, handler in handlers.items()}
+
+
+def _is_called_off() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _late(command: ParticipantCommand) -> Unknown:
