@@ -22,5 +22,5 @@ def command(
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate="", correlation_id="",
         metadata={}, labels={}, input=Payload("text/plain", value), output=None, reason="", initial_data=None,
         execute_key=f"{saga}/do" if undo else "",
-        certainty=Effect.MAYBE if undo else Effect.NONE, rejected_status_codes=(), compensatable=not undo,
+        certainty=Effect.MAYBE if undo else Effect.NONE, rejected_status_codes=(),
     )  # fmt: skip
