@@ -38,3 +38,10 @@ MAX_CAUSES = 8
 
 MAX_PAYLOAD_BYTES = 8 << 20
 """The most that ``max_payload_bytes`` and ``max_definition_bytes`` can be set to."""
+
+MIN_MESSAGE_BYTES = 3_584 << 10
+"""3.5 MiB: any gRPC client receives 4 MiB without being told to."""
+MESSAGE_EXTRA_BYTES = 512 << 10
+"""What a message may have beyond the two largest values in it."""
+PAGE_BYTES = 16 << 20
+"""Of records that a store reads for one page of a list, the last of them apart."""
