@@ -1,20 +1,18 @@
 """Sagas and events within one message, whatever is in them. What does not fit is left out with a mark and its size.
 
-Most fit as they are. Of a full view that does not, this is left out, in this order, and no more than is needed:
+Most fit as they are. Of a full view that does not, this is given as far as there is room, in this order:
 
-1. payloads that are there twice: the current data, the inputs (the output before, or the initial data), and the last
-   output of a completed saga (its result);
-2. the other outputs, the largest first;
-3. of the errors of steps and compensations the stack traces, then the details, then the causes, then all but the
-   beginning of the messages;
-4. the steps' metadata; then the same of the saga's own error;
-5. the result, the initial data;
-6. what says again what is said elsewhere (each step's saga id and idempotency keys, names that are ids), the rest of
-   the messages, the saga's metadata;
-7. of each step all but its id, index, state, effect and attempts.
+1. the saga without what follows: of each step at least id, index, state, effect and attempts, then the rest of it but
+   its metadata, and of each error its code and the beginning of its message;
+2. the result and the initial data;
+3. the saga's own error, whole if it can be, else without its stack trace, its details, its causes; the steps' metadata;
+4. the errors of steps and compensations, all of them to the same depth;
+5. the other outputs, the smallest first;
+6. payloads that are there twice, the smallest first: the current data, the inputs (the output before, or the initial
+   data), and the last output of a completed saga (its result).
 
-Shown for some of its steps, a saga gives their payloads before everything else, and no others. Those of a single step
-are always given: should they be larger than a message may be, they came in under a larger limit.
+Shown for some of its steps, a saga gives their payloads before all errors, and no others. Those of a single step are
+always given: should they be larger than a message may be, they came in under a larger limit.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -33,8 +31,8 @@ from swit_saga_server.wire import basic, thinning
 from swit_saga_server.wire import saga as wire
 from swit_saga_server.wire.thinning import NESTED, SHORT, Depth
 
-FEW_ERRORS = 16
-"""More than as many are measured before they are written: each may have a megabyte."""
+FEW_ERRORS = 64
+"""More than as many are measured while they are written: each may have some hundred kilobytes."""
 MARKED_FROM = 16
 """Bytes of a payload that is no larger than the mark in its place."""
 
@@ -51,7 +49,7 @@ def full(s: Saga, definition: Definition, room: int, only: Collection[str] = ())
     if only:
         steps = [step for step in s.steps if step.id in only]
         return _Fitting(s, definition, room, steps, are_chosen=True).fit()
-    if _payloads_fit(s, room) and _number_of_errors(s) <= FEW_ERRORS:
+    if _may_fit(s, room):
         made = wire.saga(s, definition)
         if made.ByteSize() <= room:
             return made
@@ -78,21 +76,20 @@ def event(e: SagaEvent, s: Saga, room: int) -> event_pb2.SagaEvent:
     return made
 
 
-def _payloads_fit(s: Saga, room: int) -> bool:
-    """For certain, and cheaply: each is there twice, one a third time and one a fourth."""
-    total = most = 0
-    for value in (s.initial_data, *[step.output for step in s.steps]):
-        if value is not None:
-            total += (size := value.size)
-            most = max(most, size)
-    return 2 * (total + most) <= room
-
-
-def _number_of_errors(s: Saga) -> int:
-    return sum(
-        (step.error is not None) + (step.compensation is not None and step.compensation.error is not None)
-        for step in s.steps
-    )
+def _may_fit(s: Saga, room: int) -> bool:
+    """Whether it is worth while to write all of it; cheap, for almost all sagas are small."""
+    size = 0
+    errors = 0
+    given = s.initial_data
+    for step in s.steps:
+        size += given.size if given is not None else 0
+        given = step.output
+        size += given.size if given is not None else 0
+        errors += step.error is not None
+        errors += step.compensation is not None and step.compensation.error is not None
+    for value in (s.initial_data, current_data(s), result_data(s)):
+        size += value.size if value is not None else 0
+    return size <= room and errors <= FEW_ERRORS
 
 
 @record(frozen=True, slots=True)
@@ -192,15 +189,16 @@ class _Fitting:
         """Give more of the errors: of the saga's own, then of the others."""
         made, s = self._made, self._s
         if s.error is not None and self._depth is Depth.SHORT_MESSAGE:
-            for one in thinning.deepest([s.error], self._left, self._depth):
+            for one in thinning.deepest([s.error], self._left, [made.error], self._depth):
                 made.error.CopyFrom(one)
             self._measure()
         errors = [
             pair for state, step in zip(self._steps, made.step_states, strict=True) for pair in _errors(state, step)
         ]
-        deeper = thinning.deepest([value for value, _ in errors], self._left, self._depth)
-        for (_, shown), one in zip(errors, deeper, strict=False):
-            shown.CopyFrom(one)
+        values, shown = [value for value, _ in errors], [shown for _, shown in errors]
+        deeper = thinning.deepest(values, self._left, shown, self._depth)
+        for so_far, one in zip(shown, deeper, strict=False):
+            so_far.CopyFrom(one)
         if deeper:
             self._measure()
 

@@ -50,22 +50,25 @@ def error(value: SagaError, depth: Depth) -> pb.SagaError:
     return made
 
 
-def deepest(values: Sequence[SagaError], room: int, over: Depth) -> list[pb.SagaError]:
-    """As much of all of them as fits: to the least depth at which they grow by ``room`` at most, over that of ``over``.
+def deepest(values: Sequence[SagaError], room: int, shown: Sequence[pb.SagaError], depth: Depth) -> list[pb.SagaError]:
+    """As much of all of them as fits.
+
+    Args:
+        values: The errors.
+        room: Bytes that they may grow by.
+        shown: They as they are shown so far.
+        depth: To which depth that is.
 
     Returns:
-        The errors to that depth; none of them if there is no room for more.
+        The errors to the least depth at which there is room for all of them; none if that is ``depth`` itself.
     """
-    for depth in Depth:
-        if depth >= over:
-            break
+    for less in range(depth):
         made: list[pb.SagaError] = []
-        grown = 0
-        for value in values:
-            one, least = error(value, depth), error(value, over)
-            made.append(one)
-            grown += one.ByteSize() - least.ByteSize() + NESTED
-            if grown > room:  # Before all of them are made: there may be a thousand, each of a megabyte.
+        left = room
+        for value, so_far in zip(values, shown, strict=True):
+            made.append(error(value, Depth(less)))
+            left -= made[-1].ByteSize() - so_far.ByteSize() + NESTED
+            if left < 0:  # Before all of them are made: there may be a thousand.
                 break
         else:
             return made
