@@ -5,7 +5,7 @@ given.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, Never, NoReturn, Protocol, Self, TypeVar, overload
 
 from google.protobuf.descriptor import EnumDescriptor
@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 
 from swit_saga.names import name_of
 from swit_saga.payload import Codecs
+from swit_saga.times import datetime_of, timedelta_of
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -87,17 +88,17 @@ def named(kind: EnumDescriptor, name: str = "") -> Field[str]:
 
 def moment(name: str = "") -> Field[datetime]:
     """A point in time that is always set; aware, UTC."""
-    return Field(lambda message, field: _datetime(getattr(message, field)), name)
+    return Field(lambda message, field: datetime_of(getattr(message, field)), name)
 
 
 def moment_or_none(name: str = "") -> Field[datetime | None]:
     """A point in time; None if it is not set."""
-    return optional(_datetime, name)
+    return optional(datetime_of, name)
 
 
 def span_or_none(name: str = "") -> Field[timedelta | None]:
     """A length of time; None if it is not set."""
-    return optional(_timedelta, name)
+    return optional(timedelta_of, name)
 
 
 def struct(name: str = "") -> Field[Mapping[str, Any]]:
@@ -161,13 +162,3 @@ class Decode:
         """
         message = self._view.proto
         return self._view.codecs.decode(getattr(message, self._name) if message.HasField(self._name) else None, kind)
-
-
-def _datetime(at: Any) -> datetime:
-    made: datetime = at.ToDatetime(UTC)
-    return made
-
-
-def _timedelta(length: Any) -> timedelta:
-    made: timedelta = length.ToTimedelta()
-    return made
