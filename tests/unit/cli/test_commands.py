@@ -157,8 +157,8 @@ async def test_a_bad_definition_file(tmp_path, cli, text, message):
         (["serve", "--participant", "novalue"], 2, "NAME=ADDRESS"),
         (["dance"], 2, "No such command"),
         (["get"], 2, "Missing argument"),
-        (["start", "order", "--data", "{"], 1, "swit-saga: "),
-        (["start", "order", "--data", "@nowhere.json"], 1, "nowhere.json"),
+        (["start", "order", "--data", "{"], 2, "swit-saga: --data: is not JSON: "),
+        (["start", "order", "--data", "@nowhere.json"], 2, "nowhere.json"),
     ],
 )
 async def test_wrong_usage(cli, words, code, message):

@@ -1,6 +1,7 @@
 """Times and lengths of time beyond what Python can hold read as the first or the last there is, in every view."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
@@ -18,9 +19,9 @@ FAR = (2**63 - 1, 9_300_000_000_000, 253_402_300_800)
 """Seconds: all there are, the first past microseconds of 64 bits, the first of the year 10000."""
 
 
-def of(field: FieldDescriptor) -> str:
+def of(field: Any) -> str:
     kind = field.message_type
-    return kind.full_name if kind is not None and not field.is_repeated else ""
+    return str(kind.full_name) if kind is not None and not field.is_repeated else ""
 
 
 TIMES = [
