@@ -1,4 +1,7 @@
-"""The commands, their options and their help."""
+"""The commands, their options and their help.
+
+What only ``serve`` and ``dev`` need is imported by them: the other commands are short, and the server is not.
+"""
 
 from enum import StrEnum
 from importlib.metadata import version
@@ -13,7 +16,6 @@ from swit_saga_server.cli.definition_file import read_definitions
 from swit_saga_server.cli.exits import Exit
 from swit_saga_server.cli.inputs import read_data, read_text, some_time
 from swit_saga_server.cli.reaching import Way, run
-from swit_saga_server.cli.run import run_server
 from swit_saga_server.cli.screen import say
 
 HELP = "The swit-saga command: 'serve' and 'dev' run a coordinator, the rest talks to one."
@@ -83,6 +85,8 @@ def serve(
     participant: Participants = None,
 ) -> None:
     """Run a coordinator until SIGTERM or SIGINT."""
+    from swit_saga_server.cli.run import run_server
+
     run_server(config, listen, participant or [], dev=False)
 
 
@@ -93,6 +97,8 @@ def dev(
     store: Annotated[str | None, typer.Option(help="SQLite file; a temporary one that is removed if left out.")] = None,
 ) -> None:
     """Run a coordinator for trying things: readable logs, and plain words where something is in doubt."""
+    from swit_saga_server.cli.run import run_server
+
     run_server(None, listen, participant or [], dev=True, store=store)
 
 

@@ -77,6 +77,8 @@ def failure_of(error: BaseException) -> Failure:
         case OSError():
             name = f"{error.filename}: " if error.filename is not None else ""
             return Failure(Exit.FAILED, (shown(f"{name}{reason_of(error)}"),))
+        case ModuleNotFoundError() if not (error.name or "").startswith("swit_saga"):
+            return Failure(Exit.FAILED, (f"{shown(str(error.name))} is missing: pip install 'swit-saga[server]'",))
         case MemoryError():
             return Failure(Exit.FAILED, ("there is not enough memory for this",))
         case _:
@@ -97,6 +99,7 @@ def _usage(error: Exception) -> Failure:
     if type(error).__name__ == "NoArgsIsHelpError":
         return Failure(Exit.USAGE, tuple(words.split("\n")), is_help=True)
     context = getattr(error, "ctx", None)
+    words = words.replace("Value error, ", "")  # Typer's, before words that need none.
     hint = f"; '{context.command_path} --help' says more" if context is not None else ""
     return Failure(Exit.USAGE, (shown(f"{words.rstrip('.')}{hint}"),))
 

@@ -21,9 +21,11 @@ from swit_saga.errors import TimedOutError, UnavailableError
 from swit_saga_server.cli.failures import Unreachable
 from swit_saga_server.cli.screen import note, output_pipe, shown
 
-FIRST_WORD_S = 1.0
+FIRST_WORD_S = 0.8
 """Without a connection for this long, people are told."""
 NEXT_WORD_S = 10.0
+SILENT_S = 2.0
+"""Without an answer for this long, people are told."""
 READY = grpc.ChannelConnectivity.READY
 
 
@@ -130,7 +132,7 @@ async def _say_how_it_is(channel: grpc.aio.Channel, way: Way, limit: asyncio.Tim
         if said:
             note(f"connected to {address}")
         was_connected = True
-        if not way.lasting and not await _changes(channel, 2 * FIRST_WORD_S):
+        if not way.lasting and not await _changes(channel, SILENT_S):
             note(f"{address} has not answered yet; {trying}")
         await _changes(channel, None)
 

@@ -26,7 +26,7 @@ def say_json(message: Message | dict[str, Any]) -> None:
 
 
 def as_json(message: Message) -> dict[str, Any]:
-    """A message as JSON has it. What JSON cannot hold is shown as near as can be: the last time there is, text "nan"."""
+    """A message as JSON has it. What JSON cannot hold is shown as near as can be: the last time, a text "nan"."""
     try:
         return json_format.MessageToDict(message, preserving_proto_field_name=True)
     except (ValueError, json_format.Error):
