@@ -5,6 +5,7 @@ import sys
 import traceback
 from contextlib import suppress
 
+import typer
 from typer.main import get_command
 
 from swit_saga_server.cli.app import app
@@ -17,15 +18,27 @@ def main() -> None:
     """Run the command line; always exits. See ``cli.exits`` for the codes."""
     prepare()
     try:
-        code = get_command(app).main(prog_name="swit-saga", standalone_mode=False) or Exit.DONE
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        code = _run(sys.argv[1:])
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error)
         if not failure.expected and os.environ.get("SWIT_SAGA_TRACEBACK"):
             traceback.print_exc()
         code = _tell(failure)
     _leave(code)
+
+
+def _run(words: list[str]) -> int:
+    """Run a command. Typer's own ``main`` would take a broken pipe, Ctrl-C and the end of input for itself."""
+    command = get_command(app)
+    try:
+        with command.make_context("swit-saga", words) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    return Exit.DONE
 
 
 def _tell(failure: Failure) -> int:

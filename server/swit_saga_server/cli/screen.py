@@ -113,4 +113,6 @@ def _folded(cell: str, width: int | None) -> Iterable[str]:
 
 def _escaped(c: str) -> str:
     code = ord(c)
+    if c in "\n\r\t":
+        return repr(c)[1:-1]
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
