@@ -5,7 +5,7 @@ given.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, Never, NoReturn, Protocol, Self, TypeVar, overload
 
 from google.protobuf.descriptor import EnumDescriptor
@@ -14,6 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from swit_saga.errors import PayloadLeftOut
 from swit_saga.names import name_of
 from swit_saga.payload import Codecs
+from swit_saga.times import datetime_of, timedelta_of
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -92,17 +93,17 @@ def named(kind: EnumDescriptor, name: str = "") -> Field[str]:
 
 def moment(name: str = "") -> Field[datetime]:
     """A point in time that is always set; aware, UTC."""
-    return Field(lambda message, field: _datetime(getattr(message, field)), name)
+    return Field(lambda message, field: datetime_of(getattr(message, field)), name)
 
 
 def moment_or_none(name: str = "") -> Field[datetime | None]:
     """A point in time; None if it is not set."""
-    return optional(_datetime, name)
+    return optional(datetime_of, name)
 
 
 def span_or_none(name: str = "") -> Field[timedelta | None]:
     """A length of time; None if it is not set."""
-    return optional(_timedelta, name)
+    return optional(timedelta_of, name)
 
 
 def struct(name: str = "") -> Field[Mapping[str, Any]]:
@@ -179,13 +180,3 @@ class Decode:
         """Size of a value that was left out of this answer for its size; 0 if it is here, or there is none."""
         found: int = getattr(self._view.proto, self._name).omitted_bytes
         return found
-
-
-def _datetime(at: Any) -> datetime:
-    made: datetime = at.ToDatetime(UTC)
-    return made
-
-
-def _timedelta(length: Any) -> timedelta:
-    made: timedelta = length.ToTimedelta()
-    return made

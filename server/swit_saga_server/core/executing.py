@@ -87,10 +87,12 @@ def _spent(draft: Draft, index: int, error: SagaError, over: Over) -> None:
     attempts.record_exhaustion(draft, index, Kind.EXECUTE, error)
     step = draft.steps[index]
     if over is Over.TIME:
-        code, what = "STEP_TIMED_OUT", "its total timeout leaves no room"
+        code, what = "STEP_TIMED_OUT", "its total timeout leaves no room for another attempt"
     else:
-        code, what = "RETRY_EXHAUSTED", f"all {step.call.attempts} attempts went unanswered"
-    text = f"step {step.id!r}: {what}; last: {error.message}"
+        made = step.call.attempts
+        tried = f"all {made} attempts" if made > 1 else "the one attempt allowed"
+        code, what = "RETRY_EXHAUSTED", f"{tried} failed without a certain answer"
+    text = f"step {step.id!r}: {what}; the last: {error.message}"
     spent = draft.made_up(code, text, error.type, cause=error)
     draft.set_step(index, status=StepStatus.FAILED, completed_at=draft.now, error=spent)
     stop(draft, StopCause.FAILURE, spent, text)
