@@ -32,7 +32,9 @@ MAX_TREE_DEPTH = 32
 MAX_ERROR_CODE_LENGTH = 100
 MAX_STACK_TRACE_BYTES = 16 << 10
 MAX_DETAILS_BYTES = 16 << 10
-"""Of an error's details, as JSON in UTF-8."""
+"""Of an error's details, as JSON in UTF-8. This and the stack traces are counted over an error and all its causes."""
+MAX_DETAILS_DEPTH = 16
+"""Of an error's details: with its causes around them, they still nest less than every reader of protobuf takes."""
 MAX_CAUSES = 8
 """Errors behind an error; further ones are left out."""
 
