@@ -9,6 +9,7 @@ from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.events import EventType
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answered, Completed, Rejected, Unknown
+from swit_saga_server.core.limits import MAX_SAGA_BYTES, SMALL_PAYLOAD_BYTES
 from swit_saga_server.core.model import Call, StepState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve
@@ -26,6 +27,8 @@ def take(draft: Draft, given: Answered) -> None:
     latest = step.call.in_flight and attempt == step.call.attempts
     match given.answer:
         case Completed(output, error):
+            if error is None and output is not None and len(output.data) > SMALL_PAYLOAD_BYTES:
+                error = _too_much(draft, step, output)
             if error is None:
                 _completed(draft, step, output)
             else:
@@ -75,6 +78,16 @@ def _unusable(draft: Draft, step: StepState, error: SagaError) -> None:
     draft.set_step(step.index, effect=Effect.DONE, output=None, call=_settled(step))
     if step.status is StepStatus.RUNNING:
         _give_up(draft, step.index, evolve(error, type=ErrorType.DATA, retryable=False))
+
+
+def _too_much(draft: Draft, step: StepState, output: Payload) -> SagaError | None:
+    """Why a saga with this output would be larger than a saga may be; None if it would not."""
+    others = [draft.before.initial_data, *(s.output for s in draft.steps if s.index != step.index)]
+    size = output.size + sum(value.size for value in others if value is not None)
+    if size <= MAX_SAGA_BYTES:
+        return None
+    text = f"with this output of {output.size} bytes the saga's data would have {size}; at most {MAX_SAGA_BYTES}"
+    return draft.made_up("SAGA_TOO_LARGE", text, ErrorType.DATA)
 
 
 def _settled(step: StepState) -> Call:

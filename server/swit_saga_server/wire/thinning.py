@@ -42,7 +42,11 @@ def error(value: SagaError, depth: Depth) -> pb.SagaError:
         details=basic.struct(value.details) if depth < Depth.NO_DETAILS else None,
         cause=error(value.cause, depth) if value.cause is not None and depth < Depth.NO_CAUSE else None,
     )
-    omitted = _length(value.stack_trace) + (_length(value.message) - _length(kept) if kept != value.message else 0)
+    omitted = (
+        basic.omitted(value)
+        + _length(value.stack_trace)
+        + (_length(value.message) - _length(kept) if kept != value.message else 0)
+    )
     if depth >= Depth.NO_DETAILS:
         omitted += _details_size(value)
     omitted += made.cause.omitted_bytes if made.HasField("cause") else sum(map(_size, _causes(value)))
@@ -89,7 +93,7 @@ def _causes(value: SagaError) -> Iterable[SagaError]:
 
 
 def _size(value: SagaError) -> int:
-    return _length(value.message) + _length(value.stack_trace) + _details_size(value)
+    return basic.omitted(value) + _length(value.message) + _length(value.stack_trace) + _details_size(value)
 
 
 def _details_size(value: SagaError) -> int:

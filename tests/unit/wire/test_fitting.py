@@ -19,8 +19,9 @@ from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.states import Effect, SagaState, StepStatus
 from swit_saga_server.core.units import Instant
 from swit_saga_server.service import Limits
-from swit_saga_server.wire import basic, fitting
+from swit_saga_server.wire import basic, fitting, thinning
 from swit_saga_server.wire import saga as wire
+from swit_saga_server.wire.thinning import Depth
 
 AT = Instant(1_700_000_000_000_000)
 LARGEST = Limits().payload
@@ -304,6 +305,14 @@ def test_of_some_steps_only_theirs_are_given() -> None:
     assert [step.id for step in made.step_states] == ["step-1", "step-2"]
     assert shown_payloads(made) == {f"step-{i}.{name}" for i in (1, 2) for name in ("input_data", "output_data")}
     assert made.initial_data.omitted_bytes == made.result_data.omitted_bytes == 100, "never as if there were none"
+
+
+@pytest.mark.parametrize("depth", Depth)
+def test_what_is_not_on_record_counts_as_well(depth: Depth) -> None:
+    value = replace(error(10), details={"omitted_bytes": 5_000})
+    assert thinning.error(value, depth).omitted_bytes >= 5_000
+    outer = replace(error(10), cause=value)
+    assert depth is Depth.WHOLE or thinning.error(outer, depth).omitted_bytes >= 5_000
 
 
 @pytest.mark.parametrize("of", [error(300, causes=2), WORST_ERROR, error(ROOM)])
