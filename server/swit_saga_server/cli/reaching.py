@@ -69,7 +69,7 @@ async def reached(way: Way) -> AsyncIterator[AsyncSagaClient]:
     except UnavailableError as error:
         if error.reason:
             raise
-        raise Unreachable(f"cannot reach {way.address}: {_why(str(error))}; {tried} (--timeout)") from error
+        raise Unreachable(f"cannot reach {way.address}: {why(str(error))}; {tried} (--timeout)") from error
     except TimedOutError as error:
         raise Unreachable(f"{way.address} did not answer; {tried} (--timeout)") from error
     except TimeoutError as error:
@@ -169,6 +169,6 @@ _REASONS = (
 )
 
 
-def _why(details: str) -> str:
+def why(details: str) -> str:
     """What gRPC says of a connection, in words."""
     return next((words for sign, words in _REASONS if re.search(sign, details, re.I)), "no connection")

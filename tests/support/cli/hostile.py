@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc.aio
 from google.protobuf.descriptor import FieldDescriptor
@@ -21,7 +21,7 @@ FAR = 2**62
 """Seconds beyond every calendar."""
 assert len(LONG_ID) == 200
 
-Answer = dict[str, Any] | status_pb2.Status
+Answer: TypeAlias = dict[str, Any] | status_pb2.Status
 """What is set in the answers on top; or a refusal of every call."""
 
 

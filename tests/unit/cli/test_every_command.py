@@ -32,7 +32,8 @@ PRINTABLE = re.compile(r"[^\n\x20-\x7e]")
 
 
 def commands(group: Any = None, path: str = "") -> Iterator[str]:
-    for name, command in (group or get_command(app)).commands.items():
+    root: Any = get_command(app)
+    for name, command in (group or root).commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, f"{path}{name} ")
         else:
