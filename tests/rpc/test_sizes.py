@@ -13,6 +13,7 @@ from swit_saga import (
     AsyncSagaClient,
     InvalidRequestError,
     Participant,
+    Payload,
     PayloadLeftOut,
     Reject,
     Saga,
@@ -215,6 +216,39 @@ async def test_three_of_the_largest_allowed(storage: dict[str, Any]) -> None:
                 return plain.get("three", steps=["s1"]).step("s1").input(bytes)
 
         assert await asyncio.to_thread(read) == b"0" * largest
+
+
+async def test_starting_and_cancelling_a_large_one(tmp_path: Path) -> None:
+    """Whoever starts it again, or stops it, is answered with all of it, as far as it fits."""
+    grower = Grower(MIB)
+    async with (
+        served({"connection": str(tmp_path / "saga.db")}, grower) as (_, address),
+        AsyncSagaClient(address) as client,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        stock = Stock(channel)
+        await client.register(grow("large", 5, "gate"))
+        request = pb.StartSagaRequest(
+            saga_id="l-1",
+            definition_id="large",
+            initial_data=Payload(content_type="application/octet-stream", binary=b"i" * MIB),
+        )
+        assert stock.checked(await stock.coordinator.StartSaga(request)).created
+
+        async def at_the_gate() -> bool:
+            return (await client.get("l-1", full=False)).current_step == 4
+
+        await eventually(at_the_gate)
+        again = stock.checked(await stock.coordinator.StartSaga(request))
+        assert not again.created
+        stopped = stock.checked(await stock.coordinator.CancelSaga(pb.CancelSagaRequest(saga_id="l-1", reason="r")))
+        for saga in (again.saga, stopped.saga):
+            assert len(saga.initial_data.binary) == MIB
+            assert [len(s.output_data.binary) + s.output_data.omitted_bytes for s in saga.step_states] == [MIB] * 4 + [
+                0
+            ]
+        grower.gate.set()
+        assert (await client.wait("l-1")).state == "cancelled"
 
 
 async def test_embedded_answers_the_same(tmp_path: Path) -> None:
