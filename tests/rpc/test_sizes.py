@@ -155,7 +155,7 @@ async def test_forty_steps_of_a_megabyte(storage: dict[str, Any]) -> None:
         assert [len(step.output_data.binary) + step.output_data.omitted_bytes for step in saga.step_states] == [
             MIB
         ] * 40
-        for step in saga.step_states:
+        for step in saga.step_states[::13]:  # The first, the last, and two that were left out.
             (alone,) = (await stock.get("forty", step.id)).step_states
             assert (len(alone.input_data.binary), len(alone.output_data.binary)) == (MIB, MIB)
         assert await stock.pages(pb.SAGA_VIEW_FULL) == await stock.pages(pb.SAGA_VIEW_BASIC) == [["forty"]]

@@ -251,6 +251,17 @@ def test_the_largest_sagas_fit(made: tuple[Saga, Definition], largest: int) -> N
         assert check_payload(step.output, only, "output_data")
 
 
+def test_what_was_written_before_there_were_bounds_fits() -> None:
+    """Messages and reasons of any length."""
+    long = error(2 * ROOM)
+    saga, definition = world([payload(10)] * 3, None, errors=[long] * 3, own=long, state=SagaState.FAILED)
+    saga = replace(saga, stop_reason="r" * ROOM, description="d" * ROOM)
+    for made in (fitting.full(saga, definition, ROOM), fitting.basic_view(saga, ROOM)):
+        assert made.ByteSize() <= ROOM
+        assert made.error.message.startswith("m")
+        assert made.error.omitted_bytes > 5 * ROOM
+
+
 def test_one_step_is_given_whatever_its_size() -> None:
     """It came in under a larger limit: no other view could show it."""
     saga, definition = world([payload(3 * LARGEST)] * 3, payload(3 * LARGEST))
