@@ -23,6 +23,7 @@ from swit_saga_server.core.dataflow import current_data, input_of, result_data
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import SagaError
 from swit_saga_server.core.events import SagaEvent
+from swit_saga_server.core.limits import MAX_TEXT_BYTES
 from swit_saga_server.core.model import Saga, StepState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import record
@@ -248,6 +249,10 @@ def _strip(step: pb.StepState) -> None:
 
 
 def _thin_head(made: pb.Saga, s: Saga, room: int) -> None:
+    if made.ByteSize() > room:
+        # Of more than they may have now: written before there were bounds.
+        made.stop_reason = _bounded(made.stop_reason)
+        made.description = _bounded(made.description)
     if s.error is not None:
         for depth in Depth:
             if made.ByteSize() <= room:
@@ -255,6 +260,7 @@ def _thin_head(made: pb.Saga, s: Saga, room: int) -> None:
             made.error.CopyFrom(thinning.error(s.error, depth))
     if made.ByteSize() > room:
         made.ClearField("metadata")
-    if made.ByteSize() > room:
-        made.stop_reason = made.stop_reason[:SHORT]
-        made.description = made.description[:SHORT]
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_TEXT_BYTES else f"{text[:SHORT]}…"
