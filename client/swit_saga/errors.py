@@ -109,6 +109,18 @@ class CodecError(SagaClientError):
     """A value cannot be encoded, or a payload cannot be decoded as asked."""
 
 
+class PayloadLeftOut(CodecError):
+    """A value is on record, and was left out of this answer: all of the saga would not fit into one message.
+
+    Attributes:
+        size: Bytes of the value.
+    """
+
+    def __init__(self, message: str, *, size: int = 0) -> None:
+        super().__init__(message)
+        self.size = size
+
+
 _CLASSES = (
     NotFoundError,
     AlreadyExistsError,

@@ -11,6 +11,7 @@ from typing import Any, Generic, Never, NoReturn, Protocol, Self, TypeVar, overl
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.json_format import MessageToDict
 
+from swit_saga.errors import PayloadLeftOut
 from swit_saga.names import name_of
 from swit_saga.payload import Codecs
 from swit_saga.times import datetime_of, timedelta_of
@@ -34,6 +35,10 @@ class HasPayloads(HasMessage, Protocol):
     @property
     def codecs(self) -> Codecs:
         """How they are read."""
+        ...
+
+    def elsewhere(self, field: str) -> str:
+        """Which call reads a payload that was left out here."""
         ...
 
 
@@ -158,7 +163,20 @@ class Decode:
             None if there is no value.
 
         Raises:
+            PayloadLeftOut: All of the saga did not fit into one message; it is read step by step.
             CodecError: It cannot be read, or not as ``kind``.
         """
         message = self._view.proto
-        return self._view.codecs.decode(getattr(message, self._name) if message.HasField(self._name) else None, kind)
+        if not message.HasField(self._name):
+            return self._view.codecs.decode(None, kind)
+        payload = getattr(message, self._name)
+        if size := payload.omitted_bytes:
+            text = f"{self._name} has {size} bytes and was left out: all of the saga does not fit into one message"
+            raise PayloadLeftOut(f"{text}; {self._view.elsewhere(self._name)} reads it", size=size)
+        return self._view.codecs.decode(payload, kind)
+
+    @property
+    def omitted_bytes(self) -> int:
+        """Size of a value that was left out of this answer for its size; 0 if it is here, or there is none."""
+        found: int = getattr(self._view.proto, self._name).omitted_bytes
+        return found

@@ -140,10 +140,16 @@ def start(
 
 @app.command()
 def get(
-    saga_id: SagaId, address: Address = DEFAULT_ADDRESS, timeout: Timeout = DEFAULT_TIMEOUT, json: Json = False
+    saga_id: SagaId,
+    step: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only this step, and its input and output; repeatable.")
+    ] = None,
+    address: Address = DEFAULT_ADDRESS,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    json: Json = False,
 ) -> None:
     """Show a saga with its steps."""
-    _end(run(talk.get(_way(address, timeout), saga_id, as_json=json)))
+    _end(run(talk.get(_way(address, timeout), saga_id, step or [], as_json=json)))
 
 
 @app.command("list")

@@ -8,6 +8,7 @@ from swit_saga_server.cli.failures import Unreachable
 from swit_saga_server.cli.reaching import Way, reached
 from swit_saga_server.cli.screen import say, say_table, shown
 from swit_saga_server.cli.showing import HEADINGS, saga_row, say_event, say_json, say_saga
+from swit_saga_server.cli.values import say_left_out, say_values
 
 PAGE = 100
 
@@ -36,11 +37,16 @@ async def start(
     return Exit.DONE if saga.state == "completed" else Exit.NOT_COMPLETED
 
 
-async def get(way: Way, saga_id: str, *, as_json: bool) -> int:
-    """Show one saga."""
+async def get(way: Way, saga_id: str, steps: list[str], *, as_json: bool) -> int:
+    """Show one saga; of the steps named their values, too."""
     async with reached(way) as sagas:
-        saga = await sagas.get(saga_id)
+        saga = await sagas.get(saga_id, steps=steps)
     say_saga(saga, as_json=as_json)
+    if not as_json:
+        if steps:
+            say_values(saga)
+        else:
+            say_left_out(saga)
     return Exit.DONE
 
 

@@ -39,6 +39,7 @@ KNOWN = [
     (FileNotFoundError(errno.ENOENT, "No such file", "/x"), Exit.FAILED, "/x: no such file or directory"),
     (ExceptionGroup("of tasks", [ConfigError("inside")]), Exit.FAILED, "inside"),
     (ModuleNotFoundError("No module named 'redis'", name="redis"), Exit.FAILED, "pip install 'swit-saga[server]'"),
+    (ValueError("saga_id must not be empty"), Exit.USAGE, "saga_id must not be empty"),
     (MemoryError(), Exit.FAILED, "not enough memory"),
 ]
 
