@@ -59,6 +59,21 @@ async def test_ctrl_c_ends_a_watch_and_a_try_to_connect():
     assert await end(trying) == Ended(130, b"", b"")
 
 
+async def test_only_our_own_words_when_a_coordinator_goes():
+    """gRPC logs to standard error by itself."""
+    fake = Fake([EVENT, None])
+    async with faking(fake):
+        watching = await begin("watch", "o-1", "--address", fake.address)
+        assert watching.stdout is not None
+        await watching.stdout.readline()
+    assert watching.stderr is not None
+    async with asyncio.timeout(20):
+        said = await watching.stderr.readline()
+    assert said.startswith(b"swit-saga: lost the connection to 127.0.0.1:"), said
+    watching.send_signal(signal.SIGINT)
+    assert await end(watching) == Ended(130, b"", b"")
+
+
 async def test_a_reader_that_leaves_ends_a_watch_of_which_nothing_more_comes():
     """As in ``watch | head -1``: at once, and not when the next event is written into the broken pipe."""
     fake, (reader, writer) = Fake([EVENT, None]), os.pipe()
