@@ -160,7 +160,9 @@ class Decode:
             CodecError: It cannot be read, or not as ``kind``.
         """
         message = self._view.proto
-        return self._view.codecs.decode(getattr(message, self._name) if message.HasField(self._name) else None, kind)
+        if not message.HasField(self._name):
+            return None
+        return self._view.codecs.decode(getattr(message, self._name), kind)
 
 
 def _datetime(at: Any) -> datetime:

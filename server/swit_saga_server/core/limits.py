@@ -33,6 +33,9 @@ MAX_ERROR_CODE_LENGTH = 100
 MAX_STACK_TRACE_BYTES = 16 << 10
 MAX_DETAILS_BYTES = 16 << 10
 """Of an error's details, as JSON in UTF-8."""
+MAX_DETAILS_DEPTH = 24
+"""Of an error's details. protobuf reads messages within messages down to the hundredth; a mapping takes three of them,
+and the error itself, a cause's cause perhaps, stands deep in a saga's view: with 32 no stream of waits can be read."""
 MAX_CAUSES = 8
 """Errors behind an error; further ones are left out."""
 

@@ -19,3 +19,7 @@ class Payload:
     def size(self) -> int:
         """Bytes of content, the content type not counted."""
         return len(self.data.encode()) if isinstance(self.data, str) else len(self.data)
+
+    def __repr__(self) -> str:
+        """Without the data: a repr ends up in logs."""
+        return f"<Payload {self.content_type}, {self.size} bytes>"
