@@ -16,7 +16,7 @@ R = TypeVar("R")
 FIRST_WAIT_S, MAX_WAIT_S = 0.1, 2.0
 MAX_CUTS = 8
 """A call or stream that is cut this often, with nothing received in between, is not taken up again. About 10 s."""
-_CUT = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
+_CUT = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
 _CUT_WORDS = re.compile(r"RST_STREAM|GOAWAY|stream removed|ENHANCE_YOUR_CALM|too_many_pings", re.IGNORECASE)
 
 
@@ -47,11 +47,11 @@ async def call(
         except CallError as refused:  # From a stream, a blocking channel, a coordinator in this process.
             error = cause = refused
         pause_s = max(wait_s * (0.5 + random.random() / 2), error.retry_after_s or 0.0)
-        if is_cut(error):
-            cuts += 1
-        elif not isinstance(error, UnavailableError):
-            cuts = MAX_CUTS
-        if cuts >= MAX_CUTS or time.monotonic() + pause_s >= until:
+        # What a server cancels it has not taken up: it stops, or more calls came than it could.
+        is_refused = isinstance(error, UnavailableError) or error.code is grpc.StatusCode.CANCELLED
+        cuts += is_cut(error)
+        is_definite = not is_refused and (not is_cut(error) or cuts == MAX_CUTS)
+        if is_definite or time.monotonic() + pause_s >= until:
             raise error from (cause if cause is not error else None)
         await asyncio.sleep(pause_s)
         wait_s = min(2 * wait_s, MAX_WAIT_S)

@@ -36,13 +36,13 @@ class Leaving:
 
 
 class Liar:
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         raise RuntimeError("no class")
 
 
 class Disguised:
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return str
 
@@ -246,7 +246,7 @@ def test_what_is_cut_says_so():
     made = Reject("NO", "x" * 5_000, details={"a": "y" * 20_000, "b": 1}).to_proto()
     assert made.message.endswith("...")
     assert made.omitted_bytes >= 4_000
-    assert made.details["a"].endswith("...")
+    assert MessageToDict(made.details)["a"].endswith("...")
     assert Reject("NO", "none", details={"a": [1]}).to_proto().omitted_bytes == 0
 
 
@@ -260,12 +260,10 @@ class NoStock(Reject):
 
 
 class NoWords(Reject):
-    @property
-    def message(self) -> str:  # type: ignore[override]
-        raise RuntimeError("no words")
-
-    @message.setter
-    def message(self, value: str) -> None: ...
+    def __getattribute__(self, name: str) -> Any:
+        if name == "message":
+            raise RuntimeError("no words")
+        return super().__getattribute__(name)
 
 
 def test_classes_derived_from_it():
