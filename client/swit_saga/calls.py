@@ -48,7 +48,8 @@ async def call(
             error = cause = refused
         pause_s = max(wait_s * (0.5 + random.random() / 2), error.retry_after_s or 0.0)
         # What a server cancels it has not taken up: it stops, or more calls came than it could.
-        is_refused = isinstance(error, UnavailableError) or error.code is grpc.StatusCode.CANCELLED
+        is_cancelled = error.code is grpc.StatusCode.CANCELLED and error.domain != DOMAIN
+        is_refused = is_cancelled or isinstance(error, UnavailableError)
         cuts += is_cut(error)
         is_definite = not is_refused and (not is_cut(error) or cuts == MAX_CUTS)
         if is_definite or time.monotonic() + pause_s >= until:

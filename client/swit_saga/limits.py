@@ -7,6 +7,6 @@ MAX_TEXT_BYTES = 4 << 10
 MAX_STACK_TRACE_BYTES = 16 << 10
 MAX_DETAILS_BYTES = 16 << 10
 """Of an error's details, as JSON in UTF-8."""
-MAX_DETAILS_DEPTH = 24
+MAX_DETAILS_DEPTH = 16
 """Of an error's details: mappings and lists within each other. protobuf reads messages within messages down to the
 hundredth; a mapping takes three of them, and the error itself stands deep in a saga's view."""

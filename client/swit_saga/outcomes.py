@@ -69,6 +69,5 @@ def result_of(saga: SagaView, kind: Any, *, done: bool) -> Any:
     if not (done or saga.is_terminal):
         raise WaitTimeout(f"saga {saga.id!r} is still {saga.state}")
     if saga.state == "completed":
-        found = saga.proto.result_data if saga.proto.HasField("result_data") else None
-        return saga.codecs.decode(found, kind)
+        return saga.result_data(kind) if saga.proto.HasField("result_data") else saga.codecs.decode(None, kind)
     raise OUTCOMES.get(saga.state, OutcomeError)(saga)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, overload
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, EncodeError, Message
 
-from swit_saga.errors import CodecError
+from swit_saga.errors import CodecError, PayloadLeftOut
 from swit_saga.typed.kinds import NOTHING, admits_nothing, arms, is_free, needs_exact_numbers, type_name
 from swit_saga.typed.numbers import from_json
 from swit_saga.typed.readers import reader
@@ -224,6 +224,7 @@ class Codecs:
         """The value. ``kind`` None gives what the content type suggests; no payload is None, where that may be.
 
         Raises:
+            PayloadLeftOut: It was left out of the answer that it came with.
             CodecError: It cannot be read, or not as ``kind``.
         """
         if payload is None or payload == _EMPTY:
@@ -271,11 +272,11 @@ Payload.__repr__ = _described  # type: ignore[method-assign, assignment] # Of th
 
 
 def _complete(payload: Payload) -> Payload:
+    if size := payload.omitted_bytes:
+        text = f"{size} bytes were left out: all of the saga does not fit into one message"
+        raise PayloadLeftOut(f"{text}; ask for single steps", size=size)
     if not payload.content_type:
         raise CodecError("a payload without a content type: it does not say what its data is")
-    if payload.omitted_bytes:
-        left_out = f"{payload.omitted_bytes} bytes of {payload.content_type}"
-        raise CodecError(f"{left_out} were left out of this answer for their size; ask for the step itself")
     return payload
 
 

@@ -16,6 +16,7 @@ from swit_saga.limits import MAX_DETAILS_BYTES, MAX_DETAILS_DEPTH, MAX_ERROR_COD
 from swit_saga.names import name_of
 from swit_saga.participant.writable import Writable, attribute
 from swit_saga.payload import Codecs
+from swit_saga.times import datetime_of
 from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2
 
 T = TypeVar("T")
@@ -149,7 +150,7 @@ class StepContext:
     @cached_property
     def not_after(self) -> datetime:
         """Nothing may be started after this; aware, UTC."""
-        return self._request.command.not_after.ToDatetime(UTC)
+        return datetime_of(self._request.command.not_after)
 
     @cached_property
     def labels(self) -> Mapping[str, str]:
