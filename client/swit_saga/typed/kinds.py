@@ -61,6 +61,7 @@ def stripped(kind: Any) -> Any:
             return NOTHING if kind is None else kind
 
 
+@kept
 def arms(kind: Any) -> tuple[Any, ...]:
     """The alternatives of a union, flat; of anything else, itself."""
     kind = stripped(kind)

@@ -30,12 +30,7 @@ def from_json(text: str, *, exact: bool) -> Any:
     Raises:
         ValueError, RecursionError: It is not JSON; NaN is not, nor a number beyond all doubles.
     """
-    value = json.loads(
-        text,
-        parse_float=ExactFloat if exact else _finite,
-        parse_constant=_refuse,
-        object_pairs_hook=_once,
-    )
+    value = (_EXACT if exact else _PLAIN).decode(text)
     if "\\ud" in text or "\\uD" in text:
         json.dumps(value, ensure_ascii=False).encode()  # Half a character is no text.
     return value
@@ -100,3 +95,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise ValueError("a key comes twice")
     return made
+
+
+# Kept: making one costs more than reading a small value.
+_PLAIN = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse, object_pairs_hook=_once)
+_EXACT = json.JSONDecoder(parse_float=ExactFloat, parse_constant=_refuse, object_pairs_hook=_once)

@@ -144,5 +144,5 @@ def _expected(kind: type) -> Mapping[str, frozenset[Any]]:
     return {name: parts_mentioned(annotation) for name, annotation in found.items()}
 
 
-def _dumped(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+# Kept: making one costs more than writing a small value.
+_dumped = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
