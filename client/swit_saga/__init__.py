@@ -50,6 +50,7 @@ _NAMES = {
     "ClientClosed": "errors",
     "ForkedError": "errors",
     "CodecError": "errors",
+    "PayloadLeftOut": "errors",
 }
 __all__ = list(_NAMES)
 
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from swit_saga.errors import InvalidRequestError as InvalidRequestError
     from swit_saga.errors import NotFoundError as NotFoundError
     from swit_saga.errors import OverloadedError as OverloadedError
+    from swit_saga.errors import PayloadLeftOut as PayloadLeftOut
     from swit_saga.errors import SagaClientError as SagaClientError
     from swit_saga.errors import TimedOutError as TimedOutError
     from swit_saga.errors import UnavailableError as UnavailableError

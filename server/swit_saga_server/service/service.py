@@ -20,6 +20,7 @@ class SagaService:
         starts: Where every start goes in.
         sagas: Sagas that have begun.
         definitions: What they run.
+        limits: How large what is sent may be, and what is answered.
     """
 
     def __init__(self, engine: Engine, defaults: Settings, limits: Limits, catalogue: Catalogue | None = None) -> None:
@@ -33,6 +34,7 @@ class SagaService:
         """
         clock = engine.env.clock
         self._engine = engine
+        self.limits = limits
         self.sagas = Sagas(engine)
         self._catalogue = catalogue or Catalogue()
         self.definitions = Definitions(engine.store, engine.transport, limits, clock.now, self._catalogue)

@@ -102,11 +102,11 @@ def error(value: SagaError | None) -> error_pb2.SagaError | None:
         stack_trace=value.stack_trace,
         details=struct(value.details),
         cause=error(value.cause),
-        omitted_bytes=_omitted(value),
+        omitted_bytes=omitted(value),
     )
 
 
-def _omitted(value: SagaError) -> int:
+def omitted(value: SagaError) -> int:
     """How much of it is not on record; see ``foreign_error.OMITTED``."""
     omitted = value.details.get("omitted_bytes", 0)
     return int(omitted) if isinstance(omitted, int | float) and 0 < omitted <= 1 << 53 else 0

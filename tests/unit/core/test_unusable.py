@@ -6,7 +6,8 @@ import pytest
 
 from swit_saga_server.core.dataflow import current_data
 from swit_saga_server.core.errors import ErrorType
-from swit_saga_server.core.inputs import Wake
+from swit_saga_server.core.inputs import Completed, Wake
+from swit_saga_server.core.limits import MAX_PAYLOAD_BYTES, MAX_SAGA_BYTES, SMALL_PAYLOAD_BYTES
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.start import StartRequest
 from swit_saga_server.core.states import Effect, SagaState, StepStatus
@@ -111,3 +112,28 @@ def test_of_a_compensation_it_is_a_completion_like_any_other() -> None:
     assert s.saga.state is SagaState.COMPENSATED
     assert s.saga.steps[0].compensation is not None
     assert s.saga.steps[0].compensation.error is None
+
+
+def large(size: int) -> Payload:
+    return Payload("application/octet-stream", bytes(size))
+
+
+def test_a_saga_has_a_size() -> None:
+    """Sixteen of the largest; the one that would be too much is undone as done, and small ones are always taken."""
+    most, count = MAX_PAYLOAD_BYTES, MAX_SAGA_BYTES // MAX_PAYLOAD_BYTES
+    s = Driven(chain(*(f"s{i}" for i in range(count + 1))), StartRequest(initial_data=large(most))).start()
+    one = Completed(large(most))
+    for index in range(count - 1):
+        s.ran(index, one)
+    assert s.saga.steps[count - 2].status is StepStatus.COMPLETED
+    small = s.ran(count - 1, Completed(large(SMALL_PAYLOAD_BYTES)))
+    assert small.saga.steps[count - 1].status is StepStatus.COMPLETED
+    s.ran(count, Completed(large(SMALL_PAYLOAD_BYTES + 1)))
+    error = s.saga.steps[count].error
+    assert error is not None
+    assert (error.code, error.type) == ("SAGA_TOO_LARGE", ErrorType.DATA)
+    assert s.saga.steps[count].output is None
+    assert s.saga.steps[count].effect is Effect.DONE
+    for index in range(count, -1, -1):
+        s.undid(index)
+    assert s.saga.state is SagaState.COMPENSATED
