@@ -282,6 +282,6 @@ def _identifier(handler: StepHandler[Any, Any]) -> str:
 
 
 def _lost_output(error: CodecError) -> error_pb2.SagaError:
-    no = Reject("UNENCODABLE_OUTPUT", describe(error), type="data").to_proto()
+    no = Reject("OUTPUT_INVALID", describe(error), type="data").to_proto()
     no.stack_trace = writable(trace_of(error)[-TRACE_TEXT:])
     return no
