@@ -60,16 +60,19 @@ class Coordinator(AsyncSagaClient):
         """A running coordinator while the context lasts; then it is drained and closed.
 
         Args:
-            config: Defaults to SQLite in ``swit-saga.db``.
+            config: Defaults to what the environment says, and without it to SQLite in ``swit-saga.db``.
             participants: Those of this program; others by address in the configuration.
             store: Instead of the configured one.
             codecs: How values become payloads.
 
         Raises:
             StoreRefused: Another process holds the SQLite file. StoreUnavailable.
+            ConfigError: What the environment says is not valid.
         """
         async with AsyncExitStack() as stack:
-            runtime = await stack.enter_async_context(open_runtime(config or SagaConfig(), participants, store=store))
+            runtime = await stack.enter_async_context(
+                open_runtime(config or SagaConfig.load(), participants, store=store)
+            )
             coordinator = cls(runtime, codecs)
             stack.push_async_callback(coordinator.close)
             yield coordinator

@@ -44,8 +44,7 @@ async def test_participants_are_reached_directly(tmp_path, proxy, stream):
 
 
 async def test_coordinators_are_reached_directly(tmp_path, proxy):
-    async with serve(tmp_path) as s:
-        async with AsyncSagaClient(f"localhost:{s.server.port}", timeout="5s") as client:
-            await client.register(ORDER)
-            with SagaClient(f"localhost:{s.server.port}", timeout="5s") as blocking:
-                assert (await asyncio.to_thread(blocking.definition, "order")).id == "order"
+    async with serve(tmp_path) as s, AsyncSagaClient(f"localhost:{s.server.port}", timeout="5s") as client:
+        await client.register(ORDER)
+        with SagaClient(f"localhost:{s.server.port}", timeout="5s") as blocking:
+            assert (await asyncio.to_thread(blocking.definition, "order")).id == "order"

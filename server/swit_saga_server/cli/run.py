@@ -40,7 +40,7 @@ def run_server(
             overrides["server"] = {"listen": listen}
         if dev:
             folder = store is None and stack.enter_context(tempfile.TemporaryDirectory(prefix="swit-saga-"))
-            overrides["storage"] = {"connection": store or str(Path(str(folder), "dev.db"))}
+            overrides["storage"] = {"type": "sqlite", "connection": store or str(Path(str(folder), "dev.db"))}
             overrides["logging"] = {"format": "console"}
         config = SagaConfig.load(config_file, overrides)
         set_up_logs(config.logging.level, pretty=config.logging.format is LogFormat.CONSOLE, explain=dev)
