@@ -8,16 +8,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import structlog
 import typer
 
 from swit_saga_server.config import LogFormat, SagaConfig
-from swit_saga_server.logs import set_up_logs
+from swit_saga_server.logs import get_logger, set_up_logs
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime
 from swit_saga_server.tasks import end
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 GC_THRESHOLDS = 50_000, 20, 50
 """By default Python looks through all of a busy coordinator's objects several times a second, and everybody waits for

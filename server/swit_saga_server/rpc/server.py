@@ -8,20 +8,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import grpc.aio
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
 from swit_saga_server.core.units import SECOND
+from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
 from swit_saga_server.rpc.definition_service import DefinitionHandlers
 from swit_saga_server.rpc.serving import SERVICES, serve
 from swit_saga_server.rpc.spans import Spans
 from swit_saga_server.runtime import Runtime
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HEALTH_CHECK_S = 1.0
 MESSAGE_OVERHEAD = 64 << 10
@@ -93,6 +93,8 @@ class Server:
                     log.error("not_serving", error=str(unavailable))
             if healthy != serving:
                 serving = healthy
+                if healthy:
+                    log.info("serving_again")
                 await self._say(serving=serving)
 
     async def _say(self, *, serving: bool) -> None:

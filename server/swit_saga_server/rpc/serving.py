@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
-import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_status import rpc_status
@@ -25,6 +24,7 @@ from swit_saga.v1 import (
     worker_service_pb2,
 )
 from swit_saga_server.core.errors import NotImplementedYet, SlowWatcher, SwitSagaError
+from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.errors import to_status
 from swit_saga_server.rpc.item_stream import ItemStream
@@ -32,7 +32,7 @@ from swit_saga_server.tasks import end
 from swit_saga_server.telemetry import format_traceparent
 from swit_saga_server.wire.unsupported import RPCS
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
 AnyItemStream = ItemStream[Any, Any]
 
@@ -108,7 +108,7 @@ def _streaming(handler: Callable[[Any, Caller], Any], slow_watcher_s: float) -> 
         except TimeoutError:
             text = f"nothing was read for {slow_watcher_s:g} s; resume after sequence {after}"
             refused = SlowWatcher(text, saga_id=request.saga_id, resume_after=after)
-            log.warning("slow_watcher_cut", saga_id=request.saga_id, resume_after=after)
+            log.warning("slow_watcher_cut", fold_by="all", saga_id=request.saga_id, resume_after=after)
         except Exception as error:
             refused = error
         finally:
@@ -192,6 +192,6 @@ def caller_of(context: Context) -> Caller:
 async def refuse(context: Context, error: Exception) -> NoReturn:
     """End a call with the status of ``error``; what was not raised on purpose is logged and says nothing."""
     if not isinstance(error, SwitSagaError):
-        log.error("call_failed", exc_info=error)
+        log.error("call_failed", fold_by=type(error), exc_info=error)
     await context.abort_with_status(rpc_status.to_status(to_status(error)))
     raise AssertionError("abort_with_status returned")

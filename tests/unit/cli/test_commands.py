@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from structlog.testing import capture_logs
 
 from swit_saga import Saga, Step
 from swit_saga_server.cli import main
+from tests.support.logs import logged
 from tests.support.rpc.serve import serve
 
 FILE = """
@@ -56,7 +56,7 @@ def cli(monkeypatch, capsys) -> Iterator[Cli]:
         code = await asyncio.to_thread(call)
         return Said(code, *capsys.readouterr())
 
-    with capture_logs():  # The server's, which is in this process; they would be in the output.
+    with logged():  # The server's, which is in this process; they would be in the output.
         yield run
 
 
