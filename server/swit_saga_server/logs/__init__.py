@@ -5,7 +5,7 @@ embeds a coordinator decides where it goes, as for any library. ``set_up_logs`` 
 cannot be written is lost, and nothing else: no call here raises. Lines that come in floods are folded, see ``folding``.
 """
 
-from swit_saga_server.logs.logger import Log, get_logger, set_level
+from swit_saga_server.logs.logger import Log, forget_folded, get_logger, set_level
 from swit_saga_server.logs.set_up import set_up_logs
 
-__all__ = ["Log", "get_logger", "set_level", "set_up_logs"]
+__all__ = ["Log", "forget_folded", "get_logger", "set_level", "set_up_logs"]

@@ -52,6 +52,11 @@ class Folding:
         self._folds: dict[Key, _Fold] = {}
         self._lock = threading.Lock()
 
+    def forget(self) -> None:
+        """Begin anew: of everything the next line is a first one."""
+        with self._lock:
+            self._folds.clear()
+
     def admits(self, level: int, event: str, about: Hashable, fields: Mapping[str, Any]) -> bool:
         """Whether a line is to be written now; if not, it is counted.
 

@@ -14,6 +14,9 @@ About: TypeAlias = Hashable | type
 """What a line tells of. (A type is hashable, too, but mypy does not find it so.)"""
 
 
+_all: list["Log"] = []
+
+
 class Log:
     """One module's logger. No method raises, whatever becomes of the line.
 
@@ -23,6 +26,11 @@ class Log:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
         self._folding = Folding(self._write)
+        _all.append(self)
+
+    def forget(self) -> None:
+        """Begin anew with what is folded."""
+        self._folding.forget()
 
     def debug(self, event: str, **fields: Any) -> None:
         """For those who work on the coordinator. Never folded."""
@@ -94,6 +102,12 @@ def _kept(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 def get_logger(name: str) -> Log:
     """The logger of a module, ``__name__``."""
     return Log(name)
+
+
+def forget_folded() -> None:
+    """Of everything the next line is a first one again: for tests, which are not to depend on each other's lines."""
+    for log in _all:
+        log.forget()
 
 
 def set_level(level: str) -> None:
