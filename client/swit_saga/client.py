@@ -179,17 +179,27 @@ class AsyncSagaClient:
         """A handle on a saga that somebody started. Nothing is asked of the coordinator yet."""
         return SagaHandle(self, saga_id, created=False)
 
-    async def get(self, saga_id: str, *, full: bool = True) -> SagaView:
+    async def get(self, saga_id: str, *, full: bool = True, steps: Sequence[str] = ()) -> SagaView:
         """The saga as it is now.
+
+        Of a saga that is too large for one message, payloads are left out: ``saga.steps[0].output.omitted_bytes`` is
+        their size then, and reading them raises ``PayloadLeftOut``.
 
         Args:
             saga_id: The saga.
             full: With payloads and steps.
+            steps: Ids of the only steps to show, with their payloads and no others; a single one always fits.
 
         Raises:
             NotFoundError, UnavailableError.
+            InvalidRequestError: The saga has no such step.
+            ValueError: ``steps`` without ``full``, or a bare string.
         """
-        request = pb.GetSagaRequest(saga_id=saga_id, view=_view(full))
+        if isinstance(steps, str):
+            raise ValueError(f"steps is a list of ids: steps=[{steps!r}]")
+        if steps and not full:
+            raise ValueError("steps are only in the full view; leave out full=False")
+        request = pb.GetSagaRequest(saga_id=saga_id, view=_view(full), step_ids=steps)
         response = await self._connection.call(self._connection.stubs.coordinator.GetSaga, request)
         return SagaView(response.saga, self.codecs)
 

@@ -6,7 +6,8 @@ A participant that is down leaves a doubt for every saga that needs it, thousand
 from collections import Counter
 
 from swit_saga_server.core.errors import SagaError
-from swit_saga_server.core.inputs import Answered
+from swit_saga_server.core.inputs import Answered, Unknown
+from swit_saga_server.core.texts import cut
 from swit_saga_server.core.units import SECOND, Instant, Span
 from swit_saga_server.engine.environment import Clock
 from swit_saga_server.engine.working_set import WorkingSet
@@ -14,6 +15,8 @@ from swit_saga_server.logs import get_logger
 
 log = get_logger(__name__)
 
+LOGGED_BYTES = 500
+"""Of a participant's own words, in one line of the log."""
 QUIET = 5 * SECOND
 """Without a doubt for this long, an answer says that a participant is well again."""
 
@@ -33,13 +36,15 @@ class Doubts:
         self._count: Counter[str] = Counter()
 
     def note(self, saga_id: str, answered: Answered, error: SagaError) -> None:
-        """An answer that is none."""
+        """An answer that is none, or one that cannot be used."""
         participant, now = self._participant(saga_id, answered), self._clock.elapsed()
-        self._first.setdefault(participant, now)
-        self.of_late[participant] = now
-        self._count[participant] += 1
+        is_doubt = isinstance(answered.answer, Unknown)
+        if is_doubt:
+            self._first.setdefault(participant, now)
+            self.of_late[participant] = now
+            self._count[participant] += 1
         log.warning(
-            "step_in_doubt",
+            "step_in_doubt" if is_doubt else "output_not_usable",
             fold_by=(participant, error.code),
             participant=participant,
             saga_id=saga_id,
@@ -47,7 +52,7 @@ class Doubts:
             attempt=answered.send_id.attempt,
             kind=answered.kind.value,
             code=error.code,
-            error=error.message,
+            error=cut(error.message, LOGGED_BYTES),
         )
 
     def note_answer(self, saga_id: str, answered: Answered) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorStopping, StoreUnavailable, SwitSagaError
-from swit_saga_server.core.inputs import Answered, Input, Unknown, Wake
+from swit_saga_server.core.inputs import Answered, Input, Rejected, Wake
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.admission import Admission
@@ -234,8 +234,9 @@ class Engine:
 
     def deliver(self, saga_id: str, answered: Answered) -> None:
         """A participant's answer. May come twice, late or for nothing; the machine sorts it out."""
-        if isinstance(answered.answer, Unknown):
-            self._doubts.note(saga_id, answered, answered.answer.error)
+        answer = answered.answer
+        if answer.error is not None and not isinstance(answer, Rejected):
+            self._doubts.note(saga_id, answered, answer.error)
         elif self._doubts.of_late:
             self._doubts.note_answer(saga_id, answered)
         reach(Point.RECEIVE_BEFORE)

@@ -6,6 +6,8 @@ from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import saga_pb2
 from swit_saga_server.core.definition import MAX_ID_LENGTH, CoordinatorMode
 from swit_saga_server.core.errors import InvalidRequest, Violation
+from swit_saga_server.core.limits import MAX_STEPS
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.principal import Principal
 from swit_saga_server.core.record import record
 from swit_saga_server.core.start import StartRequest
@@ -20,6 +22,8 @@ from swit_saga_server.wire.saga import read_state
 from swit_saga_server.wire.unsupported import refuse_unsupported
 
 MAX_LABELS, MAX_LABEL_KEY, MAX_LABEL_VALUE = 8, 63, 200
+MAX_NAMED = 5
+"""Of many things that are wrong in the same way, these are named."""
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
 DEFAULT_WAIT_S = 30.0
@@ -124,6 +128,33 @@ def read_start(request: pb.StartSagaRequest, traceparent: str, tracestate: str, 
         InvalidRequest, InvalidDefinition, UnsupportedField.
     """
     return Start(start_request(request), trace_of(traceparent, tracestate), principal)
+
+
+def step_ids(request: pb.GetSagaRequest) -> frozenset[str]:
+    """The steps asked for; none for all.
+
+    Raises:
+        InvalidRequest: They are asked of a view that has no steps, or are too many.
+    """
+    violations = _Violations()
+    if len(request.step_ids) > MAX_STEPS:
+        violations.add("step_ids", f"has {len(request.step_ids)} ids; at most {MAX_STEPS}")
+    if request.step_ids and request.view not in (pb.SAGA_VIEW_UNSPECIFIED, pb.SAGA_VIEW_FULL):
+        violations.add("step_ids", "are for the full view; leave view out, or take SAGA_VIEW_FULL")
+    violations.raise_if_any()
+    return frozenset(request.step_ids)
+
+
+def refuse_unknown_steps(wanted: frozenset[str], saga: Saga) -> None:
+    """Return if the saga has all of these steps.
+
+    Raises:
+        InvalidRequest: It does not.
+    """
+    if wanted and (unknown := sorted(wanted - {step.id for step in saga.steps})):
+        more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+        named = ", ".join(repr(step_id[:MAX_ID_LENGTH]) for step_id in unknown[:MAX_NAMED])
+        raise InvalidRequest((Violation("step_ids", f"saga {saga.id!r} has no step {named}{more}"),))
 
 
 def states(values: Iterable["saga_pb2.SagaState.ValueType"]) -> frozenset[SagaState]:
