@@ -57,6 +57,8 @@ class SagaService:
         """
         if self._engine.failure is not None:
             raise CoordinatorUnavailable(f"the engine failed: {self._engine.failure!r}")
+        if not self._engine.requests.accepting:
+            raise CoordinatorUnavailable("the coordinator is stopping, or has stopped")
         await self._engine.store.now()
 
     def begin_stop(self) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from swit_saga_server.config import SagaConfig
+from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.logs import get_logger, set_up_logs
 from swit_saga_server.logs.output import Output
 from tests.support.logs import logged
@@ -183,6 +185,15 @@ def test_embedded(set_up, lines):
     assert (made.returncode, made.stdout) == (0, b""), made.stderr.decode()
     assert len(made.stderr.splitlines()) in lines, made.stderr.decode()
     assert b"4711" not in made.stderr
+
+
+@pytest.mark.parametrize(("logging_", "level"), [({}, logging.NOTSET), ({"level": "error"}, logging.ERROR)])
+async def test_the_level_of_the_configuration_holds_for_an_embedded_coordinator(tmp_path, logging_, level):
+    logger = logging.getLogger("swit_saga_server")
+    logger.setLevel(logging.NOTSET)
+    config = {"storage": {"connection": str(tmp_path / "saga.db")}, "logging": logging_}
+    async with Coordinator.open(SagaConfig.load(overrides=config)):
+        assert logger.level == level
 
 
 def test_all_log_this_way():
