@@ -2,6 +2,9 @@
 
 from swit_saga.addresses import check_target
 
+SHOWN = 200
+"""Characters of an address that are repeated."""
+
 
 def coordinator_address(text: str) -> str:
     """An address, see ``swit_saga.addresses.check_target``.
@@ -12,5 +15,6 @@ def coordinator_address(text: str) -> str:
     try:
         return check_target(text)
     except ValueError as wrong:
-        shown = "" if "@" in text else f"{text!r}: "  # There may be a password.
+        # With an @ there may be a password in it.
+        shown = "" if "@" in text or len(text) > SHOWN else f"{text!r}: "
         raise ValueError(f"{shown}{wrong}") from None
