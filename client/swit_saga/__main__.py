@@ -14,7 +14,7 @@ def main() -> None:
         # gRPC's own log goes to standard error, between the lines for people; it is set before gRPC is loaded.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        cli = import_module("swit_saga_server.cli")
+        import_module("swit_saga_server.cli").main()
     except ModuleNotFoundError as missing:
         name = missing.name or ""
         # A part of ours that is missing is no matter of what is installed beside it.
@@ -28,7 +28,6 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    cli.main()
 
 
 if __name__ == "__main__":
