@@ -30,8 +30,8 @@ OWN_DOOR = frozenset(
 class Unreadable:
     """In place of a request: bytes that are none."""
 
-    def __init__(self, kind: str, why: str) -> None:
-        self._text = f"the request is no {kind}: {why}"
+    def __init__(self, why: str) -> None:
+        self._text = f"the request cannot be read: {why}"
 
     def refusal(self) -> InvalidRequest:
         """What its caller is told."""
@@ -39,22 +39,21 @@ class Unreadable:
         return InvalidRequest(message=self._text)
 
 
-def decoder(kind: Any) -> Callable[[bytes], Any]:
-    """Reads requests that are messages of ``kind``; what is none becomes ``Unreadable``."""
-    name, read = kind.DESCRIPTOR.full_name, kind.FromString
+def reading(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """``read``, a message's ``FromString``, but for what cannot be read: that becomes ``Unreadable``."""
 
     def decode(data: bytes) -> Any:
         try:
             return read(data)
         except DecodeError as error:
-            return Unreadable(name, str(error))
+            return Unreadable(str(error))
 
     return decode
 
 
 def decoder_of(method: MethodDescriptor) -> Callable[[bytes], Any]:
     """The decoder of a call's requests."""
-    return decoder(GetMessageClass(method.input_type))
+    return reading(GetMessageClass(method.input_type).FromString)
 
 
 def readable(request: Any) -> Any:

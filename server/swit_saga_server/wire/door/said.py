@@ -62,4 +62,4 @@ def _in_full(field: FieldDescriptor) -> str:
 
 
 def _by_fields(row: tuple[str, list[str]]) -> str:
-    return min(row[1]).replace("`", "")
+    return min(row[1])
