@@ -1,6 +1,6 @@
 """Definitions as people write them in YAML: the protobuf's field names, durations such as ``30s``, lower-case enums."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -87,4 +87,26 @@ def _field(value: Any, field: FieldDescriptor, where: str) -> Any:
             known = ", ".join(v.name.removeprefix(prefix).lower() for v in field.enum_type.values[1:])
             raise ValueError(f"{where}: {value!r} is not one of {known}")
         return name
+    for kinds, takes, called in _SCALARS:
+        if field.cpp_type in kinds and not takes(value):
+            raise ValueError(f"{where}: {value!r} is not {called}")
     return value
+
+
+def _is_number(value: Any) -> bool:
+    """Also as text: YAML takes 1e3 for one."""
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return not isinstance(value, bool)
+
+
+_WHOLE = {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_UINT64}
+_SCALARS: tuple[tuple[set[int], Callable[[Any], bool], str], ...] = (
+    ({FieldDescriptor.CPPTYPE_STRING}, lambda v: isinstance(v, str), "text; put it in quotes"),
+    ({FieldDescriptor.CPPTYPE_BOOL}, lambda v: isinstance(v, bool), "true or false"),
+    ({FieldDescriptor.CPPTYPE_DOUBLE}, _is_number, "a number"),
+    (_WHOLE, lambda v: _is_number(v) and float(v).is_integer(), "a whole number"),
+)
+"""What YAML has to give for fields of these types."""

@@ -4,6 +4,7 @@ from pydantic import Field, model_validator
 
 from swit_saga_server.config.section import Duration, Section
 from swit_saga_server.core.definition import CoordinatorMode
+from swit_saga_server.core.limits import MAX_ATTEMPTS, MAX_MULTIPLIER, MAX_PAYLOAD_BYTES
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
 from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.engine.options import CachePolicy
@@ -15,8 +16,8 @@ class RetryConfig(Section):
     backoff: Backoff = Backoff.EXPONENTIAL
     initial_delay: Duration = 1 * SECOND
     max_delay: Duration = 30 * SECOND
-    multiplier: float = Field(default=2.0, ge=1, le=1000)
-    max_attempts: int = Field(default=5, ge=1)
+    multiplier: float = Field(default=2.0, ge=1, le=MAX_MULTIPLIER)
+    max_attempts: int = Field(default=5, ge=1, le=MAX_ATTEMPTS)
     jitter: Jitter = Jitter.FULL
 
     @model_validator(mode="after")
@@ -34,7 +35,7 @@ class CompensationRetryConfig(RetryConfig):
     """The same with more patience, see ``core.retry.DEFAULT_COMPENSATION_RETRY``; also where only a part is given."""
 
     max_delay: Duration = 60 * SECOND
-    max_attempts: int = Field(default=20, ge=1)
+    max_attempts: int = Field(default=20, ge=1, le=MAX_ATTEMPTS)
 
 
 class CacheConfig(Section):
@@ -56,8 +57,8 @@ class CoordinatorConfig(Section):
     default_retry_policy: RetryConfig = RetryConfig()
     default_compensation_retry_policy: CompensationRetryConfig = CompensationRetryConfig()
     lease_term: Duration = 10 * SECOND
-    max_payload_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
-    max_definition_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
+    max_payload_bytes: int = Field(default=1 << 20, ge=1, le=MAX_PAYLOAD_BYTES)
+    max_definition_bytes: int = Field(default=1 << 20, ge=1, le=MAX_PAYLOAD_BYTES)
     cache: CacheConfig = CacheConfig()
     max_concurrent_sagas: int = Field(default=0, ge=0)
     max_concurrent_steps: int = Field(default=10_000, ge=0)

@@ -19,7 +19,7 @@ class ServerConfig(Section):
 
     listen: str = "0.0.0.0:50051"
     reflection: bool = True
-    max_concurrent_streams: int = Field(default=10_000, ge=1)
+    max_concurrent_streams: int = Field(default=10_000, ge=1, le=1_000_000)
     drain_timeout: Duration = 20 * SECOND
     slow_watcher_timeout: Duration = 30 * SECOND
     keepalive: KeepaliveConfig = KeepaliveConfig()

@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
-from swit_saga_server.core.units import SECOND
+from swit_saga_server.core.units import MILLISECOND, SECOND, Span
 from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
 from swit_saga_server.rpc.definition_service import DefinitionHandlers
 from swit_saga_server.rpc.foreign import Guarded
@@ -105,6 +105,11 @@ class Server:
             await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
 
+def _ms(span: Span) -> int:
+    """As gRPC takes it: milliseconds in 32 bits."""
+    return min(span // MILLISECOND, 2**31 - 1)
+
+
 def _options(config: SagaConfig) -> list[tuple[str, int]]:
     server, limit = config.server, config.coordinator
     largest = max(limit.max_payload_bytes, limit.max_definition_bytes) + MESSAGE_OVERHEAD
@@ -117,10 +122,10 @@ def _options(config: SagaConfig) -> list[tuple[str, int]]:
         # these are two connections as full as they may be.
         ("grpc.server.max_pending_requests", 2 * server.max_concurrent_streams),
         ("grpc.server.max_pending_requests_hard_limit", 2 * server.max_concurrent_streams),
-        ("grpc.keepalive_time_ms", server.keepalive.time // 1000),
-        ("grpc.keepalive_timeout_ms", server.keepalive.timeout // 1000),
+        ("grpc.keepalive_time_ms", _ms(server.keepalive.time)),
+        ("grpc.keepalive_timeout_ms", _ms(server.keepalive.timeout)),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", server.keepalive.min_client_interval // 1000),
+        ("grpc.http2.min_ping_interval_without_data_ms", _ms(server.keepalive.min_client_interval)),
         # Two coordinators on one port would share its calls by chance.
         ("grpc.so_reuseport", 0),
     ]

@@ -40,6 +40,7 @@ class Definitions:
         self._transport = transport
         self._limits = limits
         self._now = now
+        self._within_bounds: LRUCache[tuple[str, int, str], bool] = LRUCache(DEFINITIONS_KEPT)
         self._kept: LRUCache[tuple[str, int, str], StoredDefinition] = LRUCache(DEFINITIONS_KEPT)
 
     def validate(self, definition: Definition) -> None:
@@ -133,6 +134,10 @@ class Definitions:
                 definition_id=request.definition_id,
                 version=found.version,
             )
+        key = (request.definition_id, found.version, found.digest)
+        if key not in self._within_bounds:
+            found.definition.validate()  # It may have been registered before there were bounds.
+            self._within_bounds[key] = True
         return found
 
     def _inline(self, request: StartRequest, definition: Definition) -> StoredDefinition:
