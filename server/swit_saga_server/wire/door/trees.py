@@ -5,9 +5,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-
 from swit_saga_server.core import limits
+from swit_saga_server.wire.basic import mapping
 from swit_saga_server.wire.door.rules import Fault, Rule
 
 GROWTH = 6
@@ -18,7 +17,7 @@ def _tree(values: Any) -> Iterator[Fault]:
     wrong = [*_struct(values, "", 1)]
     yield from (Fault(f"[{path}]", what) for path, what in wrong)
     if not wrong and values.ByteSize() * GROWTH > limits.MAX_TREE_BYTES:
-        text = json.dumps(MessageToDict(values), ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(mapping(values), ensure_ascii=False, separators=(",", ":"))
         size = len(text.encode())
         if size > limits.MAX_TREE_BYTES:
             yield Fault("", f"has {size} bytes as JSON; at most {limits.MAX_TREE_BYTES}")
@@ -33,18 +32,18 @@ def _struct(values: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _value(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
-    match value.WhichOneof("kind"):
-        case "number_value":
-            if not math.isfinite(value.number_value):
-                yield path, f"is {value.number_value:g}; must be a finite number"
-        case "struct_value":
-            yield from _struct(value.struct_value, path, depth + 1)
-        case "list_value":
-            if depth >= limits.MAX_TREE_DEPTH:
-                yield path, f"lies deeper than {limits.MAX_TREE_DEPTH} mappings and lists"
-                return
-            for i, item in enumerate(value.list_value.values):
-                yield from _value(item, f"{path}[{i}]", depth + 1)
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        if not math.isfinite(value.number_value):
+            yield path, f"is {value.number_value:g}; must be a finite number"
+    elif kind == "struct_value":
+        yield from _struct(value.struct_value, path, depth + 1)
+    elif kind == "list_value":
+        if depth >= limits.MAX_TREE_DEPTH:
+            yield path, f"lies deeper than {limits.MAX_TREE_DEPTH} mappings and lists"
+            return
+        for i, item in enumerate(value.list_value.values):
+            yield from _value(item, f"{path}[{i}]", depth + 1)
 
 
 def _scalars(values: Any) -> Iterator[Fault]:
