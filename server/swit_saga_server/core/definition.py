@@ -82,6 +82,13 @@ class StepDefinition:
         """The action asked of the participant."""
         return self.action or self.id
 
+    @property
+    def rejecting_codes(self) -> tuple[str, ...]:
+        """Those of ``rejected_status_codes`` that can be a certain no; older definitions may have others."""
+        if not self.rejected_status_codes:
+            return ()
+        return tuple(c for c in self.rejected_status_codes if c in bounds.REJECTING_STATUS_CODES)
+
 
 @record(frozen=True, slots=True, kw_only=True)
 class Definition:
@@ -160,9 +167,6 @@ def _violations(d: Definition) -> Iterator[Violation]:
             (f"{at}.retry_policy", step.retry_policy),
             (f"{at}.compensation.retry_policy", step.compensation.retry_policy),
         ]
-        for n, code in enumerate(step.rejected_status_codes):
-            if fault := bounds.status_code_fault(code):
-                yield Violation(f"{at}.rejected_status_codes[{n}]", fault)
     for where, name in named:
         if fault := bounds.id_fault(name):
             yield Violation(where, fault)
