@@ -41,8 +41,9 @@ async def call(
         except UnavailableError as refused:  # From a coordinator in this process.
             error = cause = refused
         pause_s = max(wait_s * (0.5 + random.random() / 2), error.retry_after_s or 0.0)
-        # What a server cancels it has not taken up: it stops, or more calls came than it could.
-        is_refused = isinstance(error, UnavailableError) or error.code is grpc.StatusCode.CANCELLED
+        # What gRPC cancels, without a reason of ours, was not taken up: the server stops, or more calls came than it takes.
+        is_cancelled = error.code is grpc.StatusCode.CANCELLED and not error.reason
+        is_refused = isinstance(error, UnavailableError) or is_cancelled
         if not is_refused or time.monotonic() + pause_s >= until:
             raise error from (cause if cause is not error else None)
         await asyncio.sleep(pause_s)
