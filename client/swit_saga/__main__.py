@@ -3,20 +3,27 @@
 import sys
 from importlib import import_module
 
+INTERRUPTED = 130
+"""Ctrl-C, as shells say it."""
+
 
 def main() -> None:
     """Run the command line."""
     try:
         cli = import_module("swit_saga_server.cli")
     except ModuleNotFoundError as missing:
-        if (missing.name or "").startswith("swit_saga"):
+        name = missing.name or ""
+        # A part of ours that is missing is no matter of what is installed beside it.
+        if name.startswith("swit_saga") and name != "swit_saga_server":
             raise
         print(
-            f"The swit-saga command needs the server's packages ({missing.name} is missing). Install them with:\n"
+            f"The swit-saga command needs the server's packages ({name} is missing). Install them with:\n"
             "  pip install 'swit-saga[server]'",
             file=sys.stderr,
         )
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     cli.main()
 
 

@@ -41,7 +41,7 @@ async def call(
         except UnavailableError as refused:  # From a coordinator in this process.
             error = cause = refused
         pause_s = max(wait_s * (0.5 + random.random() / 2), error.retry_after_s or 0.0)
-        # What gRPC cancels, without a reason of ours, was not taken up: the server stops, or more calls came than it takes.
+        # What gRPC cancels, without a reason of ours, was not taken up: the server stops, or too many calls came.
         is_cancelled = error.code is grpc.StatusCode.CANCELLED and not error.reason
         is_refused = isinstance(error, UnavailableError) or is_cancelled
         if not is_refused or time.monotonic() + pause_s >= until:

@@ -17,7 +17,8 @@ from swit_saga.v1 import (
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.max_receive_message_length", 32 << 20),
+    # A coordinator sends less than a stock client receives, unless it is set to larger payloads.
+    ("grpc.max_receive_message_length", 64 << 20),
     # A coordinator that comes back is found again within seconds.
     ("grpc.initial_reconnect_backoff_ms", 200),
     # In truth how long an attempt to connect may take; with less, a coordinator far away or busy is never reached.

@@ -185,17 +185,28 @@ class AsyncSagaClient:
         """
         return SagaHandle(self, given_id(saga_id), created=False)
 
-    async def get(self, saga_id: str, *, full: bool = True) -> SagaView:
+    async def get(self, saga_id: str, *, full: bool = True, steps: Sequence[str] = ()) -> SagaView:
         """The saga as it is now.
+
+        Of a saga that is too large for one message, payloads are left out: ``saga.steps[0].output.omitted_bytes`` is
+        their size then, and reading them raises ``PayloadLeftOut``.
 
         Args:
             saga_id: The saga.
             full: With payloads and steps.
+            steps: Ids of the only steps to show, with their payloads and no others; a single one always fits.
 
         Raises:
             NotFoundError, UnavailableError.
+            InvalidRequestError: The saga has no such step.
+            ValueError: ``steps`` without ``full``, or a bare string.
         """
-        request = pb.GetSagaRequest(saga_id=given_id(saga_id), view=_view(full))
+        if isinstance(steps, str):
+            raise ValueError(f"steps is a list of ids: steps=[{steps!r}]")
+        if steps and not full:
+            raise ValueError("steps are only in the full view; leave out full=False")
+        step_ids = [given_id(step_id, "steps") for step_id in steps]
+        request = pb.GetSagaRequest(saga_id=given_id(saga_id), view=_view(full), step_ids=step_ids)
         response = await self._connection.call(self._connection.stubs.coordinator.GetSaga, request)
         return SagaView(response.saga, self.codecs)
 

@@ -8,6 +8,8 @@ import grpc.aio
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from swit_saga.times import timedelta_of
+
 
 class SagaClientError(Exception):
     """Root of everything the client raises on purpose."""
@@ -107,6 +109,18 @@ class CodecError(SagaClientError):
     """A value cannot be encoded, or a payload cannot be decoded as asked."""
 
 
+class PayloadLeftOut(CodecError):
+    """A value is on record, and was left out of this answer: all of the saga would not fit into one message.
+
+    Attributes:
+        size: Bytes of the value.
+    """
+
+    def __init__(self, message: str, *, size: int = 0) -> None:
+        super().__init__(message)
+        self.size = size
+
+
 _CLASSES = (
     NotFoundError,
     AlreadyExistsError,
@@ -144,7 +158,7 @@ def from_status(status: status_pb2.Status) -> CallError:
         reason=info.reason,
         fields=info.metadata,
         violations=[(v.field, v.description) for v in bad.field_violations],
-        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds() if retry.HasField("retry_delay") else None,
+        retry_after_s=timedelta_of(retry.retry_delay).total_seconds() if retry.HasField("retry_delay") else None,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, overload
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
-from swit_saga.errors import CodecError
+from swit_saga.errors import CodecError, PayloadLeftOut
 from swit_saga.typed import from_plain, required, to_plain, type_name
 from swit_saga.v1.payload_pb2 import Payload as Payload
 
@@ -168,8 +168,12 @@ class Codecs:
         """The value; None for no payload. ``kind`` None gives what the content type suggests.
 
         Raises:
+            PayloadLeftOut: It was left out of the answer that it came with.
             CodecError: It cannot be read, or not as ``kind``.
         """
+        if payload is not None and payload.omitted_bytes:
+            text = f"{payload.omitted_bytes} bytes were left out: all of the saga does not fit into one message"
+            raise PayloadLeftOut(f"{text}; ask for single steps", size=payload.omitted_bytes)
         if payload is None or not payload.content_type:
             return None
         wanted = required(kind)

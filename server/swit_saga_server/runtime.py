@@ -21,6 +21,7 @@ from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
+from swit_saga_server.wire.answer import AnswerReader
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +58,11 @@ class Runtime:
         def deliver(saga_id: str, answered: Answered) -> None:
             self.engine.deliver(saga_id, answered)
 
-        routes: dict[str, Transport] = {name: _transport(name, at, deliver) for name, at in config.participants.items()}
-        local = LocalTransport(participants, deliver)
+        reader = AnswerReader(config.coordinator.max_payload_bytes)
+        routes: dict[str, Transport] = {
+            name: _transport(name, at, deliver, reader) for name, at in config.participants.items()
+        }
+        local = LocalTransport(participants, deliver, reader=reader)
         routes |= dict.fromkeys(local.names, local)
         return Router(routes, Unroutable(deliver))
 
@@ -97,9 +101,11 @@ class Runtime:
         await self._store.close()
 
 
-def _transport(name: str, at: ParticipantConfig, deliver: Deliver) -> Transport:
+def _transport(name: str, at: ParticipantConfig, deliver: Deliver, reader: AnswerReader) -> Transport:
     connection = GrpcConnection(at.address)
-    return StreamTransport(name, connection, deliver) if at.stream else UnaryTransport(connection, deliver)
+    if at.stream:
+        return StreamTransport(name, connection, deliver, reader=reader)
+    return UnaryTransport(connection, deliver, reader=reader)
 
 
 @asynccontextmanager

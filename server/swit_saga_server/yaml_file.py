@@ -31,7 +31,11 @@ class _Loader(yaml.SafeLoader):
 
     def construct_yaml_int(self, node: Any) -> int:
         """``010`` is ten, not octal."""
-        return int(self.construct_scalar(node))
+        text = self.construct_scalar(node)
+        try:
+            return int(text)
+        except ValueError as error:  # More digits than Python reads.
+            raise YamlError(f"a number of {len(text)} digits is too long{_at(node.start_mark)}") from error
 
 
 def _resolvers() -> dict[str, list[tuple[str, Any]]]:
@@ -63,8 +67,15 @@ def load_yaml(text: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlError(f"{error.problem or error.context}{_at(mark) if mark else ''}") from error
+    except yaml.reader.ReaderError as error:
+        raise YamlError(f"the character {chr(error.character)!r} is not allowed (at {error.position})") from error
     except yaml.YAMLError as error:
         raise YamlError(str(error)) from error
+    except RecursionError as error:
+        raise YamlError("lists or mappings lie too deeply within each other") from error
 
 
 def _at(mark: Any) -> str:

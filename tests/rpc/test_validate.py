@@ -50,3 +50,15 @@ async def test_nothing_is_registered(tmp_path):
         assert not answer.violations
         stub: Any = definition_service_pb2_grpc.DefinitionServiceStub(s.channel)
         assert not (await stub.ListDefinitions(pb.ListDefinitionsRequest())).definitions
+
+
+async def test_more_is_wrong_than_one_message_can_name(tmp_path):
+    """The first are named, and how many more there are."""
+    async with serve(tmp_path) as s:
+        answer = await validate(s, definition(steps=[step(id="x" * 900, participant="y" * 900) for _ in range(900)]))
+        assert not answer.valid
+        assert answer.ByteSize() <= s.runtime.service.limits.message
+        assert len(answer.violations) <= 301
+        last = answer.violations[-1]
+        assert last.field == ""
+        assert last.description.startswith("and ")

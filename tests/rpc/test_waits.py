@@ -18,6 +18,7 @@ from swit_saga.v1 import coordinator_service_pb2_grpc, saga_pb2
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.rpc import item_stream
 from swit_saga_server.rpc.callers import Caller
+from swit_saga_server.rpc.views import Views
 from swit_saga_server.rpc.wait_items import WaitItems
 from tests.support.rpc.serve import ORDER, Served, serve
 from tests.support.waiting import eventually
@@ -259,7 +260,7 @@ async def test_no_more_is_taken_than_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(WaitItems, "max_message_items", 3)
     async with streaming(tmp_path) as (s, _):
         await s.client.start(SLOW, {}, saga_id="slow")
-        stream = WaitItems(s.runtime.service, Caller())
+        stream = WaitItems(s.runtime.service, Views(s.runtime.service), Caller())
         async with asyncio.timeout(10):
             await stream.take(message(*(ask("slow", 0) for _ in range(4))))
             taking = asyncio.create_task(stream.take(message(ask("slow", 0), first=5)))

@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict
 
 from swit_saga.names import name_of
 from swit_saga.payload import Codecs
+from swit_saga.times import datetime_of
 from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2
 
 T = TypeVar("T")
@@ -103,7 +104,7 @@ class StepContext:
     @cached_property
     def not_after(self) -> datetime:
         """Nothing may be started after this; aware, UTC."""
-        return self._request.command.not_after.ToDatetime(UTC)
+        return datetime_of(self._request.command.not_after)
 
     @cached_property
     def labels(self) -> Mapping[str, str]:

@@ -110,9 +110,9 @@ class SagaClient:
         )
         return self._loop.run(started).id
 
-    def get(self, saga_id: str, *, full: bool = True) -> SagaView:
+    def get(self, saga_id: str, *, full: bool = True, steps: Sequence[str] = ()) -> SagaView:
         """See ``AsyncSagaClient.get``."""
-        return self._loop.run(self._client.get(saga_id, full=full))
+        return self._loop.run(self._client.get(saga_id, full=full, steps=steps))
 
     def list(
         self,

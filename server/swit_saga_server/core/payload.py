@@ -18,4 +18,5 @@ class Payload:
     @property
     def size(self) -> int:
         """Bytes of content, the content type not counted."""
-        return len(self.data.encode()) if isinstance(self.data, str) else len(self.data)
+        data = self.data
+        return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

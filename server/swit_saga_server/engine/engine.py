@@ -10,8 +10,9 @@ import structlog
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorStopping, StoreUnavailable, SwitSagaError
-from swit_saga_server.core.inputs import Answered, Input, Unknown, Wake
+from swit_saga_server.core.inputs import Answered, Input, Rejected, Unknown, Wake
 from swit_saga_server.core.model import Saga
+from swit_saga_server.core.texts import cut
 from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.admission import Admission
 from swit_saga_server.engine.answers import Answers, OnResult
@@ -49,6 +50,9 @@ from swit_saga_server.engine.working_set import WorkingSet
 from swit_saga_server.store.contract import Hint, InboxEntry, StateStorage
 
 log = structlog.get_logger(__name__)
+
+LOGGED_BYTES = 500
+"""Of a participant's own words, in one line of the log."""
 
 
 class Engine:
@@ -233,16 +237,17 @@ class Engine:
 
     def deliver(self, saga_id: str, answered: Answered) -> None:
         """A participant's answer. May come twice, late or for nothing; the machine sorts it out."""
-        if isinstance(answered.answer, Unknown):
-            error = answered.answer.error
+        answer = answered.answer
+        if answer.error is not None and not isinstance(answer, Rejected):
+            error = answer.error
             log.warning(
-                "step_in_doubt",
+                "step_in_doubt" if isinstance(answer, Unknown) else "output_not_usable",
                 saga_id=saga_id,
                 step=answered.step_index,
                 attempt=answered.send_id.attempt,
                 kind=answered.kind.value,
                 code=error.code,
-                error=error.message,
+                error=cut(error.message, LOGGED_BYTES),
             )
         reach(Point.RECEIVE_BEFORE)
         self.context.mailbox.put(Item(saga_id, answered))

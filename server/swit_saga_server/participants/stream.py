@@ -20,7 +20,7 @@ from swit_saga_server.participants.ledger import Ledger, wall_clock
 from swit_saga_server.participants.session import Session
 from swit_saga_server.participants.unary import calls_over
 from swit_saga_server.tasks import end
-from swit_saga_server.wire import command as wire
+from swit_saga_server.wire.answer import AnswerReader, broken_answer
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,7 @@ class StreamTransport:
         connection: Connection,
         deliver: Deliver,
         clock: Callable[[], Instant] = wall_clock,
+        reader: AnswerReader | None = None,
     ) -> None:
         """Take the connection, which is this transport's from now on, and where the answers go.
 
@@ -46,11 +47,13 @@ class StreamTransport:
             connection: To it.
             deliver: Gets the answers.
             clock: See ``Ledger``.
+            reader: Reads them.
         """
         self._participant = participant
         self._connection = connection
         self._ledger = Ledger(deliver, address=connection.address, clock=clock)
-        self._calls = calls_over(connection, self._ledger)
+        self._reader = reader or AnswerReader()
+        self._calls = calls_over(connection, self._ledger, self._reader)
         self._session: Session | None = None
         self._streaming: asyncio.Task[None] | None = None
         self._not_served: asyncio.Task[None] | None = None
@@ -105,7 +108,8 @@ class StreamTransport:
         Returns:
             Whether it took any.
         """
-        self._session = session = Session(self._participant, self._connection.open_stream(), self._ledger)
+        opened = self._connection.open_stream()
+        self._session = session = Session(self._participant, opened, self._ledger, self._calls, self._reader)
         try:
             over = await session.run()
         finally:
@@ -122,7 +126,7 @@ class StreamTransport:
         if broken:
             log.info("stream_broken", participant=self._participant, code=over.code, error=over.details)
         for send in broken:
-            self._ledger.answer(send, wire.broken_answer(over.code, over.details))
+            self._ledger.answer(send, broken_answer(over.code, over.details))
 
     def _go_unary(self) -> None:
         """The participant does not serve the stream; nothing was sent by it."""

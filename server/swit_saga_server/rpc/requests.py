@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import saga_pb2
 from swit_saga_server.core.errors import InvalidRequest, Violation
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.principal import Principal
 from swit_saga_server.core.record import record
 from swit_saga_server.core.start import StartRequest
@@ -20,6 +21,8 @@ from swit_saga_server.wire.definition import read_definition, read_mode, read_re
 from swit_saga_server.wire.door import admit
 from swit_saga_server.wire.saga import read_state
 
+MAX_NAMED = 5
+"""Of many things that are wrong in the same way, these are named."""
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
 DEFAULT_WAIT_S = 30.0
@@ -75,6 +78,30 @@ def read_start(request: pb.StartSagaRequest, traceparent: str, tracestate: str, 
         InvalidRequest, InvalidDefinition, UnsupportedField.
     """
     return Start(start_request(request), trace_of(traceparent, tracestate), principal)
+
+
+def step_ids(request: pb.GetSagaRequest) -> frozenset[str]:
+    """The steps asked for; none for all.
+
+    Raises:
+        InvalidRequest: They are asked of a view that has no steps.
+    """
+    if request.step_ids and request.view not in (pb.SAGA_VIEW_UNSPECIFIED, pb.SAGA_VIEW_FULL):
+        text = "are for the full view; leave view out, or take SAGA_VIEW_FULL"
+        raise InvalidRequest((Violation("step_ids", text),))
+    return frozenset(request.step_ids)
+
+
+def refuse_unknown_steps(wanted: frozenset[str], saga: Saga) -> None:
+    """Return if the saga has all of these steps.
+
+    Raises:
+        InvalidRequest: It does not.
+    """
+    if wanted and (unknown := sorted(wanted - {step.id for step in saga.steps})):
+        more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+        named = ", ".join(repr(step_id) for step_id in unknown[:MAX_NAMED])
+        raise InvalidRequest((Violation("step_ids", f"saga {saga.id!r} has no step {named}{more}"),))
 
 
 def states(values: Iterable["saga_pb2.SagaState.ValueType"]) -> frozenset[SagaState]:

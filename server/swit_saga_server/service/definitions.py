@@ -18,7 +18,7 @@ from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.transport import Transport
 from swit_saga_server.service.limits import Limits
 from swit_saga_server.store.codec import pack_definition
-from swit_saga_server.store.contract import StateStorage, StoredDefinition
+from swit_saga_server.store.contract import DefinitionPage, StateStorage, StoredDefinition
 from swit_saga_server.store.digest import digest
 
 DEFINITIONS_KEPT = 1_000
@@ -83,12 +83,9 @@ class Definitions:
             raise _not_found(definition_id, version)
         return found
 
-    async def list(
-        self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
-    ) -> tuple[list[StoredDefinition], str]:
+    async def list(self, definition_id: str, include_disabled: bool, page_size: int, page_token: str) -> DefinitionPage:
         """A page of definitions; see ``StateStorage.list_definitions``."""
-        page, token = await self._store.list_definitions(definition_id, include_disabled, page_size, page_token)
-        return [*page], token
+        return await self._store.list_definitions(definition_id, include_disabled, page_size, page_token)
 
     async def disable(self, definition_id: str, version: int, disabled: bool) -> StoredDefinition:
         """Take no new sagas with one version, or take them again. Running sagas are not touched.

@@ -19,12 +19,14 @@ class SagaService:
         starts: Where every start goes in.
         sagas: Sagas that have begun.
         definitions: What they run.
+        limits: How large what is sent may be, and what is answered.
     """
 
     def __init__(self, engine: Engine, defaults: Settings, limits: Limits) -> None:
         """Serve what ``engine`` drives; ``defaults`` fill what neither request nor definition says."""
         clock = engine.env.clock
         self._engine = engine
+        self.limits = limits
         self.sagas = Sagas(engine)
         self.definitions = Definitions(engine.store, engine.transport, limits, clock.now)
         self.starts = AdmissionQueue(engine, Starting(engine, self.definitions, defaults, limits))

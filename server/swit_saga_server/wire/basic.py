@@ -11,7 +11,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from swit_saga.v1 import error_pb2, payload_pb2
-from swit_saga_server.core.errors import ErrorType, SagaError
+from swit_saga_server.core.errors import SagaError
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.units import Instant, Span
 
@@ -124,20 +124,11 @@ def error(value: SagaError | None) -> error_pb2.SagaError | None:
         stack_trace=value.stack_trace,
         details=struct(value.details),
         cause=error(value.cause),
+        omitted_bytes=omitted(value),
     )
 
 
-def read_error(value: error_pb2.SagaError, now: Instant, default: ErrorType) -> SagaError:
-    """A participant's error as it goes on record; what it left out is filled in."""
-    known = value.type in error_pb2.ErrorType.values()
-    kind = enum_member(ErrorType, error_pb2.ErrorType, "ERROR_TYPE", value.type if known else 0, default)
-    return SagaError(
-        code=value.code or "UNSPECIFIED",
-        message=value.message,
-        type=kind,
-        retryable=value.retryable,
-        timestamp=instant(value.timestamp) or now,
-        stack_trace=value.stack_trace,
-        details=mapping(value.details),
-        cause=read_error(value.cause, now, default) if value.HasField("cause") else None,
-    )
+def omitted(value: SagaError) -> int:
+    """How much of it is not on record; see ``foreign_error.OMITTED``."""
+    omitted = value.details.get("omitted_bytes", 0)
+    return int(omitted) if isinstance(omitted, int | float) and 0 < omitted <= 1 << 53 else 0

@@ -203,10 +203,10 @@ BUGS = (
     Bug(
         name="what a broken stream carried goes by the next one", invariants="6",
         module=f"{PARTICIPANTS}.stream", function="StreamTransport._break_off",
-        right="self._ledger.answer(send, wire.broken_answer(over.code, over.details))",
+        right="self._ledger.answer(send, broken_answer(over.code, over.details))",
         wrong="""
         if give_up:
-            self._ledger.answer(send, wire.broken_answer(over.code, over.details))
+            self._ledger.answer(send, broken_answer(over.code, over.details))
         else:
             send.carrier = None
             self._ledger._queue.append(send)
@@ -216,8 +216,11 @@ BUGS = (
     Bug(
         name="broken stream taken for a rejection", invariants="11, 16",
         module=f"{PARTICIPANTS}.stream", function="StreamTransport._break_off",
-        right="self._ledger.answer(send, wire.broken_answer(over.code, over.details))",
-        wrong="self._ledger.answer(send, wire.Rejected(wire.broken_answer(over.code, over.details).error))",
+        right="self._ledger.answer(send, broken_answer(over.code, over.details))",
+        wrong="""
+        from swit_saga_server.core.inputs import Rejected
+        self._ledger.answer(send, Rejected(broken_answer(over.code, over.details).error))
+        """,
         why="what was not answered was not done",
     ),
     Bug(

@@ -1,17 +1,15 @@
 """The commands against a real server: what they print, and their exit codes."""
 
-import asyncio
 import json
 import re
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
 
 from swit_saga import Saga, Step
-from swit_saga_server.cli import main
+from tests.support.cli.command import Cli, Said, run
 from tests.support.rpc.serve import serve
 
 FILE = """
@@ -27,37 +25,11 @@ definitions:
 """
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Awaitable[Said]]
-
-
 @pytest.fixture
-def cli(monkeypatch, capsys) -> Iterator[Cli]:
+def cli(monkeypatch) -> Iterator[Cli]:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call() -> int:
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0)
-        raise AssertionError("a command line ends by exiting")
-
-    async def run(*words: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["swit-saga", *words])
-        code = await asyncio.to_thread(call)
-        return Said(code, *capsys.readouterr())
-
     with capture_logs():  # The server's, which is in this process; they would be in the output.
-        yield run
+        yield partial(run, monkeypatch)
 
 
 async def test_a_saga_by_hand(tmp_path, monkeypatch, cli):
@@ -157,8 +129,8 @@ async def test_a_bad_definition_file(tmp_path, cli, text, message):
         (["serve", "--participant", "novalue"], 2, "NAME=ADDRESS"),
         (["dance"], 2, "No such command"),
         (["get"], 2, "Missing argument"),
-        (["start", "order", "--data", "{"], 1, "swit-saga: "),
-        (["start", "order", "--data", "@nowhere.json"], 1, "nowhere.json"),
+        (["start", "order", "--data", "{"], 2, "swit-saga: --data: is not JSON: "),
+        (["start", "order", "--data", "@nowhere.json"], 2, "nowhere.json"),
     ],
 )
 async def test_wrong_usage(cli, words, code, message):

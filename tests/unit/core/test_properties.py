@@ -16,7 +16,7 @@ from swit_saga_server.core.model import Saga, Settings
 from swit_saga_server.core.record import evolve
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy, delay_after
 from swit_saga_server.core.units import MICROSECOND, MILLISECOND, MINUTE, NO_TIME, SECOND, Span
-from tests.support.core.drive import Driven, done, lost, no, sent
+from tests.support.core.drive import Driven, done, lost, no, sent, unusable
 
 policies = st.builds(
     RetryPolicy,
@@ -56,7 +56,7 @@ defaults = st.builds(
     Settings, timeout=st.integers(1, 5 * MINUTE), step_timeout=st.just(10 * SECOND), retry_policy=policies,
     compensation_retry_policy=policies,
 )  # fmt: skip
-answers = st.sampled_from([done(), done(), no(), lost(), lost(retryable=False)])
+answers = st.sampled_from([done(), done(), no(), lost(), lost(retryable=False), unusable()])
 inputs = st.one_of(
     st.just(Wake()),
     st.just(TakenOver()),
