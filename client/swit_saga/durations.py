@@ -11,7 +11,7 @@ DurationLike: TypeAlias = str | timedelta
 """``"30s"``, ``"1m30s"``, ``"500ms"``, ``"2h"``, ``"1d"``, or a timedelta. A bare number is refused: it has no unit."""
 
 _UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|d|h|m|s)")
+_PART = re.compile(r"([0-9]{1,40}(?:\.[0-9]{1,40})?)(ms|us|d|h|m|s)")
 _HOW = "write for example '30s', '1m30s' or '500ms'"
 MAX_DURATION = timedelta(days=36_525)
 """100 years: no timeout, delay or interval is longer."""
