@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
+from swit_saga.addresses import check_target
 from swit_saga.errors import from_rpc_error
 from swit_saga.health import HealthStub
 from swit_saga.streams import Metadata, StreamCall
@@ -24,7 +25,21 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # In truth how long an attempt to connect may take; with less, a coordinator far away or busy is never reached.
     ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # http_proxy in the environment is for the web. Who has a proxy for gRPC gives a channel of their own.
+    ("grpc.enable_http_proxy", 0),
 )
+
+
+def checked_target(target: str) -> str:
+    """The address of a coordinator, see ``swit_saga.addresses.check_target``.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return check_target(target)
+    except ValueError as wrong:
+        raise ValueError(f"target: {wrong}") from None
 
 
 class Stubs(Protocol):

@@ -19,6 +19,10 @@ _TOO_LONG = MAX_DURATION // timedelta(microseconds=1) + 1
 _MAX_LENGTH = 100
 
 
+class TooLong(ValueError):
+    """A length of time past ``MAX_DURATION``."""
+
+
 def parse_duration(value: DurationLike) -> timedelta:
     """Read a duration, 0 to 100 years.
 
@@ -46,7 +50,7 @@ def _bounded(value: DurationLike, found: timedelta) -> timedelta:
     if found < timedelta():
         raise ValueError(f"{value!r} is negative; a duration is not")
     if found > MAX_DURATION:
-        raise ValueError(f"{value!r} is too long; the longest is {MAX_DURATION.days}d, 100 years")
+        raise TooLong(f"{value!r} is too long; the longest is {MAX_DURATION.days}d, 100 years")
     return found
 
 

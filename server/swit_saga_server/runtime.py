@@ -4,8 +4,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import structlog
-
 from swit_saga_server.config import ParticipantConfig, SagaConfig
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.inputs import Answered
@@ -13,6 +11,7 @@ from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.patience import Backoff
 from swit_saga_server.engine.transport import Deliver, Transport
+from swit_saga_server.logs import get_logger
 from swit_saga_server.participants.grpc_connection import GrpcConnection
 from swit_saga_server.participants.local import LocalParticipant, LocalTransport
 from swit_saga_server.participants.router import Router
@@ -23,7 +22,7 @@ from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.wire.answer import AnswerReader
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 5.0
 

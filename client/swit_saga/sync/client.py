@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar, overload
 
 import grpc
 
+from swit_saga.channel import checked_target
 from swit_saga.client import AsyncSagaClient
 from swit_saga.definition import DefinitionLike
 from swit_saga.durations import DurationLike
@@ -47,7 +48,7 @@ class SagaClient:
         Raises:
             ValueError: An option is not valid.
         """
-        stubs = BlockingStubs.to(target, credentials)
+        stubs = BlockingStubs.to(checked_target(target), credentials)
         try:
             self._client = AsyncSagaClient(
                 stubs=stubs,

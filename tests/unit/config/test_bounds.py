@@ -9,10 +9,6 @@ from pydantic.fields import FieldInfo
 
 from swit_saga_server.config import ConfigError, SagaConfig
 from swit_saga_server.config.section import Duration
-from swit_saga_server.core.limits import MAX_SPAN
-from swit_saga_server.rpc.server import serving
-from swit_saga_server.runtime import Runtime
-from tests.support.rpc.serve import config
 
 
 def fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
@@ -47,21 +43,3 @@ def test_a_duration_of_more_than_100_years_is_refused(path):
     for value in ("36525d1us", "3000000d", "9" * 400 + "d"):
         with pytest.raises(ConfigError, match=rf"{'.'.join(path)}: .*(too long; the longest|is not a duration)"):
             load(path, value)
-
-
-async def test_the_longest_durations_can_be_served(tmp_path):
-    longest = f"{MAX_SPAN // 86_400_000_000}d"
-    keepalive = {"time": longest, "timeout": longest, "min_client_interval": longest}
-    coordinator = {
-        "default_timeout": longest,
-        "step_timeout": longest,
-        "max_queue_wait": longest,
-        "retention_period": longest,
-    }
-    made = config(
-        tmp_path, coordinator, keepalive=keepalive, slow_watcher_timeout=longest, max_concurrent_streams=1_000_000
-    )
-    runtime = Runtime(made, (), None, None)
-    await runtime.start()
-    async with serving(made, runtime) as running:
-        assert running.port
