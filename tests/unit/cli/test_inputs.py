@@ -101,7 +101,7 @@ WRONG = [
     (["get", "o", "--timeout", "5"], "'5' is not a duration"),
     (["get", "o", "--address", "http://x:1"], "without a scheme"),
     (["get", "\udcff"], "is no Unicode text"),
-    (["start", "d", "--data", '"\\ud800"'], "not UTF-8"),
+    (["start", "d", "--data", '"\\ud800"'], "holds half a character"),
     (["definitions", "apply", "/nowhere"], "/nowhere: no such file or directory"),
     (["definitions", "apply", "/"], "/: is a directory"),
     (["definitions", "dance"], "No such command 'dance'"),
