@@ -16,13 +16,14 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from swit_saga import AsyncSagaClient
+from swit_saga_server.config import SagaConfig
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.rpc.serving import SERVICES
 from swit_saga_server.runtime import Runtime
 from tests.support.fuzz.extremes import Extreme, extremes
 from tests.support.fuzz.requests import KNOWN, valid_requests
 from tests.support.redis_server import RedisServer, running
-from tests.support.rpc.serve import ORDER, SagaConfig, Shop
+from tests.support.rpc.serve import ORDER, Shop
 
 METHODS = {method.name: method for service in SERVICES for method in service.methods}
 REFUSED = frozenset({"INVALID_ARGUMENT", "NOT_FOUND", "UNIMPLEMENTED", "OUT_OF_RANGE", "FAILED_PRECONDITION"})
@@ -101,15 +102,16 @@ def _name_saga(extreme: Extreme, saga_id: str) -> None:
 
 async def _send(channel: grpc.aio.Channel, name: str, extreme: Extreme, accepted: set[str]) -> str:
     """What is wrong with how it was answered; empty if nothing is."""
-    method, message = METHODS[name], extreme.message
+    method = METHODS[name]
+    message: Any = extreme.message
     path = f"/{method.containing_service.full_name}/{name}"
-    codec = {
+    codec: dict[str, Any] = {
         "request_serializer": type(message).SerializeToString,
         "response_deserializer": GetMessageClass(method.output_type).FromString,
     }
     try:
         if method.client_streaming:
-            stream = channel.stream_stream(path, **codec)([message], timeout=10)
+            stream = channel.stream_stream(path, **codec)(iter([message]), timeout=10)
             for item in [item async for answer in stream for item in answer.items]:
                 if item.status.code:
                     status = status_pb2.Status(code=item.status.code, details=item.status.details)
@@ -173,7 +175,7 @@ async def _read_all(client: AsyncSagaClient, accepted: set[str]) -> list[str]:
                     break
         except Exception as error:
             faults.append(f"{saga_id!r} cannot be read: {type(error).__name__} {error}"[:300])
-    async for found in client.list_definitions():
+    async for found in client.definitions.list():
         MessageToDict(found)
     return faults
 

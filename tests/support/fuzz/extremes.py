@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
@@ -175,7 +175,7 @@ def scalars(field: FieldDescriptor) -> tuple[Any, ...]:
     return INTEGERS[field.type]
 
 
-def _places(kind: Descriptor, way: tuple[FieldDescriptor, ...], depth: int) -> Iterator[tuple[str, str, Any]]:
+def _places(kind: Any, way: tuple[FieldDescriptor, ...], depth: int) -> Iterator[tuple[str, str, Any]]:
     for field in kind.fields:
         here = (*way, field)
         path = ".".join(f"{f.name}[0]" if f.is_repeated and f is not field else f.name for f in here)
@@ -196,6 +196,7 @@ def _places(kind: Descriptor, way: tuple[FieldDescriptor, ...], depth: int) -> I
 
 
 def _map(field: FieldDescriptor, here: tuple[FieldDescriptor, ...], path: str) -> Iterator[tuple[str, str, Any]]:
+    assert field.message_type is not None
     value_field = field.message_type.fields_by_name["value"]
     if value_field.type != F.TYPE_STRING:
         return
