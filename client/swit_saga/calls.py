@@ -41,7 +41,9 @@ async def call(
         except UnavailableError as refused:  # From a coordinator in this process.
             error = cause = refused
         pause_s = max(wait_s * (0.5 + random.random() / 2), error.retry_after_s or 0.0)
-        if not isinstance(error, UnavailableError) or time.monotonic() + pause_s >= until:
+        # What a server cancels it has not taken up: it stops, or more calls came than it could.
+        is_refused = isinstance(error, UnavailableError) or error.code is grpc.StatusCode.CANCELLED
+        if not is_refused or time.monotonic() + pause_s >= until:
             raise error from (cause if cause is not error else None)
         await asyncio.sleep(pause_s)
         wait_s = min(2 * wait_s, MAX_WAIT_S)

@@ -7,7 +7,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 
 from swit_saga.durations import parse_duration
+from swit_saga.trees import tree
 from swit_saga.v1.definition_pb2 import SagaDefinition
+from swit_saga_server.wire.door import violations
 from swit_saga_server.yaml_file import YamlError, load_yaml
 
 
@@ -37,14 +39,22 @@ def read_definitions(text: str, name: str) -> list[SagaDefinition]:
 
 def _read(item: Any, where: str, joint: str) -> SagaDefinition:
     try:
-        return ParseDict(_convert(item, SagaDefinition.DESCRIPTOR, where, joint), SagaDefinition())
+        read = ParseDict(_convert(item, SagaDefinition.DESCRIPTOR, where, joint), SagaDefinition())
     except ParseError as error:
         raise ValueError(f"{where}: {error}") from error
+    wrong = [f"{where}{joint}{v.field}: {v.description}" for v in violations(read)]
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return read
 
 
 def _convert(value: Any, message: Descriptor, where: str, joint: str = ".") -> Any:
     """YAML's values as protobuf's JSON has them; ``joint`` stands between ``where`` and a field's name in messages."""
     if message.full_name == "google.protobuf.Struct":
+        try:
+            tree(value, where)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
         return value
     if message.full_name == "google.protobuf.Duration":
         try:

@@ -1,5 +1,6 @@
 """What all sections have in common: how they refuse, and how durations are written."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -20,7 +21,7 @@ def _span(value: Any) -> Span:
         raise ValueError("must be a duration such as 30s, 1m30s or 500ms")
     if isinstance(value, int):
         raise ValueError(f"{value} has no unit; write {value}s, {value}ms or {value}m")
-    return Span(round(parse_duration(value).total_seconds() * 1e6))
+    return Span(parse_duration(value) // timedelta(microseconds=1))
 
 
 Duration = Annotated[Span, BeforeValidator(_span)]

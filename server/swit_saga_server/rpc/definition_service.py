@@ -1,13 +1,13 @@
 """DefinitionService, free of gRPC: a request in, a response out, refusals as the core's errors."""
 
 from swit_saga.v1 import definition_service_pb2 as dpb
-from swit_saga_server.core.errors import InvalidRequest, PayloadTooLarge, Violation
+from swit_saga_server.core.errors import InvalidDefinition, InvalidRequest, PayloadTooLarge
 from swit_saga_server.rpc import requests
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.shielding import to_the_end
 from swit_saga_server.service import SagaService
 from swit_saga_server.wire.definition import definition, read_definition
-from swit_saga_server.wire.unsupported import refuse_unsupported
+from swit_saga_server.wire.door import admit
 
 
 class DefinitionHandlers:
@@ -20,7 +20,7 @@ class DefinitionHandlers:
         self, request: dpb.RegisterDefinitionRequest, caller: Caller
     ) -> dpb.RegisterDefinitionResponse:
         """RegisterDefinition."""
-        refuse_unsupported(request.definition)
+        admit(request.definition, InvalidDefinition)
         stored, created = await to_the_end(self._definitions.register(read_definition(request.definition)))
         return dpb.RegisterDefinitionResponse(definition=definition(stored), created=created)
 
@@ -44,7 +44,7 @@ class DefinitionHandlers:
     ) -> dpb.ValidateDefinitionResponse:
         """ValidateDefinition: what is wrong is the answer, not an error."""
         try:
-            refuse_unsupported(request.definition)
+            admit(request.definition, InvalidDefinition)
             self._definitions.validate(read_definition(request.definition))
         except InvalidRequest as invalid:
             violations = [dpb.DefinitionViolation(field=v.field, description=v.description) for v in invalid.violations]
@@ -58,7 +58,5 @@ class DefinitionHandlers:
         self, request: dpb.DisableDefinitionRequest, caller: Caller
     ) -> dpb.DisableDefinitionResponse:
         """DisableDefinition."""
-        if not request.version:
-            raise InvalidRequest((Violation("version", "must be at least 1"),))
         stored = await to_the_end(self._definitions.disable(request.definition_id, request.version, not request.enable))
         return dpb.DisableDefinitionResponse(definition=definition(stored))

@@ -141,7 +141,11 @@ class Definitions:
         key = (definition.id, 0, digest(definition))
         found = self._kept.get(key)
         if found is None:
-            self.validate(definition)
+            try:
+                self.validate(definition)
+            except InvalidDefinition as invalid:
+                within = (Violation(f"definition.{v.field}", v.description) for v in invalid.violations)
+                raise InvalidDefinition(tuple(within)) from invalid
             found = StoredDefinition(definition=definition, version=0, digest=key[2], registered_at=self._now())
             self._kept[key] = found
         return found
