@@ -150,8 +150,11 @@ class Extreme:
 
 
 def extremes(valid: Message) -> Iterator[Extreme]:
-    """Every field of ``valid``, those of messages in it too, at each of its extremes, the others as they are."""
-    for path, shown, put in _places(valid.DESCRIPTOR, (), 0):
+    """Every field of ``valid``, those of messages in it too, at each of its extremes, the others as they are.
+
+    A message that ``valid`` does not have is only tried empty: with one field it would lack the others.
+    """
+    for path, shown, put in _places(valid, (), 0):
         made = type(valid)()
         made.CopyFrom(valid)
         put(made)
@@ -175,8 +178,8 @@ def scalars(field: FieldDescriptor) -> tuple[Any, ...]:
     return INTEGERS[field.type]
 
 
-def _places(kind: Any, way: tuple[FieldDescriptor, ...], depth: int) -> Iterator[tuple[str, str, Any]]:
-    for field in kind.fields:
+def _places(valid: Any, way: tuple[FieldDescriptor, ...], depth: int) -> Iterator[tuple[str, str, Any]]:
+    for field in valid.DESCRIPTOR.fields:
         here = (*way, field)
         path = ".".join(f"{f.name}[0]" if f.is_repeated and f is not field else f.name for f in here)
         if _is_map(field):
@@ -184,7 +187,9 @@ def _places(kind: Any, way: tuple[FieldDescriptor, ...], depth: int) -> Iterator
         elif field.message_type is not None and field.message_type.full_name not in WELL_KNOWN:
             if depth < MAX_DEPTH:
                 yield path, "empty", lambda m, here=here: _reach(m, here)
-                yield from _places(field.message_type, here, depth + 1)
+                held = getattr(valid, field.name)
+                if len(held) if field.is_repeated else valid.HasField(field.name):
+                    yield from _places(held[0] if field.is_repeated else held, here, depth + 1)
             if field.is_repeated:
                 yield path, "2000 of them", lambda m, here=here: _many(m, here)
         else:

@@ -17,7 +17,10 @@ def valid_requests() -> Mapping[str, Message]:
     """By the method's name, of the calls that are built; their messages are made anew each time."""
     inline = definition_pb2.SagaDefinition()
     inline.CopyFrom(ORDER.to_proto())
+    inline.steps[0].compensation.retry_policy.CopyFrom(inline.retry_policy)
+    inline.steps[0].retry_policy.CopyFrom(inline.retry_policy)
     start = c.StartSagaRequest(saga_id="new", definition_id="order", view=c.SAGA_VIEW_HEAD)
+    start.retry_policy.CopyFrom(inline.retry_policy)
     start.initial_data.content_type = "application/json"
     start.initial_data.text = "{}"
     with_inline = c.StartSagaRequest(saga_id="new", definition=inline, view=c.SAGA_VIEW_HEAD)
@@ -29,7 +32,7 @@ def valid_requests() -> Mapping[str, Message]:
         "StartSaga inline": with_inline,
         "StartSagas": c.StartSagasRequest(items=[started]),
         "GetSaga": c.GetSagaRequest(saga_id=KNOWN),
-        "ListSagas": c.ListSagasRequest(page_size=3),
+        "ListSagas": c.ListSagasRequest(page_size=3, filter=c.SagaFilter(states=[saga_pb2.SAGA_STATE_COMPLETED])),
         "CancelSaga": c.CancelSagaRequest(saga_id=KNOWN),
         "WaitSaga": wait,
         "WaitSagas": c.WaitSagasRequest(items=[c.WaitSagasRequest.Item(item_id=1, wait=wait)]),
