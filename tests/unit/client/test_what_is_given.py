@@ -1,5 +1,6 @@
 """What a program hands to the client by mistake is refused before anything is sent, naming the argument."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -183,7 +184,7 @@ async def test_metadata_that_cannot_be_sent_is_refused_naming_where(values, erro
         ({"a": "\ud800"}, ValueError, r"labels\[a\]: .*no Unicode"),
         (["a"], TypeError, "labels must be a mapping"),
     ],
-    ids=repr,
+    ids=lambda value: re.sub(r" at 0x\w+", "", repr(value)),
 )
 async def test_labels_that_cannot_be_sent_are_refused_naming_which(labels, error, where):
     async with AsyncSagaClient(stubs=Refusing()) as client:
