@@ -14,6 +14,10 @@ from swit_saga.v1.participant_stream_service_pb2 import StreamRequest, StreamRes
 Metadata: TypeAlias = Sequence[tuple[str, str]]
 
 
+def nobody_asks() -> None:
+    """For transports whose participant's description is of no interest."""
+
+
 class CallFailed(Exception):
     """A call ended without a response, or a stream ended.
 

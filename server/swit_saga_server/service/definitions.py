@@ -16,6 +16,7 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.start import StartRequest
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.transport import Transport
+from swit_saga_server.service.catalogue import Catalogue
 from swit_saga_server.service.limits import Limits
 from swit_saga_server.store.codec import pack_definition
 from swit_saga_server.store.contract import DefinitionPage, StateStorage, StoredDefinition
@@ -27,7 +28,14 @@ DEFINITIONS_KEPT = 1_000
 class Definitions:
     """What can be asked about definitions. All methods belong to the engine's event loop."""
 
-    def __init__(self, store: StateStorage, transport: Transport, limits: Limits, now: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        store: StateStorage,
+        transport: Transport,
+        limits: Limits,
+        now: Callable[[], Instant],
+        catalogue: Catalogue,
+    ) -> None:
         """Take what is needed.
 
         Args:
@@ -35,11 +43,13 @@ class Definitions:
             transport: Says which participants and actions it knows.
             limits: How large one may be.
             now: The time by the store's clock.
+            catalogue: Is told which definitions are in use.
         """
         self._store = store
         self._transport = transport
         self._limits = limits
         self._now = now
+        self._catalogue = catalogue
         self._kept: LRUCache[tuple[str, int, str], StoredDefinition] = LRUCache(DEFINITIONS_KEPT)
 
     def validate(self, definition: Definition) -> None:
@@ -69,7 +79,10 @@ class Definitions:
             InvalidDefinition, PayloadTooLarge, StoreUnavailable.
         """
         self.validate(definition)
-        return await self._store.register(definition, digest(definition), self._now())
+        key = digest(definition)
+        registered = await self._store.register(definition, key, self._now())
+        self._catalogue.expect(key, definition)
+        return registered
 
     async def get(self, definition_id: str, version: int) -> StoredDefinition:
         """One version; 0 is the latest not disabled.
@@ -130,6 +143,7 @@ class Definitions:
                 definition_id=request.definition_id,
                 version=found.version,
             )
+        self._catalogue.expect(found.digest, found.definition)
         return found
 
     def _inline(self, request: StartRequest, definition: Definition) -> StoredDefinition:
@@ -141,6 +155,7 @@ class Definitions:
             self.validate(definition)
             found = StoredDefinition(definition=definition, version=0, digest=key[2], registered_at=self._now())
             self._kept[key] = found
+            self._catalogue.expect(found.digest, definition)
         return found
 
 

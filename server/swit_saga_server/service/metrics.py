@@ -41,14 +41,16 @@ class Metrics:
     refused_starts: int
     queued_starts: int
     queued_steps: int
+    uncompensatable_actions: int
 
 
-async def metrics_of(engine: Engine, queued_starts: int) -> Metrics:
+async def metrics_of(engine: Engine, queued_starts: int, uncompensatable_actions: int) -> Metrics:
     """What was counted so far.
 
     Args:
         engine: Counts what it drives.
         queued_starts: Starts that wait before the engine.
+        uncompensatable_actions: See ``Catalogue.uncompensatable``.
 
     Raises:
         StoreUnavailable.
@@ -86,4 +88,5 @@ async def metrics_of(engine: Engine, queued_starts: int) -> Metrics:
         refused_starts=engine.starts_refused,
         queued_starts=queued_starts + engine.starts_waiting,
         queued_steps=engine.sagas_waiting,
+        uncompensatable_actions=uncompensatable_actions,
     )
