@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from swit_saga.participant.failures import trace_of
-from swit_saga.v1 import command_pb2, error_pb2, payload_pb2
+from swit_saga.v1 import command_pb2, error_pb2
 from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResponse
 from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer
 from swit_saga_server.core.errors import ErrorType, SagaError
@@ -88,20 +88,15 @@ class AnswerReader:
             return Completed(error=_of_output(read_error(said.output_error, ErrorType.DATA)))
         if not said.HasField("output"):
             return _DONE
-        output = said.output
-        wrong = self._unusable(output)
-        if wrong is not None:
-            return Completed(error=wrong)
-        data = output.text if output.WhichOneof("data") == "text" else output.binary
-        return Completed(Payload(output.content_type, data))
-
-    def _unusable(self, output: payload_pb2.Payload) -> SagaError | None:
-        """Why an output cannot be given to the next step; None if it can."""
-        content_type, most = output.content_type, self._max_payload_bytes
-        size = _size(output, most)
-        if size > most:
-            text = f"the output has {size} bytes; at most {most} (max_payload_bytes)"
-            return _made_up("OUTPUT_TOO_LARGE", text)
+        output, most = said.output, self._max_payload_bytes
+        data: str | bytes = output.text if output.WhichOneof("data") == "text" else output.binary
+        content_type = output.content_type
+        # No character has more than four bytes: most texts need not be encoded to be known to fit.
+        if 4 * len(data) > most:
+            size = len(data.encode()) if isinstance(data, str) else len(data)
+            if size > most:
+                text = f"the output has {size} bytes; at most {most} (max_payload_bytes)"
+                return Completed(error=_made_up("OUTPUT_TOO_LARGE", text))
         if not content_type:
             text = "the output has no content_type; name the media type of its data, such as application/json"
         elif len(content_type) > MAX_CONTENT_TYPE_LENGTH or not content_type.isprintable():
@@ -109,8 +104,8 @@ class AnswerReader:
         elif output.omitted_bytes:
             text = "the output says that some of it was left out (omitted_bytes), which only a coordinator may say"
         else:
-            return None
-        return _made_up(OUTPUT_INVALID, text)
+            return Completed(Payload(content_type, data))
+        return Completed(error=_made_up(OUTPUT_INVALID, text))
 
 
 def status_answer(c: ParticipantCommand, code: str, details: str, stack_trace: str = "") -> Answer:
@@ -190,14 +185,6 @@ def _of_output(error: SagaError) -> SagaError:
     """Whatever the participant says of it: the same output would come again."""
     code = OUTPUT_INVALID if error.code == "UNSPECIFIED" else error.code
     return evolve(error, code=code, type=ErrorType.DATA, retryable=False)
-
-
-def _size(output: payload_pb2.Payload, most: int) -> int:
-    """Bytes of content; of a text that certainly has no more than ``most``, characters."""
-    if output.WhichOneof("data") != "text":
-        return len(output.binary)
-    characters = len(output.text)
-    return characters if 4 * characters <= most else len(output.text.encode())
 
 
 def _made_up(code: str, message: str, *, retry: bool = False) -> SagaError:
