@@ -1,5 +1,6 @@
 """The ``swit-saga`` command. It lives with the server; the light install says how to get that."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -9,8 +10,11 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line."""
+    if sys.argv[1:2] not in (["serve"], ["dev"]):
+        # gRPC's own log goes to standard error, between the lines for people; it is set before gRPC is loaded.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        cli = import_module("swit_saga_server.cli")
+        import_module("swit_saga_server.cli").main()
     except ModuleNotFoundError as missing:
         name = missing.name or ""
         # A part of ours that is missing is no matter of what is installed beside it.
@@ -24,7 +28,6 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    cli.main()
 
 
 if __name__ == "__main__":

@@ -298,7 +298,7 @@ class AsyncSagaClient:
     async def result(self, saga_id: str, kind: Any = None, *, timeout: DurationLike | None = None) -> Any: ...
 
     async def result(self, saga_id: str, kind: Any = None, *, timeout: DurationLike | None = None) -> Any:
-        """The last step's output, once the saga is completed; None if that step returned nothing.
+        """The last step's output, once the saga is completed; None if that step returned nothing, where that may be.
 
         Args:
             saga_id: The saga.
@@ -307,6 +307,7 @@ class AsyncSagaClient:
 
         Raises:
             SagaCompensated, SagaFailed, SagaCancelled, SagaTimedOut: It has another outcome than completed.
+            CodecError: The output cannot be read as ``kind``; there is none, and ``kind`` does not admit None.
             OutcomeError: It has an outcome that only newer clients know.
             WaitTimeout: It has none within ``timeout``.
             NotFoundError, UnavailableError, TimedOutError: As ``wait``.

@@ -11,7 +11,7 @@ DurationLike: TypeAlias = str | timedelta
 """``"30s"``, ``"1m30s"``, ``"500ms"``, ``"2h"``, ``"1d"``, or a timedelta. A bare number is refused: it has no unit."""
 
 _UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|d|h|m|s)")
+_PART = re.compile(r"([0-9]{1,40}(?:\.[0-9]{1,40})?)(ms|us|d|h|m|s)")
 
 
 def parse_duration(value: DurationLike) -> timedelta:

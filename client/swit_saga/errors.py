@@ -11,7 +11,19 @@ from grpc_status import rpc_status
 from swit_saga.times import timedelta_of
 
 
-class SagaClientError(Exception):
+def rebuilt(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """An exception from its ``args`` alone, whatever its class is made with; its fields follow. For pickle."""
+    return kind.__new__(kind, *args)
+
+
+class Portable(Exception):
+    """An exception that survives pickle and copy with all its fields, whatever it is made with."""
+
+    def __reduce__(self) -> Any:
+        return rebuilt, (type(self), self.args), self.__dict__ or None
+
+
+class SagaClientError(Portable):
     """Root of everything the client raises on purpose."""
 
 
@@ -21,6 +33,7 @@ class CallError(SagaClientError):
     Attributes:
         code: The gRPC status.
         reason: The server's stable reason, such as ``SAGA_NOT_FOUND``; empty if the failure is not the server's.
+        domain: Whose reason it is: ``swit-saga`` for the coordinator's own; empty without a reason.
         fields: What the server says about it, such as ``{"saga_id": "order-17"}``.
         violations: For a bad request: (field, what is wrong with it).
         retry_after_s: How long the server asks to wait before trying again; None if it does not ask.
@@ -34,6 +47,7 @@ class CallError(SagaClientError):
         *,
         code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
         reason: str = "",
+        domain: str = "",
         fields: Mapping[str, str] | None = None,
         violations: Iterable[tuple[str, str]] = (),
         retry_after_s: float | None = None,
@@ -41,6 +55,7 @@ class CallError(SagaClientError):
         super().__init__(message)
         self.code = code
         self.reason = reason
+        self.domain = domain
         self.fields = dict(fields or {})
         self.violations = tuple(violations)
         self.retry_after_s = retry_after_s
@@ -163,6 +178,7 @@ def from_status(status: status_pb2.Status) -> CallError:
         status.message,
         code=code,
         reason=info.reason,
+        domain=info.domain,
         fields=info.metadata,
         violations=[(v.field, v.description) for v in bad.field_violations],
         retry_after_s=timedelta_of(retry.retry_delay).total_seconds() if retry.HasField("retry_delay") else None,

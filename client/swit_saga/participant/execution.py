@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from swit_saga.errors import CodecError
 from swit_saga.ids import refuse_name
-from swit_saga.participant.context import Reject, StepContext
+from swit_saga.participant.context import ErrorType, Reject, StepContext
 from swit_saga.participant.failures import (
     TRACE_TEXT,
     HandlerCancelled,
@@ -214,18 +214,15 @@ class Execution:
     async def _execute(self, request: ExecuteRequest, handler: StepHandler[Any, Any]) -> Answer:
         command, call = request.command, handler.execute
         if command.compensatable and handler.undo is None:
-            how = (
-                f"write one under @{_identifier(handler)}.compensate, or have the definition say that the step has none"
-            )
-            return self._refused(
-                command, "NO_COMPENSATION", f"{self.name!r} cannot undo {handler.action!r}, and would have to: {how}"
-            )
+            why = f"{self.name!r} has no compensation for {handler.action!r}, which the definition wants undone"
+            how = f"write one under @{_identifier(handler)}.compensate, or disable the step's compensation there"
+            return self._refused(command, "NO_COMPENSATION", f"{why}: {how}")
         given = request.input if request.HasField("input") else None
         if given is None and call.kinds and not call.optional[0]:
             text = f"the handler of {handler.action!r} wants a {type_name(call.kinds[0])}, and there is no input"
             return self._refused(command, "NO_INPUT", f"{text}; annotate it with '| None' if it can do without", "data")
         try:
-            values = [self._codecs.decode(given, kind) for kind in call.kinds]
+            values = [None if given is None else self._codecs.decode(given, kind) for kind in call.kinds]
         except CodecError as unreadable:
             return self._unreadable(command, unreadable)
         output = await call(values, StepContext(request, self._codecs), self._threads, self._told_of_blocking(command))
@@ -245,7 +242,10 @@ class Execution:
             request.output if request.HasField("output") else None,
         )
         try:
-            values = [self._codecs.decode(p, kind) for p, kind in zip(given, call.kinds, strict=False)]
+            # Whatever is annotated, a compensation is called: with None for what is not there, or not known.
+            values = [
+                None if p is None else self._codecs.decode(p, kind) for p, kind in zip(given, call.kinds, strict=False)
+            ]
         except CodecError as unreadable:
             return self._unreadable(command, unreadable)
         await call(values, StepContext(request, self._codecs), self._threads, self._told_of_blocking(command))
@@ -265,7 +265,7 @@ class Execution:
         return answer
 
     def _refused(
-        self, command: command_pb2.CommandContext, code: str, message: str, kind: str = "validation"
+        self, command: command_pb2.CommandContext, code: str, message: str, kind: ErrorType = "validation"
     ) -> command_pb2.Rejected:
         self._journal.refused(command, code, message)
         return command_pb2.Rejected(error=Reject(code, message, type=kind).to_proto())
@@ -282,6 +282,6 @@ def _identifier(handler: StepHandler[Any, Any]) -> str:
 
 
 def _lost_output(error: CodecError) -> error_pb2.SagaError:
-    no = Reject("UNENCODABLE_OUTPUT", describe(error), type="data").to_proto()
+    no = Reject("OUTPUT_INVALID", describe(error), type="data").to_proto()
     no.stack_trace = writable(trace_of(error)[-TRACE_TEXT:])
     return no

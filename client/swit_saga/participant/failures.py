@@ -7,22 +7,24 @@ import traceback
 import types
 from typing import Any
 
+from swit_saga.errors import Portable
+
 MESSAGE_TEXT, TRACE_TEXT = 500, 3_000
 """Characters of an exception and of its traceback that are passed on."""
 
 
-class TooLate(Exception):
+class TooLate(Portable):
     """The command came after its not-after time; nothing was started. Means *unknown* to the coordinator."""
 
 
-class HandlerCancelled(Exception):
+class HandlerCancelled(Portable):
     """The handler was cancelled from within; how far it came is not known. Means *unknown* to the coordinator."""
 
     def __init__(self, action: str) -> None:
         super().__init__(f"the handler of {action!r} was cancelled from within")
 
 
-class HandlerStopped(Exception):
+class HandlerStopped(Portable):
     """The handler raised what would have ended the program, such as SystemExit. Means *unknown* to the coordinator."""
 
     def __init__(self, action: str, raised: BaseException) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, get_type_hints
 
 from swit_saga.participant.context import StepContext
-from swit_saga.participant.kinds import takes_none, why_unreadable
-from swit_saga.typed import required
+from swit_saga.participant.kinds import why_unreadable
+from swit_saga.typed.kinds import NOTHING, admits_nothing, arms
 
 _CONTEXT_AS_TEXT = re.compile(r"(\w+\.)*(Optional\[\s*(\w+\.)*)?StepContext\s*(\]|\|\s*None)?")
 """An annotation that names the context, wherever it is imported; often that is under TYPE_CHECKING only."""
@@ -174,7 +174,7 @@ class _Reading:
         if why:
             _refuse(self._function, f"{parameter.name!r} is annotated {why}")
         self._kinds.append(kind)
-        self._optional.append(takes_none(kind) or default is None)
+        self._optional.append(admits_nothing(kind) or default is None)
         return len(self._kinds) - 1
 
     def _kind(self, parameter: inspect.Parameter) -> Any:
@@ -189,7 +189,7 @@ class _Reading:
             text = f"the annotation {annotation!r} of {parameter.name!r} cannot be resolved"
             hint = "it must be known when the handler is registered, and not only under TYPE_CHECKING"
             _refuse(self._function, f"{text} ({type(unresolved).__name__}: {unresolved}); {hint}")
-        return StepContext if required(kind) is StepContext else kind
+        return StepContext if [arm for arm in arms(kind) if arm is not NOTHING] == [StepContext] else kind
 
     def _resolved(self, annotation: Any) -> Any:
         if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):

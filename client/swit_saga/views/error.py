@@ -37,4 +37,4 @@ class ErrorView:
         return ErrorView(self.proto.cause) if self.proto.HasField("cause") else None
 
     def __repr__(self) -> str:
-        return f"<{self.code}: {self.message}>"
+        return f"<error {self.code}, {self.type}>"

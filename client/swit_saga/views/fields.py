@@ -168,7 +168,7 @@ class Decode:
         """
         message = self._view.proto
         if not message.HasField(self._name):
-            return self._view.codecs.decode(None, kind)
+            return None
         payload = getattr(message, self._name)
         if size := payload.omitted_bytes:
             text = f"{self._name} has {size} bytes and was left out: all of the saga does not fit into one message"

@@ -8,10 +8,11 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from swit_saga.v1.definition_pb2 import SagaDefinition
 from swit_saga_server.cli.definition_values import converted
+from swit_saga_server.core.errors import Portable
 from swit_saga_server.yaml_file import YamlError, load_yaml
 
 
-class BadDefinitions(ValueError):
+class BadDefinitions(Portable, ValueError):
     """A file's definitions cannot be read.
 
     Attributes:

@@ -21,7 +21,8 @@ def main() -> None:
         code = _run(sys.argv[1:])
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error)
-        if not failure.expected and os.environ.get("SWIT_SAGA_TRACEBACK"):
+        # A coordinator that ends by a mistake of its own says in its log where; nobody may be there to ask again.
+        if not failure.expected and (os.environ.get("SWIT_SAGA_TRACEBACK") or sys.argv[1:2] in (["serve"], ["dev"])):
             traceback.print_exc()
         code = _tell(failure)
     _leave(code)

@@ -79,6 +79,9 @@ def failure_of(error: BaseException) -> Failure:
             return Failure(Exit.FAILED, (shown(f"{name}{reason_of(error)}"),))
         case ModuleNotFoundError() if not (error.name or "").startswith("swit_saga"):
             return Failure(Exit.FAILED, (f"{shown(str(error.name))} is missing: pip install 'swit-saga[server]'",))
+        case ValueError():
+            # The client's, which looks at what it is given before it is sent.
+            return Failure(Exit.USAGE, (shown(str(error)),))
         case MemoryError():
             return Failure(Exit.FAILED, ("there is not enough memory for this",))
         case _:

@@ -20,3 +20,7 @@ class Payload:
         """Bytes of content, the content type not counted."""
         data = self.data
         return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+    def __repr__(self) -> str:
+        """Without the data: a repr ends up in logs."""
+        return f"<Payload {self.content_type}, {self.size} bytes>"

@@ -10,6 +10,7 @@ from swit_saga.v1.participant_service_pb2 import (
     ExecuteResponse,
 )
 from swit_saga.v1.participant_stream_service_pb2 import StreamRequest, StreamResponse
+from swit_saga_server.core.errors import Portable
 
 Metadata: TypeAlias = Sequence[tuple[str, str]]
 
@@ -18,7 +19,7 @@ def nobody_asks() -> None:
     """For transports whose participant's description is of no interest."""
 
 
-class CallFailed(Exception):
+class CallFailed(Portable):
     """A call ended without a response, or a stream ended.
 
     Attributes:

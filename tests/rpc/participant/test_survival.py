@@ -165,7 +165,7 @@ async def test_an_output_that_cannot_be_sent_is_done_all_the_same(serve, made, c
         answer = await stub.Execute(execute())
     assert answer.WhichOneof("answer") == "completed"
     error = answer.completed.output_error
-    assert (error.code, error.type) == ("UNENCODABLE_OUTPUT", error_pb2.ERROR_TYPE_DATA)
+    assert (error.code, error.type) == ("OUTPUT_INVALID", error_pb2.ERROR_TYPE_DATA)
     assert "CodecError" in error.message
     assert error.stack_trace
     assert not answer.completed.HasField("output")

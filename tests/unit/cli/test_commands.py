@@ -81,6 +81,21 @@ async def test_exit_codes_of_outcomes(tmp_path, cli):
         assert json.loads(undone.out)["state"] == "SAGA_STATE_COMPENSATED"
 
 
+async def test_a_step_that_could_not_be_undone_shows_both_errors(tmp_path, cli):
+    (tmp_path / "order.yaml").write_text(FILE)
+    async with serve(tmp_path) as s:
+        to = ("--address", s.address)
+        await cli("definitions", "apply", str(tmp_path / "order.yaml"), *to)
+        data = '{"pay": "rejected", "release": "rejected"}'
+        got = await cli("start", "order", "--data", data, "--wait", *to)
+    assert got.code == 3
+    reserve, pay = (line for line in got.out.splitlines() if re.match("(reserve|pay) ", line))
+    assert re.match(r"reserve +failed +1/2 +undoing it failed \(1/\d+\): STUCK: cannot be put back", reserve)
+    assert re.match(r"pay +failed +1/2 +NO_FUNDS: no money$", pay)
+    error, *because = re.findall(r"^(?:error|because) +(\w+):", got.out, re.M)
+    assert (error, because[:2]) == ("COMPENSATION_FAILED", ["STUCK", "NO_FUNDS"])
+
+
 async def test_cancel(tmp_path, cli):
     async with serve(tmp_path) as s:
         handle = await s.client.start(Saga("slow", [Step("reserve", "shop", delay="1h")]), {})

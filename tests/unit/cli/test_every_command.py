@@ -20,6 +20,7 @@ TALKING = {
     "start": (LONG_ID, "--id", LONG_ID, "--label", f"k={MARKUP}", "--data", json.dumps(HOSTILE)),
     "start --wait": (LONG_ID, "--wait"),
     "get": (LONG_ID,),
+    "get --step": (LONG_ID, "--step", MARKUP),
     "list": ("--label", f"k={MARKUP}", "--definition", MARKUP),
     "watch": (LONG_ID,),
     "cancel": (LONG_ID, "--reason", HOSTILE.replace("\0", "")),
@@ -48,14 +49,14 @@ def words(tmp_path, monkeypatch) -> Any:
 
     def of(command: str, address: str) -> tuple[str, ...]:
         given = (str(file) if word == "FILE" else word for word in TALKING[command])
-        name = command.removesuffix(" --wait").split()
+        name = command.split(" --")[0].split()
         return (*name, *given, "--address", address, "--timeout", "5s")
 
     return of
 
 
 def test_no_command_is_forgotten():
-    assert {c.removesuffix(" --wait") for c in TALKING} | SERVING == set(commands())
+    assert {c.split(" --")[0] for c in TALKING} | SERVING == set(commands())
 
 
 def unescaped(text: str) -> set[str]:

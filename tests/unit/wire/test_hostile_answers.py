@@ -162,7 +162,7 @@ def test_an_answer_of_the_wrong_kind_is_unknown(kind: Kind) -> None:
         assert (answer.error.code, answer.error.retryable) == ("UNREADABLE_ANSWER", True)
 
 
-@pytest.mark.parametrize("response", [None, "completed", 7, StreamAnswer(), object()], ids=str)
+@pytest.mark.parametrize("response", [None, "completed", 7, StreamAnswer(), object()], ids=lambda r: type(r).__name__)
 def test_what_is_no_response_at_all_is_unknown(response: Any) -> None:
     """As a participant in the coordinator's own process may return it."""
     for answer in (READER.execute(response), READER.compensate(response)):
