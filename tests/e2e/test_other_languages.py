@@ -102,7 +102,7 @@ async def test_a_duplicate_joins_what_is_under_way(language, tmp_path):
 
 async def test_a_long_step_is_left_alone(language, tmp_path):
     """No pings that a stock server takes for abuse: it would end the connection in mid-step."""
-    async with running(language, tmp_path) as (coordinator, told, link):
+    async with running(language, tmp_path) as (coordinator, told, _):
         saga = await (await coordinator.start(reserving(), LONG)).wait()
         assert saga.state == "completed"
         assert saga.steps[0].attempts == 1
@@ -111,7 +111,7 @@ async def test_a_long_step_is_left_alone(language, tmp_path):
 
 async def test_an_undo_waits_for_what_is_under_way(language, tmp_path):
     """The coordinator has given up: the participant still runs when its Compensate comes."""
-    async with running(language, tmp_path) as (coordinator, told, _):
+    async with running(language, tmp_path) as (coordinator, _, _link):
         slow = {"product": "apple", "seconds": 3.5}
         undone = await (await coordinator.start(reserving(timeout_s=1, max_attempts=1), slow)).wait()
         assert undone.state == "compensated"

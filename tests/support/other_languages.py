@@ -54,7 +54,8 @@ def program(language: str) -> list[str]:
     """The command that runs it, in ``BUILT / language``; skips the test if there is none of the present sources."""
     words, listen = COMMANDS[language]
     built = BUILT / language / words[-1]
-    sources = [p for folder in (ROOT / "protos", ROOT / "examples" / f"{language}-participant") for p in folder.rglob("*")]
+    example = ROOT / "examples" / f"{language}-participant"
+    sources = [*(ROOT / "protos").rglob("*.proto"), *(p for p in example.iterdir() if p.suffix != ".md")]
     if not built.exists():
         pytest.skip(f"the {language} participant is not built: make other-languages")
     if built.stat().st_mtime < max(p.stat().st_mtime for p in sources if p.is_file()):
