@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
+from swit_saga.addresses import check_target
 from swit_saga.errors import from_rpc_error
 from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.health import HealthStub
@@ -28,7 +29,21 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # Connections of its own: else a process that was forked off would talk on its parent's.
     ("grpc.use_local_subchannel_pool", 1),
+    # http_proxy in the environment is for the web. Who has a proxy for gRPC gives a channel of their own.
+    ("grpc.enable_http_proxy", 0),
 )
+
+
+def checked_target(target: str) -> str:
+    """The address of a coordinator, see ``swit_saga.addresses.check_target``.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return check_target(target)
+    except ValueError as wrong:
+        raise ValueError(f"target: {wrong}") from None
 
 
 class Stubs(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 import grpc
 import grpc.aio
 
-from swit_saga.channel import ChannelStubs, Stubs
+from swit_saga.channel import ChannelStubs, Stubs, checked_target
 from swit_saga.connection import Connection
 from swit_saga.definition import DefinitionLike, definition_message
 from swit_saga.definitions import Definitions
@@ -60,7 +60,8 @@ class AsyncSagaClient:
         """Say where the coordinator is; the connection is made by the first call.
 
         Args:
-            target: ``host:port``. Give this, a ``channel`` of your own (which stays yours to close), or ``stubs``.
+            target: ``host:port``, see ``swit_saga.addresses.check_target``. Give this, a ``channel`` of your own (which
+                stays yours to close), or ``stubs``.
             channel: Instead of ``target``.
             credentials: For ``target``; without them the connection is not encrypted.
             stubs: For a coordinator in this process.
@@ -73,10 +74,12 @@ class AsyncSagaClient:
             batch_waits: The same for ``wait`` and ``result``.
 
         Raises:
-            ValueError: Not exactly one of ``target``, ``channel`` and ``stubs`` is given.
+            ValueError: Not exactly one of ``target``, ``channel`` and ``stubs`` is given, or one is not valid.
         """
         if sum(x is not None for x in (target, channel, stubs)) != 1:
             raise ValueError("give exactly one of target, channel and stubs")
+        if target is not None:
+            checked_target(target)
 
         def connect() -> Stubs:
             if stubs is not None:

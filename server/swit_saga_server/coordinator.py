@@ -24,6 +24,7 @@ from swit_saga.health import SERVING, Response, health_request
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2, definition_service_pb2, operator_service_pb2
 from swit_saga_server.config import SagaConfig
+from swit_saga_server.logs import set_level
 from swit_saga_server.participants.local import LocalParticipant
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
@@ -60,16 +61,20 @@ class Coordinator(AsyncSagaClient):
         """A running coordinator while the context lasts; then it is drained and closed.
 
         Args:
-            config: Defaults to SQLite in ``swit-saga.db``.
+            config: Defaults to what the environment says, and without it to SQLite in ``swit-saga.db``.
             participants: Those of this program; others by address in the configuration.
             store: Instead of the configured one.
             codecs: How values become payloads.
 
         Raises:
             StoreRefused: Another process holds the SQLite file. StoreUnavailable.
+            ConfigError: What the environment says is not valid.
         """
+        config = config or SagaConfig.load()
+        if "level" in config.logging.model_fields_set:  # Else it is the program's say, as for any library.
+            set_level(config.logging.level)
         async with AsyncExitStack() as stack:
-            runtime = await stack.enter_async_context(open_runtime(config or SagaConfig(), participants, store=store))
+            runtime = await stack.enter_async_context(open_runtime(config, participants, store=store))
             coordinator = cls(runtime, codecs)
             stack.push_async_callback(coordinator.close)
             yield coordinator

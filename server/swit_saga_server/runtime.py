@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-import structlog
-
 from swit_saga.forks import Home
 from swit_saga_server.config import ParticipantConfig, SagaConfig
 from swit_saga_server.core.errors import StoreUnavailable
@@ -15,6 +13,7 @@ from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.patience import Backoff
 from swit_saga_server.engine.transport import Deliver, Transport
+from swit_saga_server.logs import get_logger
 from swit_saga_server.participants.describing import Describing
 from swit_saga_server.participants.grpc_connection import GrpcConnection
 from swit_saga_server.participants.local import LocalParticipant, LocalTransport
@@ -27,7 +26,7 @@ from swit_saga_server.service.catalogue import Catalogue
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.wire.answer import AnswerReader
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 5.0
 

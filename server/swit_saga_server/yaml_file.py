@@ -1,13 +1,20 @@
 """YAML without its traps: duplicate keys and aliases are refused, ``on`` and ``1:30`` are plain text."""
 
+import re
 from collections.abc import Hashable
 from typing import Any
 
 import yaml
 
+MAX_DIGITS = 400
+"""Of a whole number."""
+
 
 class YamlError(ValueError):
-    """The text is not YAML as this project takes it; the message names line and column."""
+    """The text is not YAML as this project takes it; the message names line and column.
+
+    It repeats no value, for that may be a password, and is not chained to what PyYAML raises, which does.
+    """
 
 
 class _Loader(yaml.SafeLoader):
@@ -32,16 +39,13 @@ class _Loader(yaml.SafeLoader):
     def construct_yaml_int(self, node: Any) -> int:
         """``010`` is ten, not octal."""
         text = self.construct_scalar(node)
-        try:
-            return int(text)
-        except ValueError as error:  # More digits than Python reads.
-            raise YamlError(f"a number of {len(text)} digits is too long{_at(node.start_mark)}") from error
+        if len(text) > MAX_DIGITS:
+            raise YamlError(f"a number of more than {MAX_DIGITS} digits{_at(node.start_mark)}")
+        return int(text)
 
 
 def _resolvers() -> dict[str, list[tuple[str, Any]]]:
     """YAML 1.2's core schema: what looks like a date or a sexagesimal number stays text."""
-    import re
-
     kept: dict[str, list[tuple[str, Any]]] = {}
     rules = [
         ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
@@ -65,17 +69,27 @@ def load_yaml(text: str) -> Any:
     Raises:
         YamlError: With line and column.
     """
+    wrong = ""
     try:
         return yaml.load(text, Loader=_Loader)
+    except yaml.constructor.ConstructorError as error:
+        wrong = f"there is a tag, '!' and a word; put a text that begins with '!' in quotes{_place(error)}"
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise YamlError(f"{error.problem or error.context}{_at(mark) if mark else ''}") from error
+        # PyYAML puts names of tokens into <>, and into quotes what was written.
+        problem = re.sub(r"(['\"])(?!<[a-z ]+>\1).{2,}?\1", "…", str(error.problem))
+        wrong = f"{problem}{_place(error)}"
     except yaml.reader.ReaderError as error:
-        raise YamlError(f"the character {chr(error.character)!r} is not allowed (at {error.position})") from error
-    except yaml.YAMLError as error:
-        raise YamlError(str(error)) from error
-    except RecursionError as error:
-        raise YamlError("lists or mappings lie too deeply within each other") from error
+        wrong = f"there is a character (number {error.position + 1}) that is not allowed in YAML"
+    except yaml.YAMLError:
+        wrong = "it is no YAML"
+    except RecursionError:
+        wrong = "lists and mappings lie too deep within each other"
+    raise YamlError(wrong)
+
+
+def _place(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    return _at(mark) if mark is not None else ""
 
 
 def _at(mark: Any) -> str:

@@ -17,6 +17,7 @@ import typer
 
 from swit_saga import AsyncSagaClient, Participant, Saga, Step, StepContext, fixed
 from swit_saga_server.cli import run
+from swit_saga_server.cli.signals import StopSignals
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.inputs import Wake
 from swit_saga_server.engine.engine import Engine
@@ -130,6 +131,11 @@ async def test_dev_explains_what_is_in_doubt_and_leaves_nothing(tmp_path):
     assert calls == ["reserve", "reserve"]
 
 
+async def _serve(config: SagaConfig) -> None:
+    with StopSignals() as signals:
+        await run.serve(config, signals)
+
+
 async def test_serve_ends_when_its_engine_fails(tmp_path, monkeypatch):
     """So that a supervisor starts it again."""
 
@@ -146,7 +152,7 @@ async def test_serve_ends_when_its_engine_fails(tmp_path, monkeypatch):
         await start(self)
 
     monkeypatch.setattr(Engine, "start", noted)
-    serving = asyncio.create_task(run.serve(SagaConfig.load(overrides=overrides)))
+    serving = asyncio.create_task(_serve(SagaConfig.load(overrides=overrides)))
     await eventually(lambda: running and running[0].ownership.holds(0))
     running[0].context.mailbox.put(Item("s", Wake()))
     with pytest.raises(typer.Exit) as ended:

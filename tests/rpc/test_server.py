@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from swit_saga import AsyncSagaClient, InvalidRequestError, Participant, Saga, Step, StepContext, UnavailableError
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, payload_pb2
+from swit_saga_server.rpc.listening import CannotListen
 from swit_saga_server.rpc.server import Server
 from swit_saga_server.rpc.serving import SERVICES
 from swit_saga_server.runtime import open_runtime
@@ -152,5 +153,5 @@ async def test_a_port_in_use_is_refused(tmp_path):
         (tmp_path / "other").mkdir()
         other = config(tmp_path / "other", listen=s.address)
         async with open_runtime(other) as runtime:
-            with pytest.raises(RuntimeError, match="bind"):
+            with pytest.raises(CannotListen, match=rf"{s.address}: the address is in use"):
                 Server(other, runtime)

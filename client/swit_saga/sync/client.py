@@ -7,6 +7,7 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 
 import grpc
 
+from swit_saga.channel import checked_target
 from swit_saga.client import AsyncSagaClient
 from swit_saga.definition import DefinitionLike
 from swit_saga.durations import DurationLike
@@ -50,7 +51,7 @@ class SagaClient:
             ValueError: An option is not valid.
         """
         self._client = AsyncSagaClient(
-            stubs=BlockingStubs(target, credentials),
+            stubs=BlockingStubs(checked_target(target), credentials),
             codecs=codecs,
             metadata=metadata,
             service=service,

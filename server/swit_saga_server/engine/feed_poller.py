@@ -2,15 +2,14 @@
 
 import asyncio
 
-import structlog
-
 from swit_saga_server.core.errors import NewerRecord, StoreUnavailable
 from swit_saga_server.engine.feed import Feed
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import StateStorage, partition_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAGE = 1_000
 
@@ -38,7 +37,7 @@ class FeedPoller:
                     # Which sagas it concerns cannot be told: each watcher reads on by itself, and hears it if it must.
                     del self._positions[partition]
                 except StoreUnavailable as unavailable:
-                    log.info("feed_not_read", partition=partition, error=str(unavailable))
+                    log.info("feed_not_read", fold_by="all", partition=partition, error=str(unavailable))
             await asyncio.sleep(self._options.watch_poll / 1e6)
 
     def _wanted(self) -> list[int]:

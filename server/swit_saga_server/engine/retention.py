@@ -2,16 +2,15 @@
 
 import asyncio
 
-import structlog
-
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.units import Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import StateStorage
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BATCH = 200
 PAUSE_S = 0.05
@@ -36,7 +35,7 @@ class Retention:
                     while await self._clean(partition, self._options.retention):
                         pass
                 except StoreUnavailable as unavailable:
-                    log.info("not_cleaned_up", partition=partition, error=str(unavailable))
+                    log.info("not_cleaned_up", fold_by="all", partition=partition, error=str(unavailable))
             await asyncio.sleep(self._options.cleanup_interval / 1e6)
 
     async def _clean(self, partition: int, retention: Span) -> bool:

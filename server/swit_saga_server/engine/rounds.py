@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
-import structlog
-
 from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.errors import NeedsNewerLevel, StoreUnavailable
 from swit_saga_server.core.model import Saga, is_in_flight, same_origin
@@ -20,9 +18,10 @@ from swit_saga_server.engine.failpoints import Point, reach
 from swit_saga_server.engine.patience import YIELD_EVERY, Backoff
 from swit_saga_server.engine.supervisor import Supervisor
 from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write, partition_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _Found: TypeAlias = Verdict | NeedsNewerLevel | None
 """A verdict; that nothing was written, for a coordinator that lives could not read it; None if there will be none."""
@@ -133,7 +132,7 @@ class Rounds:
                     return [None]
                 await backoff.wait()
             except Exception:
-                log.exception("reply_failed", saga_id=saga.id)
+                log.exception("reply_failed", fold_by="all", saga_id=saga.id)
                 return [None]
         return [Verdict.FENCED]
 
@@ -151,7 +150,9 @@ class Rounds:
                 return verdicts
             except StoreUnavailable as unknown:
                 held = [self._ownership.holds(partition_of(w.saga.id, self._store.partitions)) for w in writes]
-                log.warning("commit_outcome_unknown", writes=len(writes), held=sum(held), error=str(unknown))
+                log.warning(
+                    "commit_outcome_unknown", fold_by="all", writes=len(writes), held=sum(held), error=str(unknown)
+                )
                 if not any(held):
                     return [None] * len(writes)
                 await backoff.wait()
@@ -159,7 +160,7 @@ class Rounds:
                 if len(writes) == 1:
                     if isinstance(failed, NeedsNewerLevel):
                         return [failed]
-                    log.exception("write_failed", saga_id=writes[0].saga.id)
+                    log.exception("write_failed", fold_by="all", saga_id=writes[0].saga.id)
                     return [None]
                 # One bad write must not hold up the others: each on its own.
                 return [v for write in writes for v in await self._verdicts([write])]

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-import structlog
-
 from swit_saga.v1.participant_stream_service_pb2 import DescribeResponse
 from swit_saga_server.core.texts import printable
+from swit_saga_server.logs import get_logger
 from swit_saga_server.participants.connection import CallFailed
 from swit_saga_server.tasks import end
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 DESCRIBE_S = 5.0
 MAX_ACTIONS, MAX_NAME = 10_000, 200

@@ -62,6 +62,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # In truth how long an attempt to connect may take; with less, a participant far away or busy is never reached.
     ("grpc.min_reconnect_backoff_ms", 2_000),
+    # http_proxy in the environment is for the web: by it, a participant would be asked for at the proxy.
+    ("grpc.enable_http_proxy", 0),
 )
 
 

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from swit_saga.v1.participant_stream_service_pb2 import StreamCommand, StreamRequest, StreamResponse
 from swit_saga_server.core.identity import Kind
+from swit_saga_server.logs import get_logger
 from swit_saga_server.participants.calls import Calls
 from swit_saga_server.participants.connection import CallFailed, Stream
 from swit_saga_server.participants.ledger import Ledger, Send
@@ -15,7 +14,7 @@ from swit_saga_server.wire import command as wire
 from swit_saga_server.wire.answer import AnswerReader, failed_here
 from swit_saga_server.wire.decoding import UNREADABLE_ANSWER
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MESSAGE_COMMANDS, MESSAGE_BYTES = 256, 1 << 20
 """Commands in one message at most, and their size; a larger command goes by itself."""
@@ -81,7 +80,7 @@ class Session:
         except CallFailed as over:
             return over
         except Exception as error:  # Nothing more can be believed of it.
-            log.exception("stream_failed", participant=self._participant)
+            log.exception("stream_failed", fold_by=self._participant, participant=self._participant)
             return CallFailed("INTERNAL", f"{type(error).__name__}: {error}")
         finally:
             if writing is not None:
@@ -110,7 +109,7 @@ class Session:
         except CallFailed:
             return  # The stream is over; its reader learns why.
         except Exception:
-            log.exception("stream_not_written", participant=self._participant)
+            log.exception("stream_not_written", fold_by=self._participant, participant=self._participant)
             self._stream.cancel()
 
     def _next_message(self) -> StreamRequest | None:

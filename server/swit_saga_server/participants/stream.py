@@ -10,11 +10,10 @@ queued certainly did not happen, and goes by the next stream.
 import asyncio
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
+from swit_saga_server.logs import get_logger
 from swit_saga_server.participants.connection import CallFailed, Connection, nobody_asks
 from swit_saga_server.participants.ledger import Ledger, wall_clock
 from swit_saga_server.participants.session import Session
@@ -22,7 +21,7 @@ from swit_saga_server.participants.unary import calls_over
 from swit_saga_server.tasks import end
 from swit_saga_server.wire.answer import AnswerReader, broken_answer
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ASK_AGAIN_S = 600.0
 """A participant that did not know the stream is asked again after this, should its connection last so long: behind a
@@ -129,13 +128,24 @@ class StreamTransport:
         """What it carried is unknown. What is queued is left to the next one, unless none is to follow."""
         broken = [s for s in self._ledger if s.carrier is session or (give_up and s.carrier is None)]
         if broken:
-            log.info("stream_broken", participant=self._participant, code=over.code, error=over.details)
+            log.info(
+                "stream_broken",
+                fold_by=self._participant,
+                participant=self._participant,
+                code=over.code,
+                error=over.details,
+            )
         for send in broken:
             self._ledger.answer(send, broken_answer(over.code, over.details))
 
     def _go_unary(self) -> None:
         """The participant does not serve the stream; nothing was sent by it."""
-        log.info("stream_not_served", participant=self._participant, address=self._connection.address)
+        log.info(
+            "stream_not_served",
+            fold_by=self._participant,
+            participant=self._participant,
+            address=self._connection.address,
+        )
         self._not_served = asyncio.create_task(self._ask_again_later())
         self._calls.begin(send for send in self._ledger if send.carrier is None)
 

@@ -8,20 +8,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import grpc.aio
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
 from swit_saga_server.core.units import SECOND
+from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
 from swit_saga_server.rpc.definition_service import DefinitionHandlers
+from swit_saga_server.rpc.listening import CannotListen, check_listening
 from swit_saga_server.rpc.serving import SERVICES, serve
 from swit_saga_server.rpc.spans import Spans
 from swit_saga_server.runtime import Runtime
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HEALTH_CHECK_S = 1.0
 MESSAGE_OVERHEAD = 64 << 10
@@ -37,7 +38,11 @@ class Server:
     """
 
     def __init__(self, config: SagaConfig, runtime: Runtime) -> None:
-        """Build it; nothing listens yet."""
+        """Build it; nothing listens yet.
+
+        Raises:
+            CannotListen: The address is in use, or is not ours.
+        """
         self._config = config
         self._runtime = runtime
         self._health = health.aio.HealthServicer()
@@ -55,8 +60,15 @@ class Server:
         if config.server.reflection:
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
-        self.port = self._server.add_insecure_port(config.server.listen)
+        self.port = self._listen(config.server.listen)
         self._checking: asyncio.Task[None] | None = None
+
+    def _listen(self, address: str) -> int:
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError as failed:
+            check_listening(address)  # It says why.
+            raise CannotListen(f"cannot listen at {address}") from failed
 
     async def start(self) -> None:
         """Listen."""
@@ -93,6 +105,8 @@ class Server:
                     log.error("not_serving", error=str(unavailable))
             if healthy != serving:
                 serving = healthy
+                if healthy:
+                    log.info("serving_again")
                 await self._say(serving=serving)
 
     async def _say(self, *, serving: bool) -> None:

@@ -6,11 +6,10 @@ participant itself rejects what it could not undo.
 
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from swit_saga_server.core.definition import Definition
+from swit_saga_server.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_KEPT = 10_000
 """Definitions, and actions of definitions, that are remembered; what comes after is not compared."""

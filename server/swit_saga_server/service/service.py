@@ -57,16 +57,18 @@ class SagaService:
         return await metrics_of(self._engine, len(self.starts), self._catalogue.uncompensatable)
 
     async def health(self) -> None:
-        """Return if the coordinator can take and drive sagas.
+        """Return if the coordinator can serve: it runs, and reaches its store.
+
+        Whether it holds partitions does not matter: what it is asked about others' sagas it does through the store.
 
         Raises:
             CoordinatorUnavailable: It cannot, and why.
         """
         if self._engine.failure is not None:
             raise CoordinatorUnavailable(f"the engine failed: {self._engine.failure!r}")
+        if not self._engine.requests.accepting:
+            raise CoordinatorUnavailable("the coordinator is stopping, or has stopped")
         await self._engine.store.now()
-        if not any(self._engine.ownership.holds(p) for p in range(self._engine.store.partitions)):
-            raise CoordinatorUnavailable("no partition is held by this coordinator")
 
     def begin_stop(self) -> None:
         """Refuse new sagas from now on; those under way go on."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import grpc
 import pytest
-from structlog.testing import capture_logs
 
 from swit_saga import Participant, Saga, Step, no_retry
 from swit_saga.v1 import participant_stream_service_pb2_grpc
@@ -13,6 +12,7 @@ from swit_saga.v1.participant_service_pb2_grpc import add_ParticipantServiceServ
 from swit_saga.v1.participant_stream_service_pb2 import DescribeRequest, DescribeResponse
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
+from tests.support.logs import logged
 from tests.support.waiting import eventually
 
 SAGA = Saga(
@@ -37,13 +37,13 @@ def config(folder: Any, port: int, **options: Any) -> SagaConfig:
 
 
 def said(logs: Any) -> list[tuple[str, str]]:
-    return [(line["event"], line["action"]) for line in logs if line["log_level"] == "error"]
+    return [(line["event"], line["action"]) for line in logs if line["level"] == "error"]
 
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_participant_that_cannot_undo_what_a_definition_has_undone(tmp_path, stream):
     async with shop("reserve").serve("127.0.0.1:0") as serving:
-        with capture_logs() as logs:
+        with logged() as logs:
             async with Coordinator.open(config(tmp_path, serving.port, stream=stream)) as coordinator:
                 await coordinator.register(SAGA)
                 assert (await coordinator.metrics()).uncompensatable_actions == 0, "nobody has asked it yet"
@@ -70,7 +70,7 @@ async def test_a_participant_that_cannot_undo_what_a_definition_has_undone(tmp_p
 async def test_one_that_was_mended_counts_no_more(tmp_path):
     async with shop("reserve").serve("127.0.0.1:0") as serving:
         port = serving.port
-        with capture_logs() as logs:
+        with logged() as logs:
             async with Coordinator.open(config(tmp_path, port)) as coordinator:
                 await (await coordinator.start(SAGA)).wait()
                 await eventually(lambda: said(logs))
@@ -87,7 +87,7 @@ async def test_a_participant_in_this_process(tmp_path):
     local = SagaConfig.load(overrides={"storage": {"connection": str(tmp_path / "saga.db")}})
     made = shop("reserve")
     made.step("fly")(lambda: None).compensate(lambda: None)
-    with capture_logs() as logs:
+    with logged() as logs:
         async with Coordinator.open(local, participants=[made]) as coordinator:
             await coordinator.register(SAGA)
             assert said(logs) == [("participant_without_compensation", "pay")]

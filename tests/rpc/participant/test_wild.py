@@ -6,7 +6,6 @@ from typing import Any
 
 import grpc
 import pytest
-from structlog.testing import capture_logs
 
 from swit_saga.v1.command_pb2 import Completed as CompletedMessage
 from swit_saga.v1.command_pb2 import Rejected as RejectedMessage
@@ -24,6 +23,7 @@ from swit_saga_server.participants.local import LocalTransport
 from swit_saga_server.wire.answer import AnswerReader
 from swit_saga_server.wire.command import metadata
 from tests.rpc.participant.test_transports import BOTH, Heard, Recorder, reach, server, stream, unary
+from tests.support.logs import logged
 from tests.support.participant.sends import command
 from tests.support.waiting import eventually
 
@@ -40,7 +40,7 @@ async def answered(*said: StreamAnswer, credits: int = 9) -> tuple[Heard, list[A
     and b is answered.
     """
     there = Recorder(credits=2)
-    with capture_logs() as logs:
+    with logged() as logs:
         async with server(there.add) as port, reach(stream, port) as (transport, heard):
             transport.send([command("a"), command("b", kind=Kind.COMPENSATE), command("c")])
             await eventually(lambda: len(there.commands) == 2)

@@ -4,10 +4,10 @@ import json
 from functools import partial
 
 import pytest
-from structlog.testing import capture_logs
 
 from swit_saga.errors import NotFoundError
 from tests.support.cli.command import run
+from tests.support.logs import logged
 from tests.support.rpc.serve import serve
 
 GOOD = {"id": "good", "steps": [{"id": "a", "participant": "shop", "action": "reserve"}]}
@@ -20,7 +20,7 @@ def apply(tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         return partial(run, monkeypatch)("definitions", "apply", "d.yaml", "--address", address, *more)
 
-    with capture_logs():
+    with logged():
         yield of
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from structlog.testing import capture_logs
 
 from swit_saga import Saga, Step
 from tests.support.cli.command import Cli, Said, run
+from tests.support.logs import logged
 from tests.support.rpc.serve import serve
 
 FILE = """
@@ -28,7 +28,7 @@ definitions:
 @pytest.fixture
 def cli(monkeypatch) -> Iterator[Cli]:
     monkeypatch.setenv("COLUMNS", "200")
-    with capture_logs():  # The server's, which is in this process; they would be in the output.
+    with logged():  # The server's, which is in this process; they would be in the output.
         yield partial(run, monkeypatch)
 
 

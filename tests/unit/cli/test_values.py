@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from swit_saga import Participant, Saga, Step
 from tests.support.cli.command import Cli, run
+from tests.support.logs import logged
 from tests.support.rpc.serve import serve
 
 MIB = 1 << 20
@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    with capture_logs():
+    with logged():
         yield partial(run, monkeypatch)
 
 

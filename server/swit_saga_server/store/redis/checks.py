@@ -2,14 +2,14 @@
 
 from enum import StrEnum
 
-import structlog
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from swit_saga_server.core.errors import StoreRefused
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.failures import missing_command
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 OLDEST = (6, 2)
 
