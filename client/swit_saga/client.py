@@ -16,12 +16,13 @@ from swit_saga.durations import DurationLike, duration_message, parse_duration
 from swit_saga.filters import saga_filter
 from swit_saga.handle import SagaHandle
 from swit_saga.health import health_request, refuse_unless_serving
-from swit_saga.ids import SagaIds
+from swit_saga.ids import SagaIds, given_id
 from swit_saga.operator import Operator
 from swit_saga.outcomes import result_of
 from swit_saga.paging import every
 from swit_saga.payload import Codecs
 from swit_saga.starts import STARTS
+from swit_saga.trees import texts, tree
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1.definition_pb2 import SagaDefinition
 from swit_saga.v1.metrics_pb2 import CoordinatorMetrics
@@ -90,6 +91,8 @@ class AsyncSagaClient:
             return ChannelStubs.to(target, credentials)
 
         timeout_s = parse_duration(timeout).total_seconds()
+        if not timeout_s:
+            raise ValueError("timeout must be greater than 0")
         self.codecs = codecs or Codecs()
         # A channel that is given was made in this process; any other is made by the process that makes the first call.
         self._connection = Connection(connect, metadata=metadata or {}, timeout_s=timeout_s, begun=channel is not None)
@@ -158,31 +161,37 @@ class AsyncSagaClient:
         Raises:
             AlreadyExistsError: A different request started a saga with this id.
             NotFoundError, DefinitionDisabledError, InvalidRequestError, UnsupportedError, UnavailableError, CodecError.
+            ValueError: An id is given and empty; ``timeout``, ``labels`` or ``metadata`` cannot be sent as they are.
+            TypeError: Something is of a type that cannot be sent.
         """
         request = pb.StartSagaRequest(
-            saga_id=saga_id or self._ids.new(),
+            saga_id=self._ids.new() if saga_id is None else given_id(saga_id),
             definition_version=version,
             initial_data=self.codecs.encode(data),
             timeout=duration_message(timeout),
-            labels=labels or {},
+            labels=texts(labels or {}, "labels"),
             correlation_id=correlation_id,
             service=self._service,
             view=pb.SAGA_VIEW_HEAD,
         )
         if isinstance(definition, str):
-            request.definition_id = definition
+            request.definition_id = given_id(definition, "definition")
         else:
             request.definition.CopyFrom(definition_message(definition))
         if metadata:
-            request.metadata.update(dict(metadata))
+            request.metadata.CopyFrom(tree(metadata))
         shared = self._batch_starts
         rpc = self._connection.shared(STARTS, self._learn) if shared else self._connection.stubs.coordinator.StartSaga
         response = await self._connection.call(rpc, request)
         return SagaHandle(self, response.saga.id, created=response.created)
 
     def handle(self, saga_id: str) -> SagaHandle:
-        """A handle on a saga that somebody started. Nothing is asked of the coordinator yet."""
-        return SagaHandle(self, saga_id, created=False)
+        """A handle on a saga that somebody started. Nothing is asked of the coordinator yet.
+
+        Raises:
+            ValueError: The id is empty.
+        """
+        return SagaHandle(self, given_id(saga_id), created=False)
 
     async def get(self, saga_id: str, *, full: bool = True, steps: Sequence[str] = ()) -> SagaView:
         """The saga as it is now.
@@ -204,7 +213,8 @@ class AsyncSagaClient:
             raise ValueError(f"steps is a list of ids: steps=[{steps!r}]")
         if steps and not full:
             raise ValueError("steps are only in the full view; leave out full=False")
-        request = pb.GetSagaRequest(saga_id=saga_id, view=_view(full), step_ids=steps)
+        step_ids = [given_id(step_id, "steps") for step_id in steps]
+        request = pb.GetSagaRequest(saga_id=given_id(saga_id), view=_view(full), step_ids=step_ids)
         response = await self._connection.call(self._connection.stubs.coordinator.GetSaga, request)
         return SagaView(response.saga, self.codecs)
 
@@ -234,7 +244,7 @@ class AsyncSagaClient:
             definitions: Any of these definition ids.
             labels: Every one of these.
             metadata: Every top-level key with this very value.
-            created_from, updated_from: Inclusive.
+            created_from, updated_from: Inclusive; like all times with a timezone.
             created_to, updated_to: Exclusive.
             overdue_by: Due for longer than this.
             stuck: Only those that the coordinator itself failed on, see ``SagaView.stuck``.
@@ -243,7 +253,7 @@ class AsyncSagaClient:
             page_size: Sagas per call, 1 to 1000.
 
         Raises:
-            ValueError: There is no such state; or ``states`` and ``active`` are both given.
+            ValueError: There is no such state; ``states`` and ``active`` are both given; a time has no timezone.
             InvalidRequestError, UnavailableError.
         """
         wanted = saga_filter(
@@ -275,7 +285,7 @@ class AsyncSagaClient:
         Raises:
             NotFoundError, AlreadyFinishedError, UnavailableError.
         """
-        request = pb.CancelSagaRequest(saga_id=saga_id, reason=reason)
+        request = pb.CancelSagaRequest(saga_id=given_id(saga_id), reason=reason)
         response = await self._connection.call(self._connection.stubs.coordinator.CancelSaga, request)
         return SagaView(response.saga, self.codecs)
 
@@ -291,7 +301,7 @@ class AsyncSagaClient:
             NotFoundError: There is no such saga.
             UnavailableError, TimedOutError: The coordinator could not be asked, at the latest 5 s after ``timeout``.
         """
-        saga, _ = await self._waiting.wait(saga_id, timeout, states, pb.SAGA_VIEW_FULL)
+        saga, _ = await self._waiting.wait(given_id(saga_id), timeout, states, pb.SAGA_VIEW_FULL)
         return saga
 
     @overload
@@ -315,7 +325,7 @@ class AsyncSagaClient:
             WaitTimeout: It has none within ``timeout``.
             NotFoundError, UnavailableError, TimedOutError: As ``wait``.
         """
-        saga, done = await self._waiting.wait(saga_id, timeout, (), pb.SAGA_VIEW_RESULT)
+        saga, done = await self._waiting.wait(given_id(saga_id), timeout, (), pb.SAGA_VIEW_RESULT)
         return result_of(saga, kind, done=done)
 
     def watch(self, saga_id: str, *, after: int = 0, follow: bool = False) -> AsyncIterator[EventView]:
@@ -332,7 +342,7 @@ class AsyncSagaClient:
             NotFoundError: There is no such saga.
             InvalidRequestError: ``after`` lies beyond its latest event.
         """
-        return watch(self._connection, self.codecs, saga_id, after=after, follow=follow)
+        return watch(self._connection, self.codecs, given_id(saga_id), after=after, follow=follow)
 
     async def metrics(self) -> CoordinatorMetrics:
         """What the coordinator counted.

@@ -24,11 +24,13 @@ from swit_saga.health import SERVING, Response, health_request
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2, definition_service_pb2, operator_service_pb2
 from swit_saga_server.config import SagaConfig
+from swit_saga_server.core.errors import SwitSagaError
 from swit_saga_server.logs import set_level
 from swit_saga_server.participants.local import LocalParticipant
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
 from swit_saga_server.rpc.definition_service import DefinitionHandlers
+from swit_saga_server.rpc.entrance import entrance
 from swit_saga_server.rpc.errors import to_status
 from swit_saga_server.rpc.serving import is_refused, not_implemented, snake
 from swit_saga_server.runtime import Runtime, open_runtime
@@ -140,13 +142,16 @@ class _Stub:
 
     def __getattr__(self, rpc: str) -> Callable[..., Any]:
         method = self._service.methods_by_name[rpc]
-        handler = _refusing(method) if is_refused(method) else getattr(self._handlers, snake(rpc))
+        handler = _refusing(method) if is_refused(method) else entrance(method, getattr(self._handlers, snake(rpc)))
 
         def call(request: Any, timeout: float | None = None, metadata: Any = None) -> Any:
             headers = dict(metadata or ())
             span = trace.get_current_span().get_span_context()
             traceparent = headers.get("traceparent") or (format_traceparent(span) if span.is_valid else "")
-            made = handler(request, Caller(traceparent, headers.get("tracestate", ""), timeout))
+            try:
+                made = handler(request, Caller(traceparent, headers.get("tracestate", ""), timeout))
+            except SwitSagaError as refused:
+                raise from_status(to_status(refused)) from refused
             return _Stream(made, self._run) if hasattr(made, "__aiter__") else self._run(made)
 
         return call

@@ -58,6 +58,14 @@ def test_options_that_make_no_sense(given, says):
         AsyncSagaClient(**given)
 
 
+async def test_what_the_server_cancels_is_tried_again():
+    """So gRPC says that more calls came than a server takes up."""
+    fake = Fake(refusal(code_pb2.CANCELLED), GOT)
+    async with faking(fake) as client:
+        assert (await client.get("o-1")).id == "o-1"
+    assert len(fake.requests) == 2
+
+
 @pytest.mark.parametrize(
     "code",
     [c for c in grpc.StatusCode if c not in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, *CUT)],

@@ -48,8 +48,9 @@ async def test_too_large_is_our_error_up_to_twice_the_limit_and_grpcs_beyond(tmp
         with pytest.raises(InvalidRequestError) as ours:
             await s.client.start(ORDER, "x" * (2 * MIB - 1000))
         assert ours.value.reason == "PAYLOAD_TOO_LARGE"
+        wordy = [Step(f"s-{n}", "shop", action="pay", description="x" * 4_000) for n in range(MIB // 4_000)]
         with pytest.raises(InvalidRequestError) as definition:
-            await s.client.register(Saga("wordy", ORDER.steps, description="x" * (MIB + 1)))
+            await s.client.register(Saga("wordy", wordy))
         assert definition.value.reason == "PAYLOAD_TOO_LARGE"
         stub = coordinator_service_pb2_grpc.CoordinatorServiceStub(s.channel)
         with pytest.raises(grpc.aio.AioRpcError) as theirs:

@@ -272,8 +272,8 @@ async def test_definitions_come_in_pages_that_fit(tmp_path: Path) -> None:
         grpc.aio.insecure_channel(address) as channel,
     ):
         for n in range(6):
-            metadata = {str(k): "x" * 60_000 for k in range(15)}
-            await client.register(Saga(f"d{n}", [Step("s", "grower", "grow", metadata={})], metadata=metadata))
+            steps = [Step(f"s{k}", "grower", "grow", metadata={"k": "x" * 60_000}) for k in range(15)]
+            await client.register(Saga(f"d{n}", steps))
         stock, token = Stock(channel), ""
         pages: list[list[str]] = []
         while not pages or token:

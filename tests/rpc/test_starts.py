@@ -464,7 +464,7 @@ async def test_messages_are_no_larger_than_their_largest_saga(tmp_path):
     async with streaming(tmp_path) as (_, stream):
         for n in range(30):
             large = start(n)
-            large.metadata["fill"] = "x" * 100_000
+            large.metadata["fill"] = "x" * 60_000
             await stream.send(large)
         found: list[str] = []
         while len(found) < 30:

@@ -24,12 +24,13 @@ async def validate(s: Served, sent: definition_pb2.SagaDefinition) -> pb.Validat
     return found
 
 
+WORDY = [step(id=f"s-{n}", action="reserve", description="x" * 4_000) for n in range(300)]
 WRONG = {
     "two things at once": (definition(id="", steps=[step(), step()]), ["id", "steps[1].id"]),
     "a participant that nobody is": (definition(steps=[step(participant="nobody")]), ["steps[0].participant"]),
     "an action that it does not know": (definition(steps=[step(action="fly")]), ["steps[0].participant"]),
     "what is not supported": (definition(steps=[step(depends_on=["x"])]), ["steps[0].depends_on"]),
-    "too large": (definition(description="x" * 1_100_000), ["definition"]),
+    "too large": (definition(steps=WORDY), ["definition"]),
 }
 
 

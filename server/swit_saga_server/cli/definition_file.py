@@ -9,6 +9,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 from swit_saga.v1.definition_pb2 import SagaDefinition
 from swit_saga_server.cli.definition_values import converted
 from swit_saga_server.core.errors import Portable
+from swit_saga_server.wire.door import violations
 from swit_saga_server.yaml_file import YamlError, load_yaml
 
 
@@ -66,6 +67,7 @@ def read_definitions(text: str, name: str) -> list[Found]:
             definition = _read(item)
             if first.setdefault(definition.id, index) != index:
                 raise ValueError(f"the id is that of definitions[{first[definition.id]}], too")
+            wrong += [f"{where}: {v.field}: {v.description}" for v in violations(definition)]
             found.append(Found(where, definition))
         except ValueError as error:
             wrong.append(f"{where}: {error}")

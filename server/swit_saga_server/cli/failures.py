@@ -16,6 +16,8 @@ from swit_saga_server.core.errors import SwitSagaError
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """The root of what is wrong with a command line, of whichever click typer uses."""
 
+INTERNAL = "INTERNAL"
+"""The reason of what the coordinator did not raise on purpose."""
 WORDS = {
     grpc.StatusCode.UNIMPLEMENTED: "what answers there does not know this call: it is no coordinator, or an older one",
     grpc.StatusCode.UNAUTHENTICATED: "what answers there wants to know who you are",
@@ -90,10 +92,10 @@ def failure_of(error: BaseException) -> Failure:
 
 def call_words(error: CallError) -> str:
     """A refused call: the coordinator's own words and its reason; ours for what it did not say itself."""
+    if error.reason == INTERNAL:
+        return "the coordinator failed on this; its log says why"
     if error.reason:
         return f"{error} [{error.reason}]"
-    if error.code is grpc.StatusCode.INTERNAL and "coordinator's log" in str(error):
-        return "the coordinator failed on this; its log says why"
     return WORDS.get(error.code, OTHERWISE)
 
 

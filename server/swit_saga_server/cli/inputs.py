@@ -60,7 +60,11 @@ def read_data(text: str) -> Any:
         name = text.removeprefix("@")
         where, text = f"--data {text}", read_text(name)
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_fraction, parse_int=_integer)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_fraction, parse_int=_integer)
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as error:
+        raise Unusable(f"{where}: holds half a character, \\u{ord(error.object[error.start]):04x}") from error
     except json.JSONDecodeError as error:
         at = f"line {error.lineno}, column {error.colno}"
         raise Unusable(f"{where}: is not JSON: {_first_lower(error.msg)} ({at})") from error

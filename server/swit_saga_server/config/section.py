@@ -3,14 +3,15 @@
 What a validator says of a value never repeats it: a password may have come under the wrong key.
 """
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from swit_saga.addresses import check_target, host_port
-from swit_saga.durations import parse_duration
+from swit_saga.durations import MAX_DURATION, TooLong, parse_duration
 from swit_saga_server.core.errors import SwitSagaError
-from swit_saga_server.core.limits import MAX_ID_LENGTH, MAX_SPAN
+from swit_saga_server.core.limits import MAX_ID_LENGTH
 from swit_saga_server.core.units import Span
 
 MAX_COUNT = 1_000_000_000
@@ -28,14 +29,13 @@ def _span(value: Any) -> Span:
         raise ValueError("must be a duration such as 30s, 1m30s or 500ms")
     if isinstance(value, int):
         raise ValueError("has no unit; write a duration such as 30s, 1m30s or 500ms")
+    # Not chained: their texts repeat the value.
     try:
-        span = Span(round(parse_duration(value).total_seconds() * 1e6))
+        return Span(parse_duration(value) // timedelta(microseconds=1))
+    except TooLong:
+        raise ValueError(f"is too long; the longest duration is {MAX_DURATION.days}d") from None
     except ValueError:
-        # Not chained: its text repeats the value.
         raise ValueError("is not a duration; write for example 30s, 1m30s or 500ms") from None
-    if span > MAX_SPAN:
-        raise ValueError("is too long; the longest duration is 36525d")
-    return span
 
 
 def _no_bool(value: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from swit_saga.v1 import definition_service_pb2 as dpb
 from swit_saga.v1.definition_pb2 import SagaDefinition
-from swit_saga_server.core.errors import InvalidRequest, PayloadTooLarge, Violation
+from swit_saga_server.core.errors import InvalidDefinition, InvalidRequest, PayloadTooLarge, Violation
 from swit_saga_server.rpc import requests
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.pages import Page
@@ -12,7 +12,7 @@ from swit_saga_server.rpc.shielding import to_the_end
 from swit_saga_server.rpc.views import WRAPPING
 from swit_saga_server.service import SagaService
 from swit_saga_server.wire.definition import definition, read_definition
-from swit_saga_server.wire.unsupported import refuse_unsupported
+from swit_saga_server.wire.door import admit
 
 MAX_VIOLATIONS, VIOLATION_LENGTH = 300, 1_000
 """What one answer names, and characters of each: it fits a message, and nobody reads more."""
@@ -29,7 +29,7 @@ class DefinitionHandlers:
         self, request: dpb.RegisterDefinitionRequest, caller: Caller
     ) -> dpb.RegisterDefinitionResponse:
         """RegisterDefinition."""
-        refuse_unsupported(request.definition)
+        admit(request.definition, InvalidDefinition)
         stored, created = await to_the_end(self._definitions.register(read_definition(request.definition)))
         return dpb.RegisterDefinitionResponse(definition=definition(stored), created=created)
 
@@ -55,7 +55,7 @@ class DefinitionHandlers:
     ) -> dpb.ValidateDefinitionResponse:
         """ValidateDefinition: what is wrong is the answer, not an error."""
         try:
-            refuse_unsupported(request.definition)
+            admit(request.definition, InvalidDefinition)
             self._definitions.validate(read_definition(request.definition))
         except InvalidRequest as invalid:
             return dpb.ValidateDefinitionResponse(valid=False, violations=_violations(invalid.violations))
@@ -68,8 +68,6 @@ class DefinitionHandlers:
         self, request: dpb.DisableDefinitionRequest, caller: Caller
     ) -> dpb.DisableDefinitionResponse:
         """DisableDefinition."""
-        if not request.version:
-            raise InvalidRequest((Violation("version", "must be at least 1"),))
         stored = await to_the_end(self._definitions.disable(request.definition_id, request.version, not request.enable))
         return dpb.DisableDefinitionResponse(definition=definition(stored))
 

@@ -26,6 +26,7 @@ from swit_saga.v1 import (
 from swit_saga_server.core.errors import NotImplementedYet, SlowWatcher, SwitSagaError
 from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.callers import Caller
+from swit_saga_server.rpc.entrance import decoder_of, entrance, readable
 from swit_saga_server.rpc.errors import to_status
 from swit_saga_server.rpc.item_stream import ItemStream
 from swit_saga_server.tasks import end
@@ -71,16 +72,16 @@ def serve(server: grpc.aio.Server, service: ServiceDescriptor, handlers: object 
 
 
 def _method(method: MethodDescriptor, handlers: object | None, slow_watcher_s: float) -> Any:
-    request, response = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
     codec: dict[str, Any] = {
-        "request_deserializer": request.FromString,
-        "response_serializer": response.SerializeToString,
+        "request_deserializer": decoder_of(method),
+        "response_serializer": GetMessageClass(method.output_type).SerializeToString,
     }
     if is_refused(method):
         return _refusing(method, codec)
     handler: Callable[..., Any] = getattr(handlers, snake(method.name))
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(_items_both_ways(handler), **codec)
+    handler = entrance(method, handler)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_streaming(handler, slow_watcher_s), **codec)
     return grpc.unary_unary_rpc_method_handler(_unary(handler), **codec)
@@ -100,8 +101,11 @@ def _streaming(handler: Callable[[Any, Caller], Any], slow_watcher_s: float) -> 
     """Messages as they come; a reader that does not read is cut, with the sequence to resume after."""
 
     async def call(request: Any, context: Context) -> None:
+        try:
+            messages: AsyncIterator[Any] = handler(request, caller_of(context))
+        except Exception as error:
+            await refuse(context, error)
         after = request.after_sequence
-        messages: AsyncIterator[Any] = handler(request, caller_of(context))
         refused: Exception | None = None
         try:
             async for message in messages:
@@ -133,7 +137,7 @@ def _items_both_ways(
     async def take_all(stream: AnyItemStream, context: Context) -> None:
         try:
             while (request := await receive(context)) is not grpc.aio.EOF:
-                await stream.take(request)
+                await stream.take(readable(request))
         finally:
             stream.end()
 

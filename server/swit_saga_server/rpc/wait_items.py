@@ -13,6 +13,7 @@ from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.item_stream import ItemStream, item_status
 from swit_saga_server.rpc.views import View, Views
 from swit_saga_server.service import SagaService
+from swit_saga_server.wire.door import admit
 
 
 class WaitItems(ItemStream[WaitResult, pb.WaitSagasResponse]):
@@ -36,6 +37,7 @@ class WaitItems(ItemStream[WaitResult, pb.WaitSagasResponse]):
                 raise InvalidRequest((Violation("item_id", f"{item_id} is the id of another wait under way"),))
             if len(self._open) >= item_stream.MAX_OPEN:
                 raise CoordinatorOverloaded(f"{item_stream.MAX_OPEN} waits are under way on this stream; open another")
+            admit(request)
             time_left_s = None if self._until_s is None else self._until_s - self._service.elapsed() / 1e6
             asked = requests.wait_request(request, time_left_s)
         except Exception as refused:

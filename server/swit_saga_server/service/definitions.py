@@ -50,6 +50,7 @@ class Definitions:
         self._limits = limits
         self._now = now
         self._catalogue = catalogue
+        self._within_bounds: LRUCache[tuple[str, int, str], bool] = LRUCache(DEFINITIONS_KEPT)
         self._kept: LRUCache[tuple[str, int, str], StoredDefinition] = LRUCache(DEFINITIONS_KEPT)
 
     def validate(self, definition: Definition) -> None:
@@ -143,6 +144,10 @@ class Definitions:
                 definition_id=request.definition_id,
                 version=found.version,
             )
+        key = (request.definition_id, found.version, found.digest)
+        if key not in self._within_bounds:
+            found.definition.validate()  # It may have been registered before there were bounds.
+            self._within_bounds[key] = True
         self._catalogue.expect(found.digest, found.definition)
         return found
 
@@ -152,7 +157,11 @@ class Definitions:
         key = (definition.id, 0, digest(definition))
         found = self._kept.get(key)
         if found is None:
-            self.validate(definition)
+            try:
+                self.validate(definition)
+            except InvalidDefinition as invalid:
+                within = (Violation(f"definition.{v.field}", v.description) for v in invalid.violations)
+                raise InvalidDefinition(tuple(within)) from invalid
             found = StoredDefinition(definition=definition, version=0, digest=key[2], registered_at=self._now())
             self._kept[key] = found
             self._catalogue.expect(found.digest, definition)

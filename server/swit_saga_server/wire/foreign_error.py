@@ -37,6 +37,8 @@ MOST_KEYS = 1_000
 """Of an error's details that are looked at."""
 BYTES_PER_JSON_BYTE = 6
 """A value has at most so many bytes in protobuf for each that it has as JSON."""
+JOINTS = ": , "
+"""Beside keys and values."""
 BYTES_OF_AN_ESCAPE = 6
 """As which JSON writes a character at most, such as \\u0000."""
 
@@ -107,7 +109,8 @@ def _details(values: Struct, left: _Left) -> Mapping[str, Any]:
     if len(fields) > len(keys):
         left.omitted += max(_size(values) - sum(_size(fields[key]) + len(encoded(key)) for key in keys), 1)
     for key in keys:
-        value, room = fields[key], left.details - len(encoded(key))
+        value, of_key = fields[key], _json_size(key) + len(JOINTS)
+        room = left.details - of_key
         if value.WhichOneof("kind") == "string_value" and _size(value) > room // BYTES_OF_AN_ESCAPE > MARK_BYTES:
             made, omitted = cut_end(value.string_value, room // BYTES_OF_AN_ESCAPE - 1)
             left.omitted += omitted
@@ -121,7 +124,7 @@ def _details(values: Struct, left: _Left) -> Mapping[str, Any]:
             left.omitted += _size(value) + len(encoded(key))
             continue
         kept[key] = made
-        left.details -= size + len(encoded(key))
+        left.details -= size + of_key
     return kept
 
 

@@ -31,9 +31,9 @@ async def test_nothing_is_registered_unless_all_are_good(tmp_path, apply):
         with pytest.raises(NotFoundError):
             await s.client.definition("good")
         first, *_, last = said.err.splitlines()
-        assert (said.code, said.out, last) == (1, "", "swit-saga: nothing was registered")
+        assert (said.code, said.out, last) == (1, "", "  nothing was registered")
         assert first.startswith("swit-saga: d.yaml: definitions[1] 'bad': steps[1]")
-        assert "swit-saga: d.yaml: definitions[2] 'empty': steps: " in said.err
+        assert "  d.yaml: definitions[2] 'empty': steps: " in said.err
 
 
 async def test_what_was_registered_is_said(tmp_path, apply):

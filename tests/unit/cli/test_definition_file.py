@@ -40,7 +40,7 @@ def test_what_is_right_is_read():
         ("id: x\nsteps: {}", r"f\.yaml: 'x': steps: must be a list, not a mapping"),
         ("id: x\nsteps: [3]", r".*: steps\[0\]: must be a mapping, not 3"),
         ("id: x\nsteps:", r".*: steps: must be a list, not nothing"),
-        ("id: x\ntimeout: 3000000d", r".*: timeout: '3000000d' is longer than 100 years"),
+        ("id: x\ntimeout: 3000000d", r".*: timeout: '3000000d' is too long; the longest is 36525d, 100 years"),
         ("id: x\ntimeout: 99999999999999d", r".*: timeout: .* is too long.*"),
         ("id: x\ntimeout: .inf", r".*: timeout: '\.inf' is not a duration.*"),
         ("id: x\nretry_policy: {multiplier: 1.0e999}", r".*multiplier: inf is too large a number"),
@@ -74,7 +74,8 @@ def test_what_is_wrong_is_named_by_its_path(text, line):
 
 
 def test_everything_wrong_in_a_file_is_named_by_place_and_id():
-    assert lines_of("definitions: [{id: a}, {id: b, timeout: 3}, 7, {id: a, name: again}]") == [
+    steps = "steps: [{id: s, participant: p}]"
+    assert lines_of(f"definitions: [{{id: a, {steps}}}, {{id: b, timeout: 3}}, 7, {{id: a, name: again}}]") == [
         "f.yaml: definitions[1] 'b': timeout: 3 is not a duration; write for example '30s', '1m30s' or '500ms'",
         "f.yaml: definitions[2]: must be a mapping, not 7",
         "f.yaml: definitions[3] 'a': the id is that of definitions[0], too",

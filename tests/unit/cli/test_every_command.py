@@ -41,11 +41,14 @@ def commands(group: Any = None, path: str = "") -> Iterator[str]:
             yield f"{path}{name}"
 
 
+STEP = {"id": "s", "participant": "p"}
+
+
 @pytest.fixture
 def words(tmp_path, monkeypatch) -> Any:
     monkeypatch.setenv("COLUMNS", "80")
     file = tmp_path / "d.yaml"
-    file.write_text(json.dumps({"id": LONG_ID, "name": MARKUP, "description": MARKUP, "steps": []}))
+    file.write_text(json.dumps({"id": LONG_ID, "name": MARKUP, "description": MARKUP, "steps": [STEP]}))
 
     def of(command: str, address: str) -> tuple[str, ...]:
         given = (str(file) if word == "FILE" else word for word in TALKING[command])
