@@ -19,6 +19,7 @@ ERRORS = (ROOT / "docs" / "errors.md").read_text()
 SERVER, CLIENT = ROOT / "server" / "swit_saga_server", ROOT / "client" / "swit_saga"
 FOLDERS = [CLIENT, *(SERVER / name for name in ("core", "engine", "participants", "rpc", "service", "wire"))]
 NOT_CODES = {
+    "CANNOT_LISTEN": "of a program that cannot serve: no caller sees it",
     "GRPC_VERBOSITY": "a variable of gRPC",
     "HANDLER": "in the text of an error",
     "JSON": "in the text of an error",

@@ -35,14 +35,14 @@ STATUS_BYTES = 8 << 20
 KEEPALIVE_S = 330
 """How long a connection is silent, with calls under way, before it is asked whether it still is one.
 
-gRPC's servers as they come (Go, Java, C++, Python, …) take more than one such ping in 5 minutes for abuse: from the third
-on they end the connection and break every call on it. Half a minute more keeps clear of that, and just below the 350 s after
-which some load balancers forget a silent connection.
+gRPC's servers as they come (Go, Java, C++, Python) take more than one such ping in 5 minutes for abuse: from the third
+on they end the connection and break every call on it. Half a minute more keeps clear of that, and just below the 350 s
+after which some load balancers forget a silent connection.
 """
 
 ACKNOWLEDGED_S = 10
-"""What is sent, pings too, is acknowledged by the other machine within this, or the connection is given up. gRPC has the
-kernel see to it (TCP_USER_TIMEOUT), but only on channels that ping.
+"""What is sent, pings too, is acknowledged by the other machine within this, or the connection is given up. gRPC has
+the kernel see to it (TCP_USER_TIMEOUT), but only on channels that ping.
 """
 
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (

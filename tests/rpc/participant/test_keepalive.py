@@ -11,7 +11,8 @@ import pytest
 
 from swit_saga import channel as client_channel
 from swit_saga.v1.participant_service_pb2 import ExecuteRequest
-from swit_saga_server.config import SagaConfig
+from swit_saga_server.config import ConfigError, SagaConfig
+from swit_saga_server.config.server import MAX_CLIENT_INTERVAL
 from swit_saga_server.participants import grpc_connection
 from swit_saga_server.participants.connection import CallFailed
 from swit_saga_server.participants.grpc_connection import GrpcConnection
@@ -39,8 +40,12 @@ def test_a_coordinator_pings_no_more_often_than_a_stock_server_takes(server):
 
 def test_a_client_pings_no_more_often_than_a_coordinator_takes():
     of_channel = options(client_channel.CHANNEL_OPTIONS)
-    taken_ms = SagaConfig().server.keepalive.min_client_interval // 1000
-    assert int(of_channel["grpc.keepalive_time_ms"]) >= 2 * taken_ms
+    ping_ms = int(of_channel["grpc.keepalive_time_ms"])
+    assert ping_ms >= 2 * SagaConfig().server.keepalive.min_client_interval // 1000
+    assert ping_ms >= 1.05 * MAX_CLIENT_INTERVAL // 1000
+    longer = {"server": {"keepalive": {"min_client_interval": "26s"}}}
+    with pytest.raises(ConfigError, match="min_client_interval must be at most 25s"):
+        SagaConfig.load(overrides=longer, variables={})
     assert "grpc.keepalive_permit_without_calls" not in of_channel
 
 
