@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,13 @@ async def test_a_long_step_is_left_alone(language, tmp_path):
 async def test_an_undo_waits_for_what_is_under_way(language, tmp_path):
     """The coordinator has given up: the participant still runs when its Compensate comes."""
     async with running(language, tmp_path) as (coordinator, _, _link):
-        slow = {"product": "apple", "seconds": 3.5}
+        slow: dict[str, Any] = {"product": "apple", "seconds": 3.5}
         undone = await (await coordinator.start(reserving(timeout_s=1, max_attempts=1), slow)).wait()
         assert undone.state == "compensated"
         assert undone.error is not None
         assert undone.error.code == "RETRY_EXHAUSTED"
+        assert undone.completed_at is not None
+        # Sent after the timeout and two seconds, it is answered when the step has ended.
+        assert undone.completed_at - undone.created_at > timedelta(seconds=slow["seconds"])
         again: dict[str, Any] = await (await coordinator.start(reserving(), ORDER)).result(dict)
         assert again["left"] == 0, "the effect came before its undo"
