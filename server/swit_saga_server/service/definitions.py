@@ -49,8 +49,8 @@ class Definitions:
         self._transport = transport
         self._limits = limits
         self._now = now
-        self._catalogue = catalogue
         self._within_bounds: LRUCache[tuple[str, int, str], bool] = LRUCache(DEFINITIONS_KEPT)
+        self._catalogue = catalogue
         self._kept: LRUCache[tuple[str, int, str], StoredDefinition] = LRUCache(DEFINITIONS_KEPT)
 
     def validate(self, definition: Definition) -> None:
