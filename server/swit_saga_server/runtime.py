@@ -92,9 +92,11 @@ class Runtime:
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new sagas, let those under way go on for at most ``grace_s``, close. Safe to call twice."""
-        await self.engine.stop(grace_s)
-        await self.service.close()
-        await self._store.close()
+        try:
+            await self.engine.stop(grace_s)
+            await self.service.close()
+        finally:
+            await self._store.close()
 
 
 def _transport(name: str, at: ParticipantConfig, deliver: Deliver) -> Transport:

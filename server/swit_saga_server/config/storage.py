@@ -10,7 +10,7 @@ from swit_saga_server.config.section import ConfigError, Duration, Section
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.store.redis.checks import Durability
-from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from swit_saga_server.store.sqlite import SqliteStore
 
@@ -24,7 +24,7 @@ class StorageType(StrEnum):
 
 
 class RedisConfig(Section):
-    """A Redis server, see ``store.redis.connection.RedisOptions`` and ``store.redis.checks.Durability``."""
+    """A Redis server, see ``store.redis.clients.RedisOptions`` and ``store.redis.checks.Durability``."""
 
     address: str = Field(default="127.0.0.1:6379", min_length=1)
     db: int = Field(default=0, ge=0)

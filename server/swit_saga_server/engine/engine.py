@@ -163,7 +163,12 @@ class Engine:
         await self._drain(grace_s)
         self.outbox.close()
         self._stop_listening()
-        await self.transport.close()
+        try:
+            await self.transport.close()
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
         self.wakeups.stop()
         self._postponed.stop()
         await self.supervisor.stop()

@@ -38,7 +38,7 @@ class FeedPoller:
                     # Which sagas it concerns cannot be told: each watcher reads on by itself, and hears it if it must.
                     del self._positions[partition]
                 except StoreUnavailable as unavailable:
-                    log.info("feed_not_read", partition=partition, error=str(unavailable))
+                    log.debug("feed_not_read", partition=partition, error=str(unavailable))
             await asyncio.sleep(self._options.watch_poll / 1e6)
 
     def _wanted(self) -> list[int]:

@@ -121,10 +121,11 @@ class Ownership:
                     renew_at = self._clock.elapsed() + self._options.lease_term * 3 // 10
                 await self.take_share()
             except StoreUnavailable as unavailable:
-                log.warning("lease_not_renewed", error=str(unavailable))
-            for partition in [p for p in self._held if not self.holds(p)]:
-                log.warning("partition_lapsed", partition=partition)
-                self._drop(partition)
+                log.debug("lease_not_renewed", error=str(unavailable))
+            if lapsed := [p for p in self._held if not self.holds(p)]:
+                log.warning("partitions_lapsed", partitions=lapsed)
+                for partition in lapsed:
+                    self._drop(partition)
 
     async def release_all(self) -> None:
         """Give everything up, so that others need not wait for the leases to expire."""

@@ -128,7 +128,7 @@ class Rounds:
                 reach(Point.COMMIT_AFTER)
                 return [verdict]
             except StoreUnavailable as unknown:
-                log.warning("reply_outcome_unknown", saga_id=saga.id, error=str(unknown))
+                log.debug("reply_outcome_unknown", saga_id=saga.id, error=str(unknown))
                 if not self._ownership.holds(partition):
                     return [None]
                 await backoff.wait()
@@ -151,7 +151,7 @@ class Rounds:
                 return verdicts
             except StoreUnavailable as unknown:
                 held = [self._ownership.holds(partition_of(w.saga.id, self._store.partitions)) for w in writes]
-                log.warning("commit_outcome_unknown", writes=len(writes), held=sum(held), error=str(unknown))
+                log.debug("commit_outcome_unknown", writes=len(writes), held=sum(held), error=str(unknown))
                 if not any(held):
                     return [None] * len(writes)
                 await backoff.wait()

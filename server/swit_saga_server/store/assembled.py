@@ -206,3 +206,8 @@ class AssembledStore(
         self._retention = retention
         self._definitions = definitions
         self._hints = hints
+
+    @property
+    def trouble(self) -> str:
+        """See ``StateStorage``; a backend that knows overrides it."""
+        return ""

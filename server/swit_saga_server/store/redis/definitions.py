@@ -33,7 +33,9 @@ class RedisDefinitions:
         """See the contract."""
         keys = [self._keys.definition(definition.id), self._keys.definition_ids]
         record = msgpack.packb((digest, at, self._fleet.writer.pack_definition(definition)))
-        version, found, disabled, created = await self._scripts.run("register", keys, definition.id, digest, record)
+        version, found, disabled, created = await self._scripts.run_with_values(
+            "register", keys, definition.id, digest, record
+        )
         return self._stored(int(version), found, disabled), bool(created)
 
     async def definition(self, definition_id: str, version: int, digest: str) -> StoredDefinition | None:

@@ -4,8 +4,9 @@ from swit_saga_server.core.errors import StoreRefused
 from swit_saga_server.store.assembled import AssembledStore
 from swit_saga_server.store.codec import PRESENT, Codec
 from swit_saga_server.store.fleet import Fleet
-from swit_saga_server.store.redis.checks import Durability, check
-from swit_saga_server.store.redis.connection import RedisConnection, RedisOptions
+from swit_saga_server.store.redis.checks import Durability, check, check_rights
+from swit_saga_server.store.redis.clients import RedisOptions
+from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.definitions import RedisDefinitions
 from swit_saga_server.store.redis.hints import RedisHints
 from swit_saga_server.store.redis.inbox import RedisInbox
@@ -79,7 +80,9 @@ class RedisStore(AssembledStore):
         except BaseException:
             await self._redis.close()
             raise
+        self._redis.is_trusted = True
         self._published.open()
+        self._redis.troubles.watch(self._probe)
 
     def _check_schema(self, schema: int) -> None:
         keys = f"the keys under {self._keys.prefix!r} have schema {schema}"
@@ -93,8 +96,21 @@ class RedisStore(AssembledStore):
 
     async def close(self) -> None:
         """See the contract."""
+        await self._redis.troubles.close()
         await self._published.close()
         await self._redis.close()
+        self._redis.is_trusted = False
+
+    @property
+    def trouble(self) -> str:
+        """See the contract."""
+        return self._redis.troubles.current
+
+    async def _probe(self) -> None:
+        """All that is ever asked of it, tried: rights that were taken away are named before a saga needs them."""
+        await check_rights(
+            self._redis, self._keys.prefix, self._keys.hints, self._scripts.confirmation, subscribes=False
+        )
 
     async def _set_up(self) -> None:
         version, confirmation = await check(
