@@ -13,6 +13,7 @@ from swit_saga_server.store.paging import make_token, read_token
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.redis.scripts import Scripts
+from swit_saga_server.store.round import UNENCODABLE, unstorable
 
 DEFINITIONS_KEPT = 1_000
 
@@ -32,7 +33,10 @@ class RedisDefinitions:
     async def register(self, definition: Definition, digest: str, at: Instant) -> tuple[StoredDefinition, bool]:
         """See the contract."""
         keys = [self._keys.definition(definition.id), self._keys.definition_ids]
-        record = msgpack.packb((digest, at, self._fleet.writer.pack_definition(definition)))
+        try:
+            record = msgpack.packb((digest, at, self._fleet.writer.pack_definition(definition)))
+        except UNENCODABLE as error:
+            raise unstorable(f"definition {definition.id!r}", error) from error
         version, found, disabled, created = await self._scripts.run_with_values(
             "register", keys, definition.id, digest, record
         )

@@ -13,7 +13,7 @@ from typing import IO, Any, TypeVar
 
 import apsw
 
-from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+from swit_saga_server.core.errors import StoreRefused, StoreUnavailable, UnstorableValue
 from swit_saga_server.store.contract import partition_of
 from swit_saga_server.store.sqlite.migrations import FIRST, MIGRATIONS, steps_from
 
@@ -35,6 +35,16 @@ _PASSING = (
     apsw.NoMemError,
 )
 """What the disk or the system does to us. Anything else is a bug and is not masked."""
+
+UNSTORABLE = (
+    OverflowError,
+    UnicodeError,
+    apsw.TooBigError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.RangeError,
+)
+"""What a value does that SQLite cannot hold: it is that value's fault, whenever it is tried."""
 
 _UNUSABLE = (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.AuthError)
 """What, on opening, a retry cannot mend."""
@@ -143,6 +153,8 @@ class SqliteFile:
             return await thread.run(work)
         except _PASSING as error:
             raise StoreUnavailable(f"SQLite: {error}") from error
+        except UNSTORABLE as error:
+            raise UnstorableValue(message=f"SQLite cannot hold it: {type(error).__name__}: {error}") from error
 
     def _take_lock(self) -> IO[bytes]:
         try:
