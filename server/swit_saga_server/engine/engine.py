@@ -39,6 +39,7 @@ from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.remote import Remote
 from swit_saga_server.engine.requests import Requests
 from swit_saga_server.engine.retention import Retention
+from swit_saga_server.engine.rewinds import Rewinds
 from swit_saga_server.engine.rounds import Rounds
 from swit_saga_server.engine.supervisor import Supervisor
 from swit_saga_server.engine.takeover import Takeover
@@ -102,6 +103,7 @@ class Engine:
             counters=self.counters,
             left_to_newer=LeftToNewer(self.ownership, self.counters),
             feed=self.feed,
+            rewinds=Rewinds(self.counters, env.clock, self.feed),
         )
         self.reading = Reading(context)
         self.answers = Answers(env.clock, options.answer_timeout)

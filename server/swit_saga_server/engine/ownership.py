@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.errors import StoreRewound, StoreUnavailable
 from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.levels import Levels
@@ -34,6 +34,10 @@ class Tenant(Protocol):
 
     def lost(self, partition: int) -> None:
         """The partition is not held any more."""
+        ...
+
+    def rewound(self, error: str, partitions: Collection[int]) -> None:
+        """The store went back; these, which were held, were lost by it."""
         ...
 
 
@@ -120,6 +124,8 @@ class Ownership:
                     await self._renew()
                     renew_at = self._clock.elapsed() + self._options.lease_term * 3 // 10
                 await self.take_share()
+            except StoreRewound as rewound:
+                self._rewound(rewound)
             except StoreUnavailable as unavailable:
                 log.debug("lease_not_renewed", error=str(unavailable))
             if lapsed := [p for p in self._held if not self.holds(p)]:
@@ -164,6 +170,14 @@ class Ownership:
                 self.fenced(old.partition)
             else:
                 self._hold(new, asked_at)
+
+    def _rewound(self, rewound: StoreRewound) -> None:
+        """Nothing that memory says of the partitions held is to be relied on, nor their leases: all are taken anew."""
+        held = list(self._held)
+        for partition in held:
+            self._drop(partition)
+        self.tenant.rewound(str(rewound), held)
+        self._again.set()
 
     def _hold(self, lease: Lease, asked_at: Span) -> None:
         self._held[lease.partition] = lease

@@ -41,6 +41,7 @@ class Metrics:
     refused_starts: int
     queued_starts: int
     queued_steps: int
+    store_rewinds: int
 
 
 async def metrics_of(engine: Engine, queued_starts: int) -> Metrics:
@@ -86,4 +87,5 @@ async def metrics_of(engine: Engine, queued_starts: int) -> Metrics:
         refused_starts=engine.starts_refused,
         queued_starts=queued_starts + engine.starts_waiting,
         queued_steps=engine.sagas_waiting,
+        store_rewinds=counters.rewinds,
     )

@@ -76,6 +76,10 @@ class Leases(Protocol):
             All that are said to live, sorted by owner, ``owner`` among them: for sharing partitions out evenly. One
             whose level is not known counts as level 1. From now on this store writes what the lowest of them reads
             (``levels``); before its first heartbeat, what the first release reads.
+
+        Raises:
+            StoreRewound: The store went back behind what it had confirmed since this object's last heartbeat. It lives
+                all the same; the next call says nothing of it. A store that cannot go back never raises it.
         """
         ...
 

@@ -12,18 +12,22 @@ from swit_saga_server.store.levels import LOWEST
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.hints import RedisHints
 from swit_saga_server.store.redis.keys import Keys
+from swit_saga_server.store.redis.pulse import DESCRIPTION, Pulse
 from swit_saga_server.store.redis.scripts import Scripts
 
 
 class RedisLeases:
     """``Leases`` in Redis."""
 
-    def __init__(self, redis: RedisConnection, keys: Keys, scripts: Scripts, hints: RedisHints, fleet: Fleet) -> None:
+    def __init__(
+        self, redis: RedisConnection, keys: Keys, scripts: Scripts, hints: RedisHints, fleet: Fleet, pulse: Pulse
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._scripts = scripts
         self._hints = hints
         self._fleet = fleet
+        self._pulse = pulse
 
     async def now(self) -> Instant:
         """See the contract."""
@@ -58,15 +62,19 @@ class RedisLeases:
     async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
         """See the contract."""
         now, living, levels = await self.now(), self._keys.living, self._keys.levels
-        _, _, _, found, known = await self._redis.pipeline(
+        _, _, _, found, known, beat, meta, *confirmed = await self._redis.pipeline(
             [
                 ("ZREMRANGEBYSCORE", living, "-inf", now),
                 ("HSET", levels, owner, level),
                 ("ZADD", living, now + term, owner),
                 ("ZRANGE", living, 0, -1),
                 ("HGETALL", levels),
+                ("HINCRBY", self._keys.meta, "beat", 1),
+                ("HMGET", self._keys.meta, *DESCRIPTION),
+                *self._pulse.confirm,
             ]
         )
+        await self._pulse.felt(int(beat), meta, confirmed)
         of: dict[bytes, bytes] = known if isinstance(known, dict) else dict(zip(known[::2], known[1::2], strict=True))
         if gone := of.keys() - set(found):
             # One that comes back at this very moment counts as of the lowest level until it speaks again.

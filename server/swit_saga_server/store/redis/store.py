@@ -13,13 +13,11 @@ from swit_saga_server.store.redis.inbox import RedisInbox
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.redis.leases import RedisLeases
 from swit_saga_server.store.redis.listing import RedisListing
+from swit_saga_server.store.redis.pulse import SCHEMA, Pulse, describe
 from swit_saga_server.store.redis.reading import RedisReading
 from swit_saga_server.store.redis.retention import RedisRetention
 from swit_saga_server.store.redis.rounds import RedisRounds
 from swit_saga_server.store.redis.scripts import Scripts
-
-SCHEMA = 3
-"""Of the keys. It changes only when adding to them is not enough; see ``store.levels``."""
 
 
 class RedisStore(AssembledStore):
@@ -57,7 +55,7 @@ class RedisStore(AssembledStore):
         fleet = Fleet(codec)
         self._published = hints = RedisHints(redis, keys)
         super().__init__(
-            leases=RedisLeases(redis, keys, scripts, hints, fleet),
+            leases=RedisLeases(redis, keys, scripts, hints, fleet, Pulse(redis, keys, scripts)),
             rounds=RedisRounds(keys, scripts, hints, fleet, is_cluster=redis.is_cluster),
             inbox=RedisInbox(redis, keys, scripts, hints),
             reading=RedisReading(redis, keys, codec),
@@ -122,10 +120,10 @@ class RedisStore(AssembledStore):
             channel=self._keys.hints,
         )
         self._scripts.prepare(version, confirmation)
-        found = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema", "partitions"))
-        if found[0] is None:
-            await self._redis.do(lambda c: c.hsetnx(self._keys.meta, "partitions", self._keys.partitions))
-            await self._redis.do(lambda c: c.hsetnx(self._keys.meta, "schema", str(SCHEMA)))
-            found = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema", "partitions"))
-        self._check_schema(int(found[0]))
+        # Looked at before anything is written: another schema may be another's.
+        (schema,) = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema"))
+        if schema is not None:
+            self._check_schema(int(schema))
+        found = await describe(self._redis, self._keys)
+        assert found[1] is not None
         self._keys.partitions = int(found[1])
