@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 from structlog.testing import capture_logs
 
 from swit_saga import Participant, Saga, SagaClientError, Step, fixed
@@ -18,7 +19,8 @@ from tests.contract.store.test_redis_refusals import FAULT, OUTAGE, SETTING, VAL
 from tests.support.link import linked
 from tests.support.redis_server import RedisServer, running
 from tests.support.refusing_redis import RefusingLink, everything, nothing, only
-from tests.support.waiting import eventually
+from tests.support.store.rights import set_user
+from tests.support.waiting import eventually, turn
 
 ORDER = Saga("order", retry=fixed("50ms", max_attempts=20), steps=[Step("a", "shop"), Step("b", "shop")])
 
@@ -44,6 +46,7 @@ class Under:
     coordinator: Coordinator
     link: RefusingLink
     logs: list[Any]
+    admin: Redis
     completed: int = 0
     load: asyncio.Task[None] | None = None
 
@@ -75,18 +78,22 @@ class Under:
 
 
 @asynccontextmanager
-async def under_load(folder: Path, **redis: Any) -> AsyncIterator[Under]:
-    with running(RedisServer(folder / "redis", "--appendonly", "no")) as server, capture_logs() as logs:
+async def under_load(folder: Path) -> AsyncIterator[Under]:
+    with ExitStack() as stack:
+        server = stack.enter_context(running(RedisServer(folder / "redis", "--enable-debug-command", "yes")))
+        logs = stack.enter_context(capture_logs())
         async with linked(RefusingLink(server.port)) as link:
-            where = {"address": f"127.0.0.1:{link.port}", "timeout": "1s", **redis}
+            set_user(server.port)
+            admin = stack.enter_context(Redis(port=server.port))
+            where = {"address": f"127.0.0.1:{link.port}", "timeout": "1s", "username": "saga", "password": "PASSWORD"}
             overrides = {
                 "coordinator": {"lease_term": "1s", "recovery_interval": "1s"},
-                "storage": {"type": "redis", "redis": where, "partitions": 4},
+                "storage": {"type": "redis", "redis": where, "key_prefix": "t", "partitions": 4},
             }
             config = SagaConfig.load(overrides=overrides)
             async with Coordinator.open(config, participants=[shop()]) as coordinator:
                 await coordinator.register(ORDER)
-                under = Under(coordinator, link, logs)
+                under = Under(coordinator, link, logs, admin)
                 under.load = asyncio.create_task(under.customers())
                 await under.goes_on()
                 try:
@@ -154,6 +161,71 @@ COMMANDS = (
     " ZREM ZREMRANGEBYSCORE"
 )
 
+BY_HAND: dict[str, tuple[str, str, str]] = {
+    "too few replicas": ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0", "NOREPLICAS"),
+    "memory full": ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "maxmemory"),
+    "user off": ("ACL SETUSER saga off", "ACL SETUSER saga on", "as user 'saga'"),
+    "another password": ("ACL SETUSER saga resetpass >NEW", "ACL SETUSER saga >PASSWORD", "as user 'saga'"),
+    "-evalsha": ("ACL SETUSER saga -evalsha", "ACL SETUSER saga +evalsha", "ACL SETUSER saga +evalsha"),
+    "-xadd -time": ("ACL SETUSER saga -xadd -time", "ACL SETUSER saga +xadd +time", "ACL SETUSER saga +xadd +time"),
+    "no keys": ("ACL SETUSER saga resetkeys", "ACL SETUSER saga ~t*", "ACL SETUSER saga ~t*"),
+    "a replica": ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "read-only replica"),
+    "too many clients": ("CONFIG SET maxclients 1", "CONFIG SET maxclients 1000", "maxclients"),
+}
+
+
+@pytest.mark.timeout(120)
+async def test_what_an_operator_does_to_redis(tmp_path, hasty):
+    """On the real one, under load: what is missing is named; nothing is torn, lost or doubled, and all goes on."""
+    async with under_load(tmp_path) as under:
+        for what, (wrong, right, named) in BY_HAND.items():
+            under.logs.clear()
+            under.admin.execute_command(*wrong.split())
+            if "password" in what or "clients" in what:
+                under.admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                under.link.cut()
+
+            def is_named(text: str = named) -> bool:
+                return any(text in said_so for said_so in said(under.logs, "store_unavailable"))
+
+            await eventually(is_named)
+            assert not await under.is_serving(), what
+            under.admin.execute_command(*right.split())
+            await under.goes_on()
+            assert not [x for x in under.logs if x["event"] == "engine_failed" or x.get("exc_info")], what
+        await check_stored(under)
+
+
+@pytest.mark.timeout(120)
+async def test_what_passes_by_itself(tmp_path):
+    """Scripts forgotten, connections killed, a server that stands still for a moment: not worth a word."""
+    async with under_load(tmp_path) as under:
+        for command in (
+            "SCRIPT FLUSH",
+            "CLIENT KILL TYPE normal SKIPME yes",
+            "CLIENT KILL TYPE pubsub",
+            "DEBUG SLEEP 0.3",
+        ):
+            under.logs.clear()
+            under.admin.execute_command(*command.split())
+
+            def is_going_on(before: int = under.completed) -> bool:
+                return under.completed > before + 3
+
+            await eventually(is_going_on)
+            assert await under.is_serving()
+            assert not said(under.logs, "store_unavailable"), command
+        await check_stored(under)
+
+
+async def check_stored(under: Under) -> None:
+    """Every saga has its events without a gap, and each index names it once."""
+    await turn()
+    for saga in [s async for s in under.coordinator.list()]:
+        events = [e async for e in under.coordinator.watch(saga.id)]
+        assert [e.sequence for e in events] == list(range(1, len(events) + 1))
+        assert events[-1].type == "saga.completed"
+
 
 @pytest.mark.timeout(120)
 async def test_each_command_refused_by_itself(tmp_path, hasty):
@@ -164,7 +236,7 @@ async def test_each_command_refused_by_itself(tmp_path, hasty):
             error = f"NOPERM this user has no permissions to run the '{command.lower()}' command"
             under.link.refuse = only(error, command, *(["EVAL"] if command == "EVALSHA" else []))
 
-            def is_named(grant: str = f"ACL SETUSER default +{command.lower()}") -> bool:
+            def is_named(grant: str = f"ACL SETUSER saga +{command.lower()}") -> bool:
                 return any(grant in text for text in said(under.logs, "store_unavailable"))
 
             await eventually(is_named)

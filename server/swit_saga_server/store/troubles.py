@@ -97,8 +97,14 @@ class Troubles:
             try:
                 await probe()
             except StoreUnavailable as unavailable:
-                if not self._known:  # Noted where it was raised, but not believed.
+                if not self._known and time.monotonic() - self._suspected_at < SUSPECTED_S:
+                    await asyncio.sleep(SUSPECTED_S / 10)  # It may be one of several connections that were cut.
+                    self._look.set()
+                elif not self._known:  # Noted where it was raised, but not believed.
                     self.note("unreachable", str(unavailable))
+                continue
+            except Exception:
+                log.exception("store_not_tried", store=self._where)
                 continue
             self._suspected_at = 0.0
             if self._known and self._last_at < began_at and time.monotonic() - self._last_at > QUIET_S:
