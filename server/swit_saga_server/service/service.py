@@ -55,7 +55,6 @@ class SagaService:
             raise CoordinatorUnavailable(f"the engine failed: {self._engine.failure!r}")
         if trouble := self._engine.store.trouble:
             raise CoordinatorUnavailable(trouble)
-        await self._engine.store.now()
         if not any(self._engine.ownership.holds(p) for p in range(self._engine.store.partitions)):
             raise CoordinatorUnavailable("no partition is held by this coordinator")
 

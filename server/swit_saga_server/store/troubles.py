@@ -28,9 +28,15 @@ class Troubles:
     A coordinator without work would never hear that its store takes writes again, nor that it no longer does.
     """
 
-    def __init__(self, where: str) -> None:
-        """Nothing is wrong yet; ``where`` names the store in what is logged."""
+    def __init__(self, where: str, every_s: float | None = None) -> None:
+        """Nothing is wrong yet.
+
+        Args:
+            where: Names the store in what is logged.
+            every_s: How often it is tried while all is well, ``EVERY_S`` by default.
+        """
         self._where = where
+        self._every_s = every_s
         self._known: dict[str, str] = {}
         self._began_at = 0.0
         self._last_at = 0.0
@@ -90,7 +96,7 @@ class Troubles:
     async def _watch(self, probe: Callable[[], Awaitable[None]]) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(TROUBLED_EVERY_S if self._known else EVERY_S):
+                async with asyncio.timeout(TROUBLED_EVERY_S if self._known else self._every_s or EVERY_S):
                     await self._look.wait()
             self._look.clear()
             began_at = time.monotonic()
