@@ -8,7 +8,7 @@ import typer
 from swit_saga.errors import CallError, CodecError, SagaClientError
 from swit_saga_server.cli import talk
 from swit_saga_server.cli.run import run_server
-from swit_saga_server.core.errors import SwitSagaError
+from swit_saga_server.core.errors import NameTaken, SwitSagaError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 definitions = typer.Typer(no_args_is_help=True, help="Saga definitions.")
@@ -124,10 +124,12 @@ def main() -> None:
     except CallError as refused:
         reason = f" [{refused.reason}]" if refused.reason else f" [{refused.code.name}]"
         _fail(f"{refused}{reason}")
+    except NameTaken as taken:
+        _fail(str(taken), code=2)
     except (SagaClientError, CodecError, SwitSagaError, OSError, ValueError) as wrong:
         _fail(str(wrong))
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 1) -> None:
     print(f"swit-saga: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(code)

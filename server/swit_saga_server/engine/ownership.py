@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from swit_saga_server.core.errors import StoreRewound, StoreUnavailable
+from swit_saga_server.core.errors import NameTaken, StoreRewound, StoreUnavailable
 from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.levels import Levels
@@ -49,6 +49,7 @@ class Ownership:
 
     Attributes:
         tenant: Who works in them.
+        refused: Why this coordinator may hold nothing now; empty if it may.
         levels: What this coordinator reads, and what all that live read; learnt with every heartbeat.
     """
 
@@ -64,6 +65,7 @@ class Ownership:
         self._held: dict[int, Lease] = {}
         self._good_until: dict[int, Span] = {}
         self._again = asyncio.Event()
+        self.refused = ""
 
     @property
     def leases(self) -> Mapping[int, Lease]:
@@ -97,7 +99,9 @@ class Ownership:
     async def take_share(self) -> None:
         """Take partitions that are free, up to a fair share; give up what goes beyond it. See ``shares``."""
         options, shares, held = self._options, self._shares, self._held
-        peers = await self._store.heartbeat(options.owner, options.lease_term, self.levels.codec.level)
+        level = self.levels.codec.level
+        peers = await self._store.heartbeat(options.owner, options.lease_term, level, options.instance)
+        self._has_name()
         self.levels.met(peers)
         shares.met(peers, self._store.partitions, held, self._clock.elapsed())
         if given := shares.to_give_up(list(held), self._clock.elapsed()):
@@ -124,6 +128,8 @@ class Ownership:
                     await self._renew()
                     renew_at = self._clock.elapsed() + self._options.lease_term * 3 // 10
                 await self.take_share()
+            except NameTaken as taken:
+                self._has_no_name(taken)
             except StoreRewound as rewound:
                 self._rewound(rewound)
             except StoreUnavailable as unavailable:
@@ -139,7 +145,7 @@ class Ownership:
         for partition in list(self._held):
             self._drop(partition)
         await self._store.release(leases)
-        await self._store.deregister(self._options.owner)
+        await self._store.deregister(self._options.owner, self._options.instance)
 
     async def _take(self, partition: int) -> None:
         asked_at = self._clock.elapsed()
@@ -170,6 +176,22 @@ class Ownership:
                 self.fenced(old.partition)
             else:
                 self._hold(new, asked_at)
+
+    def _has_name(self) -> None:
+        if self.refused:
+            self.refused = ""
+            log.warning("name_free_again", name=self._options.owner)
+
+    def _has_no_name(self, taken: NameTaken) -> None:
+        """Two of one name would take each other's partitions from each other, for ever: this one stands back."""
+        if not self.refused:
+            self.refused = (
+                f"another coordinator is at work under the name {self._options.owner!r}: give each a name of its own"
+                " (coordinator.name)"
+            )
+            log.critical("name_taken", name=self._options.owner, error=self.refused, **taken.fields)
+        for partition in list(self._held):
+            self._drop(partition)
 
     def _rewound(self, rewound: StoreRewound) -> None:
         """Nothing that memory says of the partitions held is to be relied on, nor their leases: all are taken anew."""

@@ -55,6 +55,8 @@ class SagaService:
             raise CoordinatorUnavailable(f"the engine failed: {self._engine.failure!r}")
         if trouble := self._engine.store.trouble:
             raise CoordinatorUnavailable(trouble)
+        if refused := self._engine.ownership.refused:
+            raise CoordinatorUnavailable(refused)
         if not any(self._engine.ownership.holds(p) for p in range(self._engine.store.partitions)):
             raise CoordinatorUnavailable("no partition is held by this coordinator")
 

@@ -55,13 +55,13 @@ class _WithLeases:
         """See ``Leases``."""
         await self._leases.release(leases)
 
-    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
+    async def heartbeat(self, owner: str, term: Span, level: int, instance: str = "") -> Sequence[Peer]:
         """See ``Leases``."""
-        return await self._leases.heartbeat(owner, term, level)
+        return await self._leases.heartbeat(owner, term, level, instance)
 
-    async def deregister(self, owner: str) -> None:
+    async def deregister(self, owner: str, instance: str = "") -> None:
         """See ``Leases``."""
-        await self._leases.deregister(owner)
+        await self._leases.deregister(owner, instance)
 
 
 class _WithRounds:

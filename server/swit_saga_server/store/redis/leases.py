@@ -5,7 +5,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swit_saga_server.core.units import Instant, Span
+from swit_saga_server.core.errors import NameTaken
+from swit_saga_server.core.units import NO_TIME, Instant, Span
 from swit_saga_server.store.contract import Lease, Peer
 from swit_saga_server.store.fleet import Fleet
 from swit_saga_server.store.levels import LOWEST
@@ -59,8 +60,10 @@ class RedisLeases:
             await self._scripts.run("lease", [self._keys.lease(x.partition)], "release", x.epoch, x.nonce, 0)
             await self._hints.give("lease", x.partition)
 
-    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
+    async def heartbeat(self, owner: str, term: Span, level: int, instance: str = "") -> Sequence[Peer]:
         """See the contract."""
+        if instance and (holder := await self._claim(owner, instance, term)) != instance:
+            raise NameTaken(f"the name {owner!r} is another coordinator's", holder=holder)
         now, living, levels = await self.now(), self._keys.living, self._keys.levels
         _, _, _, found, known, beat, meta, *confirmed = await self._redis.pipeline(
             [
@@ -83,6 +86,13 @@ class RedisLeases:
         self._fleet.met(peers)
         return peers
 
-    async def deregister(self, owner: str) -> None:
+    async def _claim(self, owner: str, instance: str, term: Span) -> str:
+        """Who has the name then."""
+        holder: bytes = await self._scripts.run("claim", [self._keys.name(owner)], instance, term // 1000)
+        return holder.decode()
+
+    async def deregister(self, owner: str, instance: str = "") -> None:
         """See the contract."""
+        if instance and await self._claim(owner, instance, NO_TIME) != instance:
+            return
         await self._redis.pipeline([("ZREM", self._keys.living, owner), ("HDEL", self._keys.levels, owner)])

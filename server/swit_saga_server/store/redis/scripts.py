@@ -7,7 +7,7 @@ from swit_saga_server.store.redis.checks import Confirmation
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.script import Script
 
-NAMES = ("round", "reply", "lease", "post", "delete", "register")
+NAMES = ("round", "reply", "lease", "post", "delete", "register", "claim")
 
 
 class Scripts:

@@ -48,6 +48,7 @@ class Data:
     position: int = 0
     definitions: dict[tuple[str, int, str], StoredDefinition] = field(default_factory=dict)
     living: dict[str, tuple[Instant, int]] = field(default_factory=dict)
+    names: dict[str, tuple[str, Instant]] = field(default_factory=dict)
 
     def copy(self) -> Self:
         """A snapshot: of every field there is, whatever is added to them."""
