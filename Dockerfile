@@ -11,9 +11,9 @@ RUN python -m venv /opt/swit-saga \
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home swit-saga
 COPY --from=build /opt/swit-saga /opt/swit-saga
+# No option is set here, or it would go before the file's: without one, the store is swit-saga.db in the working directory.
 ENV PATH=/opt/swit-saga/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    SWIT_SAGA_STORAGE__CONNECTION=/data/saga.db
+    PYTHONUNBUFFERED=1
 USER 10001
 WORKDIR /data
 VOLUME /data

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo planted check test simulate soak bench lint gen proto-check clean
+.PHONY: help setup demo planted check test simulate soak fuzz bench lint gen proto-check clean
 PYTHON ?= python3
 
 help: ## List what can be made
@@ -27,6 +27,9 @@ planted: setup ## Hunt every planted bug with the simulator; writes the table in
 soak: setup ## MINUTES=5 of three coordinators on one Redis, every link and process failing (SEED=1)
 	@scripts/servers
 	@.venv/bin/python -m tests.support.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
+
+fuzz: setup ## MESSAGES=100000 random messages and bytes over every RPC of a coordinator (SEED=1)
+	@.venv/bin/python -m tests.support.fuzz --messages $(or $(MESSAGES),100000) --seed $(or $(SEED),1)
 
 bench: setup ## Measure beside Restate and DBOS (QUICK=1: under 5 minutes), or the coordinator AGAINST=<commit>
 ifdef AGAINST

@@ -49,6 +49,7 @@ _NAMES = {
     "WaitTimeout": "outcomes",
     "ClientClosed": "errors",
     "CodecError": "errors",
+    "PayloadLeftOut": "errors",
 }
 __all__ = list(_NAMES)
 
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from swit_saga.errors import InvalidRequestError as InvalidRequestError
     from swit_saga.errors import NotFoundError as NotFoundError
     from swit_saga.errors import OverloadedError as OverloadedError
+    from swit_saga.errors import PayloadLeftOut as PayloadLeftOut
     from swit_saga.errors import SagaClientError as SagaClientError
     from swit_saga.errors import TimedOutError as TimedOutError
     from swit_saga.errors import UnavailableError as UnavailableError

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
+from swit_saga.addresses import check_target
 from swit_saga.errors import from_rpc_error
 from swit_saga.health import HealthStub
 from swit_saga.streams import Metadata, StreamCall
@@ -17,13 +18,28 @@ from swit_saga.v1 import (
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.max_receive_message_length", 32 << 20),
+    # A coordinator sends less than a stock client receives, unless it is set to larger payloads.
+    ("grpc.max_receive_message_length", 64 << 20),
     # A coordinator that comes back is found again within seconds.
     ("grpc.initial_reconnect_backoff_ms", 200),
     # In truth how long an attempt to connect may take; with less, a coordinator far away or busy is never reached.
     ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # http_proxy in the environment is for the web. Who has a proxy for gRPC gives a channel of their own.
+    ("grpc.enable_http_proxy", 0),
 )
+
+
+def checked_target(target: str) -> str:
+    """The address of a coordinator, see ``swit_saga.addresses.check_target``.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return check_target(target)
+    except ValueError as wrong:
+        raise ValueError(f"target: {wrong}") from None
 
 
 class Stubs(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar, overload
 import grpc
 import grpc.aio
 
-from swit_saga.channel import ChannelStubs, Stubs
+from swit_saga.channel import ChannelStubs, Stubs, checked_target
 from swit_saga.connection import Connection
 from swit_saga.definition import DefinitionLike, definition_message
 from swit_saga.definitions import Definitions
@@ -16,12 +16,13 @@ from swit_saga.durations import DurationLike, duration_message, parse_duration
 from swit_saga.filters import saga_filter
 from swit_saga.handle import SagaHandle
 from swit_saga.health import health_request, refuse_unless_serving
-from swit_saga.ids import SagaIds
+from swit_saga.ids import SagaIds, given_id
 from swit_saga.operator import Operator
 from swit_saga.outcomes import result_of
 from swit_saga.paging import every
 from swit_saga.payload import Codecs
 from swit_saga.starts import STARTS
+from swit_saga.trees import texts, tree
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1.definition_pb2 import SagaDefinition
 from swit_saga.v1.metrics_pb2 import CoordinatorMetrics
@@ -60,7 +61,8 @@ class AsyncSagaClient:
         """Say where the coordinator is; the connection is made by the first call.
 
         Args:
-            target: ``host:port``. Give this, a ``channel`` of your own (which stays yours to close), or ``stubs``.
+            target: ``host:port``, see ``swit_saga.addresses.check_target``. Give this, a ``channel`` of your own (which
+                stays yours to close), or ``stubs``.
             channel: Instead of ``target``.
             credentials: For ``target``; without them the connection is not encrypted.
             stubs: For a coordinator in this process.
@@ -73,10 +75,12 @@ class AsyncSagaClient:
             batch_waits: The same for ``wait`` and ``result``.
 
         Raises:
-            ValueError: Not exactly one of ``target``, ``channel`` and ``stubs`` is given.
+            ValueError: Not exactly one of ``target``, ``channel`` and ``stubs`` is given, or one is not valid.
         """
         if sum(x is not None for x in (target, channel, stubs)) != 1:
             raise ValueError("give exactly one of target, channel and stubs")
+        if target is not None:
+            checked_target(target)
 
         def connect() -> Stubs:
             if stubs is not None:
@@ -87,6 +91,8 @@ class AsyncSagaClient:
             return ChannelStubs.to(target, credentials)
 
         timeout_s = parse_duration(timeout).total_seconds()
+        if not timeout_s:
+            raise ValueError("timeout must be greater than 0")
         self.codecs = codecs or Codecs()
         self._connection = Connection(connect, metadata=metadata or {}, timeout_s=timeout_s)
         self._waiting = Waiting(self._connection, self.codecs, batched=batch_waits)
@@ -150,43 +156,60 @@ class AsyncSagaClient:
         Raises:
             AlreadyExistsError: A different request started a saga with this id.
             NotFoundError, DefinitionDisabledError, InvalidRequestError, UnsupportedError, UnavailableError, CodecError.
+            ValueError: An id is given and empty; ``timeout``, ``labels`` or ``metadata`` cannot be sent as they are.
+            TypeError: Something is of a type that cannot be sent.
         """
         request = pb.StartSagaRequest(
-            saga_id=saga_id or self._ids.new(),
+            saga_id=self._ids.new() if saga_id is None else given_id(saga_id),
             definition_version=version,
             initial_data=self.codecs.encode(data),
             timeout=duration_message(timeout),
-            labels=labels or {},
+            labels=texts(labels or {}, "labels"),
             correlation_id=correlation_id,
             service=self._service,
             view=pb.SAGA_VIEW_HEAD,
         )
         if isinstance(definition, str):
-            request.definition_id = definition
+            request.definition_id = given_id(definition, "definition")
         else:
             request.definition.CopyFrom(definition_message(definition))
         if metadata:
-            request.metadata.update(dict(metadata))
+            request.metadata.CopyFrom(tree(metadata))
         shared = self._batch_starts
         rpc = self._connection.shared(STARTS, self._learn) if shared else self._connection.stubs.coordinator.StartSaga
         response = await self._connection.call(rpc, request)
         return SagaHandle(self, response.saga.id, created=response.created)
 
     def handle(self, saga_id: str) -> SagaHandle:
-        """A handle on a saga that somebody started. Nothing is asked of the coordinator yet."""
-        return SagaHandle(self, saga_id, created=False)
+        """A handle on a saga that somebody started. Nothing is asked of the coordinator yet.
 
-    async def get(self, saga_id: str, *, full: bool = True) -> SagaView:
+        Raises:
+            ValueError: The id is empty.
+        """
+        return SagaHandle(self, given_id(saga_id), created=False)
+
+    async def get(self, saga_id: str, *, full: bool = True, steps: Sequence[str] = ()) -> SagaView:
         """The saga as it is now.
+
+        Of a saga that is too large for one message, payloads are left out: ``saga.steps[0].output.omitted_bytes`` is
+        their size then, and reading them raises ``PayloadLeftOut``.
 
         Args:
             saga_id: The saga.
             full: With payloads and steps.
+            steps: Ids of the only steps to show, with their payloads and no others; a single one always fits.
 
         Raises:
             NotFoundError, UnavailableError.
+            InvalidRequestError: The saga has no such step.
+            ValueError: ``steps`` without ``full``, or a bare string.
         """
-        request = pb.GetSagaRequest(saga_id=saga_id, view=_view(full))
+        if isinstance(steps, str):
+            raise ValueError(f"steps is a list of ids: steps=[{steps!r}]")
+        if steps and not full:
+            raise ValueError("steps are only in the full view; leave out full=False")
+        step_ids = [given_id(step_id, "steps") for step_id in steps]
+        request = pb.GetSagaRequest(saga_id=given_id(saga_id), view=_view(full), step_ids=step_ids)
         response = await self._connection.call(self._connection.stubs.coordinator.GetSaga, request)
         return SagaView(response.saga, self.codecs)
 
@@ -216,7 +239,7 @@ class AsyncSagaClient:
             definitions: Any of these definition ids.
             labels: Every one of these.
             metadata: Every top-level key with this very value.
-            created_from, updated_from: Inclusive.
+            created_from, updated_from: Inclusive; like all times with a timezone.
             created_to, updated_to: Exclusive.
             overdue_by: Due for longer than this.
             stuck: Only those that the coordinator itself failed on, see ``SagaView.stuck``.
@@ -225,7 +248,7 @@ class AsyncSagaClient:
             page_size: Sagas per call, 1 to 1000.
 
         Raises:
-            ValueError: There is no such state; or ``states`` and ``active`` are both given.
+            ValueError: There is no such state; ``states`` and ``active`` are both given; a time has no timezone.
             InvalidRequestError, UnavailableError.
         """
         wanted = saga_filter(
@@ -257,7 +280,7 @@ class AsyncSagaClient:
         Raises:
             NotFoundError, AlreadyFinishedError, UnavailableError.
         """
-        request = pb.CancelSagaRequest(saga_id=saga_id, reason=reason)
+        request = pb.CancelSagaRequest(saga_id=given_id(saga_id), reason=reason)
         response = await self._connection.call(self._connection.stubs.coordinator.CancelSaga, request)
         return SagaView(response.saga, self.codecs)
 
@@ -273,7 +296,7 @@ class AsyncSagaClient:
             NotFoundError: There is no such saga.
             UnavailableError, TimedOutError: The coordinator could not be asked, at the latest 5 s after ``timeout``.
         """
-        saga, _ = await self._waiting.wait(saga_id, timeout, states, pb.SAGA_VIEW_FULL)
+        saga, _ = await self._waiting.wait(given_id(saga_id), timeout, states, pb.SAGA_VIEW_FULL)
         return saga
 
     @overload
@@ -283,7 +306,7 @@ class AsyncSagaClient:
     async def result(self, saga_id: str, kind: Any = None, *, timeout: DurationLike | None = None) -> Any: ...
 
     async def result(self, saga_id: str, kind: Any = None, *, timeout: DurationLike | None = None) -> Any:
-        """The last step's output, once the saga is completed; None if that step returned nothing.
+        """The last step's output, once the saga is completed; None if that step returned nothing, where that may be.
 
         Args:
             saga_id: The saga.
@@ -292,11 +315,12 @@ class AsyncSagaClient:
 
         Raises:
             SagaCompensated, SagaFailed, SagaCancelled, SagaTimedOut: It has another outcome than completed.
+            CodecError: The output cannot be read as ``kind``; there is none, and ``kind`` does not admit None.
             OutcomeError: It has an outcome that only newer clients know.
             WaitTimeout: It has none within ``timeout``.
             NotFoundError, UnavailableError, TimedOutError: As ``wait``.
         """
-        saga, done = await self._waiting.wait(saga_id, timeout, (), pb.SAGA_VIEW_RESULT)
+        saga, done = await self._waiting.wait(given_id(saga_id), timeout, (), pb.SAGA_VIEW_RESULT)
         return result_of(saga, kind, done=done)
 
     def watch(self, saga_id: str, *, after: int = 0, follow: bool = False) -> AsyncIterator[EventView]:
@@ -313,7 +337,7 @@ class AsyncSagaClient:
             NotFoundError: There is no such saga.
             InvalidRequestError: ``after`` lies beyond its latest event.
         """
-        return watch(self._connection, self.codecs, saga_id, after=after, follow=follow)
+        return watch(self._connection, self.codecs, given_id(saga_id), after=after, follow=follow)
 
     async def metrics(self) -> CoordinatorMetrics:
         """What the coordinator counted.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from swit_saga.durations import DurationLike, duration_message
+from swit_saga.trees import tree
 from swit_saga.v1 import definition_pb2 as pb
 
 
@@ -108,7 +109,8 @@ class Step:
         """As it is sent.
 
         Raises:
-            ValueError: A duration cannot be read.
+            ValueError: A duration cannot be read, or metadata not be sent.
+            TypeError: Metadata is of a type that cannot be sent.
         """
         undo = self.compensation
         made = pb.StepDefinition(
@@ -130,7 +132,7 @@ class Step:
         elif not undo:
             made.compensation.disabled = True
         if self.metadata:
-            made.metadata.update(dict(self.metadata))
+            made.metadata.CopyFrom(tree(self.metadata))
         return made
 
 
@@ -160,7 +162,8 @@ class Saga:
         """As it is sent.
 
         Raises:
-            ValueError: A duration cannot be read.
+            ValueError: A duration cannot be read, or metadata not be sent.
+            TypeError: Metadata is of a type that cannot be sent.
         """
         made = pb.SagaDefinition(
             id=self.id,
@@ -172,7 +175,7 @@ class Saga:
             compensation_retry_policy=self.compensation_retry,
         )
         if self.metadata:
-            made.metadata.update(dict(self.metadata))
+            made.metadata.CopyFrom(tree(self.metadata))
         return made
 
 
@@ -184,6 +187,6 @@ def definition_message(definition: DefinitionLike) -> pb.SagaDefinition:
     """A definition as it is sent.
 
     Raises:
-        ValueError: A duration cannot be read.
+        ValueError, TypeError: See ``Saga.to_proto``.
     """
     return definition.to_proto() if isinstance(definition, Saga) else definition

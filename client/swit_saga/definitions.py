@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from swit_saga.connection import Connection
 from swit_saga.definition import DefinitionLike, definition_message
+from swit_saga.ids import given_id
 from swit_saga.paging import every
 from swit_saga.v1 import definition_service_pb2 as pb
 from swit_saga.v1.definition_pb2 import SagaDefinition
@@ -35,7 +36,7 @@ class Definitions:
         Raises:
             NotFoundError, UnavailableError.
         """
-        request = pb.GetDefinitionRequest(definition_id=definition_id, version=version)
+        request = pb.GetDefinitionRequest(definition_id=given_id(definition_id, "definition_id"), version=version)
         response = await self._connection.call(self._connection.stubs.definitions.GetDefinition, request)
         found: SagaDefinition = response.definition
         return found
@@ -93,7 +94,8 @@ class Definitions:
         return await self._disable(definition_id, version, enable=True)
 
     async def _disable(self, definition_id: str, version: int, *, enable: bool) -> SagaDefinition:
-        request = pb.DisableDefinitionRequest(definition_id=definition_id, version=version, enable=enable)
+        name = given_id(definition_id, "definition_id")
+        request = pb.DisableDefinitionRequest(definition_id=name, version=version, enable=enable)
         response = await self._connection.call(self._connection.stubs.definitions.DisableDefinition, request)
         changed: SagaDefinition = response.definition
         return changed

@@ -8,8 +8,22 @@ import grpc.aio
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from swit_saga.times import timedelta_of
 
-class SagaClientError(Exception):
+
+def rebuilt(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """An exception from its ``args`` alone, whatever its class is made with; its fields follow. For pickle."""
+    return kind.__new__(kind, *args)
+
+
+class Portable(Exception):
+    """An exception that survives pickle and copy with all its fields, whatever it is made with."""
+
+    def __reduce__(self) -> Any:
+        return rebuilt, (type(self), self.args), self.__dict__ or None
+
+
+class SagaClientError(Portable):
     """Root of everything the client raises on purpose."""
 
 
@@ -19,6 +33,7 @@ class CallError(SagaClientError):
     Attributes:
         code: The gRPC status.
         reason: The server's stable reason, such as ``SAGA_NOT_FOUND``; empty if the failure is not the server's.
+        domain: Whose reason it is: ``swit-saga`` for the coordinator's own; empty without a reason.
         fields: What the server says about it, such as ``{"saga_id": "order-17"}``.
         violations: For a bad request: (field, what is wrong with it).
         retry_after_s: How long the server asks to wait before trying again; None if it does not ask.
@@ -32,6 +47,7 @@ class CallError(SagaClientError):
         *,
         code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
         reason: str = "",
+        domain: str = "",
         fields: Mapping[str, str] | None = None,
         violations: Iterable[tuple[str, str]] = (),
         retry_after_s: float | None = None,
@@ -39,6 +55,7 @@ class CallError(SagaClientError):
         super().__init__(message)
         self.code = code
         self.reason = reason
+        self.domain = domain
         self.fields = dict(fields or {})
         self.violations = tuple(violations)
         self.retry_after_s = retry_after_s
@@ -107,6 +124,18 @@ class CodecError(SagaClientError):
     """A value cannot be encoded, or a payload cannot be decoded as asked."""
 
 
+class PayloadLeftOut(CodecError):
+    """A value is on record, and was left out of this answer: all of the saga would not fit into one message.
+
+    Attributes:
+        size: Bytes of the value.
+    """
+
+    def __init__(self, message: str, *, size: int = 0) -> None:
+        super().__init__(message)
+        self.size = size
+
+
 _CLASSES = (
     NotFoundError,
     AlreadyExistsError,
@@ -142,9 +171,10 @@ def from_status(status: status_pb2.Status) -> CallError:
         status.message,
         code=code,
         reason=info.reason,
+        domain=info.domain,
         fields=info.metadata,
         violations=[(v.field, v.description) for v in bad.field_violations],
-        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds() if retry.HasField("retry_delay") else None,
+        retry_after_s=timedelta_of(retry.retry_delay).total_seconds() if retry.HasField("retry_delay") else None,
     )
 
 

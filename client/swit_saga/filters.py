@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
-
 from swit_saga.durations import DurationLike, duration_message
+from swit_saga.ids import given_id
+from swit_saga.trees import texts, tree
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.views import ACTIVE, state_value
 
@@ -28,7 +28,9 @@ def saga_filter(
     """The filter that all these conditions make; see ``AsyncSagaClient.list`` for each.
 
     Raises:
-        ValueError: A state or a duration is none; or ``states`` and ``active`` are both given.
+        ValueError: A state, a duration, an id or a metadata's value is none; a time has no timezone; or ``states`` and
+            ``active`` are both given.
+        TypeError: A label, an id or a metadata's value is of no type that can be sent.
     """
     wanted = [state_value(s) for s in states]
     if active:
@@ -37,21 +39,27 @@ def saga_filter(
         wanted = sorted(state_value(s) for s in ACTIVE)
     made = pb.SagaFilter(
         states=wanted,
-        definition_ids=list(definitions),
-        labels=labels or {},
+        definition_ids=[given_id(d, "definitions") for d in definitions],
+        labels=texts(labels or {}, "labels"),
         overdue_by=duration_message(overdue_by),
         stuck=stuck,
     )
     if metadata:
-        values = Struct()
-        values.update(dict(metadata))
-        made.metadata.CopyFrom(values)
-    for field, at in (
-        (made.created_from, created_from),
-        (made.created_to, created_to),
-        (made.updated_from, updated_from),
-        (made.updated_to, updated_to),
+        made.metadata.CopyFrom(tree(metadata))
+    for name, at in (
+        ("created_from", created_from),
+        ("created_to", created_to),
+        ("updated_from", updated_from),
+        ("updated_to", updated_to),
     ):
         if at is not None:
-            field.FromDatetime(at)
+            getattr(made, name).FromDatetime(_moment(at, name))
     return made
+
+
+def _moment(at: datetime, name: str) -> datetime:
+    if not isinstance(at, datetime):
+        raise TypeError(f"{name} must be a datetime, not {type(at).__name__}")
+    if at.utcoffset() is None:
+        raise ValueError(f"{name} has no timezone: give it one, such as datetime.now(UTC), or {name}.astimezone()")
+    return at

@@ -12,7 +12,7 @@ T = TypeVar("T")
 class Sagas(Protocol):
     """What a handle asks of a client, see ``AsyncSagaClient``."""
 
-    async def get(self, saga_id: str, *, full: bool = True) -> SagaView:
+    async def get(self, saga_id: str, *, full: bool = True, steps: Sequence[str] = ()) -> SagaView:
         """See ``AsyncSagaClient.get``."""
         ...
 
@@ -46,9 +46,9 @@ class SagaHandle:
         self.id = saga_id
         self.created = created
 
-    async def get(self, *, full: bool = True) -> SagaView:
+    async def get(self, *, full: bool = True, steps: Sequence[str] = ()) -> SagaView:
         """See ``AsyncSagaClient.get``."""
-        return await self._client.get(self.id, full=full)
+        return await self._client.get(self.id, full=full, steps=steps)
 
     async def wait(self, *, timeout: DurationLike | None = None, states: Sequence[str] = ()) -> SagaView:
         """See ``AsyncSagaClient.wait``: never raises on an outcome."""

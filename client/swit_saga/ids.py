@@ -11,6 +11,24 @@ def new_saga_id() -> str:
     return f"{time.time_ns() // 1_000_000:011x}{secrets.randbits(84):021x}"
 
 
+def given_id(value: str, name: str = "saga_id") -> str:
+    """An id that somebody gave. Whether it may be one is the coordinator's to say; an empty one was never meant.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is empty, or no Unicode text.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text, not {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{name} is empty; give the id that is meant")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} {value!r} is no Unicode text: {error.reason}") from error
+    return value
+
+
 class SagaIds:
     """Ids of sagas that the coordinator at the other end drives itself, as far as it has said which those are.
 

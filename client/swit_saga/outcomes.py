@@ -64,9 +64,10 @@ def result_of(saga: SagaView, kind: Any, *, done: bool) -> Any:
     Raises:
         OutcomeError: It has another outcome than completed.
         WaitTimeout: It has none.
+        CodecError: The result cannot be read as ``kind``; there is none, and ``kind`` does not admit None.
     """
     if not (done or saga.is_terminal):
         raise WaitTimeout(f"saga {saga.id!r} is still {saga.state}")
     if saga.state == "completed":
-        return saga.result_data(kind)
+        return saga.result_data(kind) if saga.proto.HasField("result_data") else saga.codecs.decode(None, kind)
     raise OUTCOMES.get(saga.state, OutcomeError)(saga)

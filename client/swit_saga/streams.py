@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import grpc
 from google.rpc import status_pb2
 
-from swit_saga.errors import CallError, TimedOutError, UnavailableError, UnsupportedError, from_status
+from swit_saga.errors import CallError, Portable, TimedOutError, UnavailableError, UnsupportedError, from_status
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -165,7 +165,7 @@ class Shared:
         stream.no_more()
 
 
-class _StreamFailed(Exception):
+class _StreamFailed(Portable):
     """The stream ended, in a way that says nothing about any one call."""
 
     def __init__(self, error: CallError) -> None:

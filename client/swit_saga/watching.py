@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import grpc.aio
 
-from swit_saga.calls import FIRST_WAIT_S, MAX_WAIT_S, is_passing
+from swit_saga.calls import FIRST_WAIT_S, MAX_CUTS, MAX_WAIT_S, is_cut, is_passing
 from swit_saga.connection import Connection
 from swit_saga.durations import duration_message
 from swit_saga.errors import CallError, UnavailableError, from_rpc_error
@@ -23,7 +23,7 @@ async def watch(
     connection: Connection, codecs: Codecs, saga_id: str, *, after: int, follow: bool
 ) -> AsyncIterator[EventView]:
     """See ``AsyncSagaClient.watch``."""
-    wait_s = FIRST_WAIT_S
+    wait_s, cuts = FIRST_WAIT_S, 0
     while True:
         request = pb.WatchSagaRequest(
             saga_id=saga_id,
@@ -33,14 +33,16 @@ async def watch(
         )
         try:
             async for message in _messages(connection, request):
-                wait_s = FIRST_WAIT_S
+                wait_s, cuts = FIRST_WAIT_S, 0
                 if message.WhichOneof("message") == "event" and message.event.sequence > after:
                     after = message.event.sequence
                     yield EventView(message.event, codecs)
             return
         except CallError as error:
             if not is_passing(error):
-                raise
+                cuts += 1
+                if not is_cut(error) or cuts == MAX_CUTS:
+                    raise
         await asyncio.sleep(wait_s)
         wait_s = min(2 * wait_s, MAX_WAIT_S)
 

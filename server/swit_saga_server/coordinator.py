@@ -24,10 +24,13 @@ from swit_saga.health import SERVING, Response, health_request
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2, definition_service_pb2, operator_service_pb2
 from swit_saga_server.config import SagaConfig
+from swit_saga_server.core.errors import SwitSagaError
+from swit_saga_server.logs import set_level
 from swit_saga_server.participants.local import LocalParticipant
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
 from swit_saga_server.rpc.definition_service import DefinitionHandlers
+from swit_saga_server.rpc.entrance import entrance
 from swit_saga_server.rpc.errors import to_status
 from swit_saga_server.rpc.serving import is_refused, not_implemented, snake
 from swit_saga_server.runtime import Runtime, open_runtime
@@ -60,16 +63,20 @@ class Coordinator(AsyncSagaClient):
         """A running coordinator while the context lasts; then it is drained and closed.
 
         Args:
-            config: Defaults to SQLite in ``swit-saga.db``.
+            config: Defaults to what the environment says, and without it to SQLite in ``swit-saga.db``.
             participants: Those of this program; others by address in the configuration.
             store: Instead of the configured one.
             codecs: How values become payloads.
 
         Raises:
             StoreRefused: Another process holds the SQLite file. StoreUnavailable.
+            ConfigError: What the environment says is not valid.
         """
+        config = config or SagaConfig.load()
+        if "level" in config.logging.model_fields_set:  # Else it is the program's say, as for any library.
+            set_level(config.logging.level)
         async with AsyncExitStack() as stack:
-            runtime = await stack.enter_async_context(open_runtime(config or SagaConfig(), participants, store=store))
+            runtime = await stack.enter_async_context(open_runtime(config, participants, store=store))
             coordinator = cls(runtime, codecs)
             stack.push_async_callback(coordinator.close)
             yield coordinator
@@ -128,13 +135,16 @@ class _Stub:
 
     def __getattr__(self, rpc: str) -> Callable[..., Any]:
         method = self._service.methods_by_name[rpc]
-        handler = _refusing(method) if is_refused(method) else getattr(self._handlers, snake(rpc))
+        handler = _refusing(method) if is_refused(method) else entrance(method, getattr(self._handlers, snake(rpc)))
 
         def call(request: Any, timeout: float | None = None, metadata: Any = None) -> Any:
             headers = dict(metadata or ())
             span = trace.get_current_span().get_span_context()
             traceparent = headers.get("traceparent") or (format_traceparent(span) if span.is_valid else "")
-            made = handler(request, Caller(traceparent, headers.get("tracestate", ""), timeout))
+            try:
+                made = handler(request, Caller(traceparent, headers.get("tracestate", ""), timeout))
+            except SwitSagaError as refused:
+                raise from_status(to_status(refused)) from refused
             return _Stream(made, self._run) if hasattr(made, "__aiter__") else self._run(made)
 
         return call

@@ -5,8 +5,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import structlog
-
 from swit_saga_server.config import ParticipantConfig, SagaConfig
 from swit_saga_server.core.errors import NameTaken, StoreUnavailable
 from swit_saga_server.core.inputs import Answered
@@ -15,6 +13,7 @@ from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.patience import Backoff
 from swit_saga_server.engine.transport import Deliver, Transport
 from swit_saga_server.instance import is_gone, shown
+from swit_saga_server.logs import get_logger
 from swit_saga_server.participants.grpc_connection import GrpcConnection
 from swit_saga_server.participants.local import LocalParticipant, LocalTransport
 from swit_saga_server.participants.router import Router
@@ -23,8 +22,9 @@ from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
+from swit_saga_server.wire.answer import AnswerReader
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 NAME_TERMS, NAME_POLL_S = 1.2, 0.1
 """How long a name that another one has is waited for, in terms of leases: a dead one's is free after one."""
@@ -61,8 +61,11 @@ class Runtime:
         def deliver(saga_id: str, answered: Answered) -> None:
             self.engine.deliver(saga_id, answered)
 
-        routes: dict[str, Transport] = {name: _transport(name, at, deliver) for name, at in config.participants.items()}
-        local = LocalTransport(participants, deliver)
+        reader = AnswerReader(config.coordinator.max_payload_bytes)
+        routes: dict[str, Transport] = {
+            name: _transport(name, at, deliver, reader) for name, at in config.participants.items()
+        }
+        local = LocalTransport(participants, deliver, reader=reader)
         routes |= dict.fromkeys(local.names, local)
         return Router(routes, Unroutable(deliver))
 
@@ -133,9 +136,11 @@ class Runtime:
             await self._store.close()
 
 
-def _transport(name: str, at: ParticipantConfig, deliver: Deliver) -> Transport:
+def _transport(name: str, at: ParticipantConfig, deliver: Deliver, reader: AnswerReader) -> Transport:
     connection = GrpcConnection(at.address)
-    return StreamTransport(name, connection, deliver) if at.stream else UnaryTransport(connection, deliver)
+    if at.stream:
+        return StreamTransport(name, connection, deliver, reader=reader)
+    return UnaryTransport(connection, deliver, reader=reader)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 Without an OpenTelemetry SDK set up by the host program this only passes the saga's trace context on.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from opentelemetry import trace
@@ -10,6 +11,8 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, S
 
 from swit_saga_server.engine.commands import ParticipantCommand
 
+_TRACEPARENT = re.compile(r"\s*([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\s*", re.ASCII)
+"""Of later versions, too, which may have more to say."""
 _tracer = trace.get_tracer("swit_saga_server")
 
 
@@ -60,13 +63,10 @@ def open_span(command: ParticipantCommand, address: str) -> CommandSpan | None:
 
 def parse_traceparent(header: str, tracestate: str = "") -> SpanContext | None:
     """A W3C traceparent header; None if it is empty or malformed."""
-    parts = header.strip().split("-")
-    if len(parts) < 4 or [len(p) for p in parts[:4]] != [2, 32, 16, 2] or parts[0] == "ff":
+    parts = _TRACEPARENT.fullmatch(header)
+    if parts is None or parts[1] == "ff" or (parts[1] == "00" and parts[5]):
         return None
-    try:
-        trace_id, span_id, flags = (int(p, 16) for p in parts[1:4])
-    except ValueError:
-        return None
+    trace_id, span_id, flags = (int(part, 16) for part in parts.group(2, 3, 4))
     context = SpanContext(trace_id, span_id, True, TraceFlags(flags), TraceState.from_header([tracestate]))
     return context if context.is_valid else None
 

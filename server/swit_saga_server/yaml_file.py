@@ -1,13 +1,20 @@
 """YAML without its traps: duplicate keys and aliases are refused, ``on`` and ``1:30`` are plain text."""
 
+import re
 from collections.abc import Hashable
 from typing import Any
 
 import yaml
 
+MAX_DIGITS = 400
+"""Of a whole number."""
+
 
 class YamlError(ValueError):
-    """The text is not YAML as this project takes it; the message names line and column."""
+    """The text is not YAML as this project takes it; the message names line and column.
+
+    It repeats no value, for that may be a password, and is not chained to what PyYAML raises, which does.
+    """
 
 
 class _Loader(yaml.SafeLoader):
@@ -31,13 +38,14 @@ class _Loader(yaml.SafeLoader):
 
     def construct_yaml_int(self, node: Any) -> int:
         """``010`` is ten, not octal."""
-        return int(self.construct_scalar(node))
+        text = self.construct_scalar(node)
+        if len(text) > MAX_DIGITS:
+            raise YamlError(f"a number of more than {MAX_DIGITS} digits{_at(node.start_mark)}")
+        return int(text)
 
 
 def _resolvers() -> dict[str, list[tuple[str, Any]]]:
     """YAML 1.2's core schema: what looks like a date or a sexagesimal number stays text."""
-    import re
-
     kept: dict[str, list[tuple[str, Any]]] = {}
     rules = [
         ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
@@ -61,10 +69,27 @@ def load_yaml(text: str) -> Any:
     Raises:
         YamlError: With line and column.
     """
+    wrong = ""
     try:
         return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise YamlError(str(error)) from error
+    except yaml.constructor.ConstructorError as error:
+        wrong = f"there is a tag, '!' and a word; put a text that begins with '!' in quotes{_place(error)}"
+    except yaml.MarkedYAMLError as error:
+        # PyYAML puts names of tokens into <>, and into quotes what was written.
+        problem = re.sub(r"(['\"])(?!<[a-z ]+>\1).{2,}?\1", "…", str(error.problem))
+        wrong = f"{problem}{_place(error)}"
+    except yaml.reader.ReaderError as error:
+        wrong = f"there is a character (number {error.position + 1}) that is not allowed in YAML"
+    except yaml.YAMLError:
+        wrong = "it is no YAML"
+    except RecursionError:
+        wrong = "lists and mappings lie too deep within each other"
+    raise YamlError(wrong)
+
+
+def _place(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    return _at(mark) if mark is not None else ""
 
 
 def _at(mark: Any) -> str:

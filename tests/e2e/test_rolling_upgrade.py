@@ -223,7 +223,7 @@ async def test_to_the_next_level_and_back(before, tmp_path):
         await both.clients["a"].register(ORDER)
         ids = await both.begin("mixed")
         # The one of the next level writes nothing that the other could not read.
-        with pytest.raises(UnavailableError, match=r"Saga\.new needs level 2"):
+        with pytest.raises(UnavailableError, match=r"Saga\.new needs level 3"):
             await both.impatient("b").start("order", {}, saga_id="too soon", labels=new)
         await both.put("a", NEXT)
         await both.end(ids)

@@ -18,6 +18,7 @@ from redis import Redis
 
 from swit_saga import AsyncSagaClient, Participant, Saga, SagaClientError, Step, StepContext, fixed
 from swit_saga_server.cli import run
+from swit_saga_server.cli.signals import StopSignals
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.inputs import Wake
 from swit_saga_server.engine.engine import Engine
@@ -131,6 +132,11 @@ async def test_dev_explains_what_is_in_doubt_and_leaves_nothing(tmp_path):
     assert calls == ["reserve", "reserve"]
 
 
+async def _serve(config: SagaConfig) -> None:
+    with StopSignals() as signals:
+        await run.serve(config, signals)
+
+
 async def test_serve_ends_when_its_engine_fails(tmp_path, monkeypatch):
     """So that a supervisor starts it again."""
 
@@ -147,7 +153,7 @@ async def test_serve_ends_when_its_engine_fails(tmp_path, monkeypatch):
         await start(self)
 
     monkeypatch.setattr(Engine, "start", noted)
-    serving = asyncio.create_task(run.serve(SagaConfig.load(overrides=overrides)))
+    serving = asyncio.create_task(_serve(SagaConfig.load(overrides=overrides)))
     await eventually(lambda: running and running[0].ownership.holds(0))
     running[0].context.mailbox.put(Item("s", Wake()))
     with pytest.raises(typer.Exit) as ended:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from swit_saga_server.core.errors import (
     InvalidRequest,
@@ -24,6 +23,7 @@ from swit_saga_server.store.codec import PRESENT
 from swit_saga_server.store.contract import InboxEntry, SagaFilter, SagaOrder, Verdict, Write
 from tests.support.core.drive import done
 from tests.support.engine.harness import Bench, FaultyStore, bench, over
+from tests.support.logs import logged
 from tests.support.waiting import eventually, never
 
 FAILURES = (
@@ -38,7 +38,7 @@ FAILURES = (
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[Any]]:
     """What is logged; printed, a traceback takes seconds."""
-    with capture_logs() as found:
+    with logged() as found:
         yield found
 
 

@@ -33,6 +33,8 @@ from tests.support.rpc.serve import ORDER, Shop, config, serve
 from tests.support.waiting import eventually
 
 both = pytest.mark.parametrize("batch", [False, True], ids=["unary", "stream"])
+CUT = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED)
+"""What proxies say, see test_cut; the coordinator's own come with a reason."""
 SLOW = Saga("slow", [Step("reserve", "shop"), Step("pay", "shop", delay="1h")])
 
 
@@ -56,9 +58,17 @@ def test_options_that_make_no_sense(given, says):
         AsyncSagaClient(**given)
 
 
+async def test_what_the_server_cancels_is_tried_again():
+    """So gRPC says that more calls came than a server takes up."""
+    fake = Fake(refusal(code_pb2.CANCELLED), GOT)
+    async with faking(fake) as client:
+        assert (await client.get("o-1")).id == "o-1"
+    assert len(fake.requests) == 2
+
+
 @pytest.mark.parametrize(
     "code",
-    [c for c in grpc.StatusCode if c not in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE)],
+    [c for c in grpc.StatusCode if c not in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, *CUT)],
     ids=lambda c: c.name,
 )
 async def test_a_definite_error_is_not_tried_again(code):
@@ -148,9 +158,13 @@ async def test_heartbeats_are_not_events():
     assert fake.requests[0].heartbeat_interval.ToSeconds() == 15
 
 
-@pytest.mark.parametrize("code", [code_pb2.NOT_FOUND, code_pb2.INTERNAL, code_pb2.PERMISSION_DENIED])
-async def test_a_watch_ends_with_a_definite_error(code):
-    fake = Fake([event(1), refusal(code)], [event(2)])
+@pytest.mark.parametrize(
+    "refused",
+    [refusal(code_pb2.NOT_FOUND), refusal(code_pb2.INTERNAL, "SAGA_QUARANTINED"), refusal(code_pb2.PERMISSION_DENIED)],
+    ids=["not found", "internal", "denied"],
+)
+async def test_a_watch_ends_with_a_definite_error(refused):
+    fake = Fake([event(1), refused], [event(2)])
     async with faking(fake) as client:
         watching = client.watch("o-1")
         assert (await anext(watching)).sequence == 1

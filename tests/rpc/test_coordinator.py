@@ -168,7 +168,7 @@ async def test_watch_beyond_the_latest_event(tmp_path):
         (pb.StartSagaRequest(definition_id="order", initial_data=Payload(text="x")), "initial_data.content_type"),
         (
             pb.StartSagaRequest(definition=definition_pb2.SagaDefinition(id="x")),
-            "steps",
+            "definition.steps",
         ),
         (
             pb.StartSagaRequest(
@@ -176,7 +176,7 @@ async def test_watch_beyond_the_latest_event(tmp_path):
                     id="x", steps=[definition_pb2.StepDefinition(id="a", participant="nobody")]
                 )
             ),
-            "steps[0].participant",
+            "definition.steps[0].participant",
         ),
         (
             pb.StartSagaRequest(
@@ -184,7 +184,7 @@ async def test_watch_beyond_the_latest_event(tmp_path):
                     id="x", steps=[definition_pb2.StepDefinition(id="a", participant="shop", action="dance")]
                 )
             ),
-            "steps[0].participant",
+            "definition.steps[0].participant",
         ),
     ],
     ids=str,

@@ -60,6 +60,7 @@ async def test_the_client_page(tmp_path, capsys):
         assert "saga.completed" in capsys.readouterr().out
         await page["look_around"](s.address)
         assert "order-17" in capsys.readouterr().out
+        await page["read_a_large_one"](s.address)
         await page["when_it_goes_wrong"](s.address)
         await asyncio.to_thread(page["place_order_plainly"], s.address)
         await page["definitions"](s.address)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from structlog.testing import capture_logs
 
 from swit_saga import SagaClientError
-from swit_saga_server.cli.app import main
+from swit_saga_server.cli.failures import failure_of
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.core.errors import NameTaken
 from swit_saga_server.instance import is_gone, this_instance
+from tests.support.logs import logged
 from tests.support.redis_server import RedisServer, running
 from tests.support.waiting import eventually
 
@@ -37,7 +37,7 @@ def admin(server: RedisServer) -> Iterator[Redis]:
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[Any]]:
-    with capture_logs() as found:
+    with logged() as found:
         yield found
 
 
@@ -136,12 +136,6 @@ def test_default_names_differ():
     assert options[0].instance != options[1].instance
 
 
-def test_the_command_ends_with_its_own_code(monkeypatch, capsys):
-    def taken() -> None:
-        raise NameTaken("the name 'here' is taken")
-
-    monkeypatch.setattr("swit_saga_server.cli.app.app", taken)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err == "swit-saga: the name 'here' is taken\n"
+def test_the_command_ends_with_its_own_code():
+    failure = failure_of(NameTaken("the name 'here' is taken"))
+    assert (failure.code, failure.lines) == (2, ("the name 'here' is taken",))

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from structlog.testing import capture_logs
 
 from swit_saga import CallError, Participant, Saga, SagaClientError, Step, UnavailableError
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.store.redis import rounds
+from tests.support.logs import logged
 from tests.support.redis_server import RedisServer, running
 from tests.support.waiting import eventually, never
 
@@ -67,7 +67,7 @@ class Many:
 
 @asynccontextmanager
 async def many(folder: Path, number: int = 1) -> AsyncIterator[Many]:
-    with running(RedisServer(folder / "redis")) as redis, Redis(port=redis.port) as admin, capture_logs() as logs:
+    with running(RedisServer(folder / "redis")) as redis, Redis(port=redis.port) as admin, logged() as logs:
         made = Many(redis, admin, logs)
         async with AsyncExitStack() as stack:
             for n in range(number):
@@ -113,7 +113,7 @@ async def test_a_flush_under_load(tmp_path):
         print(
             m.said("store_rewound"),
             m.said("store_rewound_here_too"),
-            [x for x in m.logs if x["log_level"] in ("error", "critical", "warning")][:12],
+            [x for x in m.logs if x["level"] in ("error", "critical", "warning")][:12],
         )
         await eventually(lambda: len(m.said("store_rewound")) == 2)
         for c in m.coordinators:

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from structlog.testing import capture_logs
 
 from swit_saga import Participant, Saga, SagaClientError, Step, fixed
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
+from swit_saga_server.logs import folding
 from swit_saga_server.store import troubles
 from tests.contract.store.test_redis_refusals import FAULT, OUTAGE, SETTING, VALUE
 from tests.support.link import linked
+from tests.support.logs import logged
 from tests.support.redis_server import RedisServer, running
 from tests.support.refusing_redis import RefusingLink, everything, nothing, only
 from tests.support.store.rights import set_user
@@ -81,7 +82,7 @@ class Under:
 async def under_load(folder: Path) -> AsyncIterator[Under]:
     with ExitStack() as stack:
         server = stack.enter_context(running(RedisServer(folder / "redis", "--enable-debug-command", "yes")))
-        logs = stack.enter_context(capture_logs())
+        logs = stack.enter_context(logged())
         async with linked(RefusingLink(server.port)) as link:
             set_user(server.port)
             admin = stack.enter_context(Redis(port=server.port))
@@ -109,6 +110,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(troubles, "QUIET_S", 0.1)
     monkeypatch.setattr(troubles, "EVERY_S", 0.1)
     monkeypatch.setattr(troubles, "TROUBLED_EVERY_S", 0.02)
+    monkeypatch.setattr(folding, "FREE_LINES", 10_000)
 
 
 def said(logs: list[Any], event: str) -> list[str]:
@@ -132,7 +134,7 @@ async def test_every_refusal_of_everything(tmp_path, hasty):
                 await under.goes_on()
                 assert len(said(under.logs, "store_unavailable")) <= 2, under.logs
                 assert said(under.logs, "store_available_again")
-                assert not [x for x in under.logs if x["event"] == "engine_failed" or x.get("exc_info")], error
+                assert not [x for x in under.logs if x["event"] == "engine_failed" or x.get("exception")], error
 
 
 @pytest.mark.timeout(120)
@@ -192,7 +194,7 @@ async def test_what_an_operator_does_to_redis(tmp_path, hasty):
             assert not await under.is_serving(), what
             under.admin.execute_command(*right.split())
             await under.goes_on()
-            assert not [x for x in under.logs if x["event"] == "engine_failed" or x.get("exc_info")], what
+            assert not [x for x in under.logs if x["event"] == "engine_failed" or x.get("exception")], what
         await check_stored(under)
 
 
@@ -242,4 +244,4 @@ async def test_each_command_refused_by_itself(tmp_path, hasty):
             await eventually(is_named)
             under.link.refuse = nothing
             await under.goes_on()
-            assert not [x for x in under.logs if x["event"] == "engine_failed" or x.get("exc_info")], command
+            assert not [x for x in under.logs if x["event"] == "engine_failed" or x.get("exception")], command

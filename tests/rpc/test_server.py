@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from swit_saga import AsyncSagaClient, InvalidRequestError, Participant, Saga, Step, StepContext, UnavailableError
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, payload_pb2
+from swit_saga_server.rpc.listening import CannotListen
 from swit_saga_server.rpc.server import Server
 from swit_saga_server.rpc.serving import SERVICES
 from swit_saga_server.runtime import open_runtime
@@ -47,8 +48,9 @@ async def test_too_large_is_our_error_up_to_twice_the_limit_and_grpcs_beyond(tmp
         with pytest.raises(InvalidRequestError) as ours:
             await s.client.start(ORDER, "x" * (2 * MIB - 1000))
         assert ours.value.reason == "PAYLOAD_TOO_LARGE"
+        wordy = [Step(f"s-{n}", "shop", action="pay", description="x" * 4_000) for n in range(MIB // 4_000)]
         with pytest.raises(InvalidRequestError) as definition:
-            await s.client.register(Saga("wordy", ORDER.steps, description="x" * (MIB + 1)))
+            await s.client.register(Saga("wordy", wordy))
         assert definition.value.reason == "PAYLOAD_TOO_LARGE"
         stub = coordinator_service_pb2_grpc.CoordinatorServiceStub(s.channel)
         with pytest.raises(grpc.aio.AioRpcError) as theirs:
@@ -152,5 +154,5 @@ async def test_a_port_in_use_is_refused(tmp_path):
         (tmp_path / "other").mkdir()
         other = config(tmp_path / "other", listen=s.address)
         async with open_runtime(other) as runtime:
-            with pytest.raises(RuntimeError, match="bind"):
+            with pytest.raises(CannotListen, match=rf"{s.address}: the address is in use"):
                 Server(other, runtime)

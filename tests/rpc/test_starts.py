@@ -28,6 +28,7 @@ from tests.support.rpc.serve import ORDER, Served, serve
 from tests.support.waiting import eventually, turn
 
 WAITING = Saga("waiting", [Step("reserve", "shop", delay="1h")])
+ROOM = 1 << 20
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -441,7 +442,7 @@ async def test_no_more_is_taken_than_is_answered_and_read(tmp_path, monkeypatch)
     monkeypatch.setattr(item_stream, "MAX_OPEN", 5)
     monkeypatch.setattr(StartItems, "max_message_items", 4)
     async with streaming(tmp_path) as (s, _):
-        stream = StartItems(s.runtime.service.starts, Caller(), lambda: (1, (0,)))
+        stream = StartItems(s.runtime.service.starts, Caller(), lambda: (1, (0,)), ROOM)
         async with asyncio.timeout(10):
             await stream.take(messages([start(n) for n in range(5)]))
             taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5, 10)])))
@@ -463,7 +464,7 @@ async def test_messages_are_no_larger_than_their_largest_saga(tmp_path):
     async with streaming(tmp_path) as (_, stream):
         for n in range(30):
             large = start(n)
-            large.metadata["fill"] = "x" * 100_000
+            large.metadata["fill"] = "x" * 60_000
             await stream.send(large)
         found: list[str] = []
         while len(found) < 30:
@@ -477,7 +478,7 @@ async def test_messages_are_no_larger_than_their_largest_saga(tmp_path):
 async def test_ending_frees_a_caller_that_waits_for_room(tmp_path, monkeypatch):
     monkeypatch.setattr(item_stream, "MAX_OPEN", 1)
     async with streaming(tmp_path) as (s, _):
-        stream = StartItems(s.runtime.service.starts, Caller(), lambda: (1, (0,)))
+        stream = StartItems(s.runtime.service.starts, Caller(), lambda: (1, (0,)), ROOM)
         taking = asyncio.create_task(stream.take(messages([start(n) for n in range(5)])))
         await eventually(lambda: stream.unread == 5)
         stream.end()
@@ -492,7 +493,7 @@ async def test_ending_frees_a_caller_that_waits_for_room(tmp_path, monkeypatch):
 async def test_callers_hear_what_is_driven_here_at_first_and_when_it_changed(tmp_path):
     async with streaming(tmp_path) as (s, _):
         held = [(64, (1, 2)), (64, (1, 2)), (64, (2,))]
-        stream = StartItems(s.runtime.service.starts, Caller(), lambda: held.pop(0))
+        stream = StartItems(s.runtime.service.starts, Caller(), lambda: held.pop(0), ROOM)
         sent = []
         for n in range(3):
             await stream.take(messages([start(n)]))

@@ -24,12 +24,13 @@ async def validate(s: Served, sent: definition_pb2.SagaDefinition) -> pb.Validat
     return found
 
 
+WORDY = [step(id=f"s-{n}", action="reserve", description="x" * 4_000) for n in range(300)]
 WRONG = {
     "two things at once": (definition(id="", steps=[step(), step()]), ["id", "steps[1].id"]),
     "a participant that nobody is": (definition(steps=[step(participant="nobody")]), ["steps[0].participant"]),
     "an action that it does not know": (definition(steps=[step(action="fly")]), ["steps[0].participant"]),
     "what is not supported": (definition(steps=[step(depends_on=["x"])]), ["steps[0].depends_on"]),
-    "too large": (definition(description="x" * 1_100_000), ["definition"]),
+    "too large": (definition(steps=WORDY), ["definition"]),
 }
 
 
@@ -49,3 +50,15 @@ async def test_nothing_is_registered(tmp_path):
         assert not answer.violations
         stub: Any = definition_service_pb2_grpc.DefinitionServiceStub(s.channel)
         assert not (await stub.ListDefinitions(pb.ListDefinitionsRequest())).definitions
+
+
+async def test_more_is_wrong_than_one_message_can_name(tmp_path):
+    """The first are named, and how many more there are."""
+    async with serve(tmp_path) as s:
+        answer = await validate(s, definition(steps=[step(id="x" * 900, participant="y" * 900) for _ in range(900)]))
+        assert not answer.valid
+        assert answer.ByteSize() <= s.runtime.service.limits.message
+        assert len(answer.violations) <= 301
+        last = answer.violations[-1]
+        assert last.field == ""
+        assert last.description.startswith("and ")

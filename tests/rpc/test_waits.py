@@ -18,6 +18,7 @@ from swit_saga.v1 import coordinator_service_pb2_grpc, saga_pb2
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.rpc import item_stream
 from swit_saga_server.rpc.callers import Caller
+from swit_saga_server.rpc.views import Views
 from swit_saga_server.rpc.wait_items import WaitItems
 from tests.support.rpc.serve import ORDER, Served, serve
 from tests.support.waiting import eventually
@@ -92,8 +93,8 @@ ASKED = {
     "result view, not yet": ask("slow", 0.05, view=pb.SAGA_VIEW_RESULT),
     "not yet": ask("slow", 0.05),
     "at once": ask("slow", 0),
-    "less than no time": ask("slow", -1),
     "no such saga": ask("nope"),
+    "less than no time": ask("slow", -1),
     "no id": ask(""),
     "bad id": ask("a/b"),
     "long id": ask("x" * 201),
@@ -123,7 +124,7 @@ async def test_every_answer_is_wait_sagas(tmp_path):
             else:
                 assert (item.status.code, item.saga, item.done) == (0, expected.saga, expected.done), name
         await stream.end()
-        wanted = [*[1] * 10, code_pb2.NOT_FOUND, *[code_pb2.INVALID_ARGUMENT] * 4]
+        wanted = [*[1] * 9, code_pb2.NOT_FOUND, *[code_pb2.INVALID_ARGUMENT] * 5]
         assert [1 if isinstance(a, pb.WaitSagaResponse) else a.code for a in alone] == wanted
 
 
@@ -259,7 +260,7 @@ async def test_no_more_is_taken_than_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(WaitItems, "max_message_items", 3)
     async with streaming(tmp_path) as (s, _):
         await s.client.start(SLOW, {}, saga_id="slow")
-        stream = WaitItems(s.runtime.service, Caller())
+        stream = WaitItems(s.runtime.service, Views(s.runtime.service), Caller())
         async with asyncio.timeout(10):
             await stream.take(message(*(ask("slow", 0) for _ in range(4))))
             taking = asyncio.create_task(stream.take(message(ask("slow", 0), first=5)))

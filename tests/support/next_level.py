@@ -20,8 +20,11 @@ Change = tuple[str, str]
 
 CHANGED: dict[str, Sequence[Change]] = {
     "swit_saga_server.store.levels": [
-        ("LEVEL = 1\n", "LEVEL = 2\n"),
-        ("SINCE: Mapping[str, int] = {}\n", 'SINCE: Mapping[str, int] = {"Saga.new": 2}\n'),
+        ("LEVEL = 2\n", "LEVEL = 3\n"),
+        (
+            'SINCE: Mapping[str, int] = {"Completed.error": 2}\n',
+            'SINCE: Mapping[str, int] = {"Completed.error": 2, "Saga.new": 3}\n',
+        ),
     ],
     "swit_saga_server.core.model": [
         ("    started_by: Principal = ANONYMOUS\n", "    started_by: Principal = ANONYMOUS\n    new: bool = False\n"),

@@ -1,61 +1,108 @@
 """What a handler knows, and how it says no."""
 
+import builtins
+import logging
+import pickle
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from google.protobuf.json_format import MessageToDict
 
+from swit_saga.errors import Portable, rebuilt
+from swit_saga.limits import MAX_DETAILS_BYTES, MAX_DETAILS_DEPTH, MAX_ERROR_CODE_LENGTH, MAX_TEXT_BYTES
 from swit_saga.names import name_of
+from swit_saga.participant.writable import Writable, attribute
 from swit_saga.payload import Codecs
+from swit_saga.times import datetime_of
 from swit_saga.v1 import command_pb2, error_pb2, participant_service_pb2
 
 T = TypeVar("T")
 
 
-class Reject(Exception):
-    """The certain answer "this did not happen, do not retry". Anything else a handler raises means *unknown*."""
+ErrorType: TypeAlias = Literal[
+    "validation", "timeout", "network", "service", "data", "system", "business", "compensation"
+]
+"""The class of an error."""
+_TYPES = {name.removeprefix("ERROR_TYPE_").lower(): number for name, number in error_pb2.ErrorType.items() if number}
+_LOG = logging.getLogger("swit_saga.participant")
+
+
+class Reject(Portable):
+    """The certain answer "this did not happen, do not retry". Anything else a handler raises means *unknown*.
+
+    It always arrives as that, whatever it is given: what is not text becomes text, what is too large is cut.
+
+    Attributes:
+        code, message, details: As given.
+        type: A number of ``error_pb2.ErrorType``.
+    """
+
+    code: str = "REJECTED"
+    message: str = ""
+    details: Mapping[str, Any] = MappingProxyType({})
+    type: int = error_pb2.ERROR_TYPE_BUSINESS
+    # The class's own, for one derived from it that sets no more than it wants to say.
 
     def __init__(
-        self, code: str, message: str = "", *, details: Mapping[str, Any] | None = None, type: str = "business"
+        self,
+        code: str = "REJECTED",
+        message: str = "",
+        *,
+        details: Mapping[str, Any] | None = None,
+        type: ErrorType = "business",
     ) -> None:
         """Say no.
 
         Args:
-            code: Stable UPPER_SNAKE code, such as ``OUT_OF_STOCK``.
-            message: For a person.
-            details: Values for the saga's record; what is not JSON-like is written as text.
+            code: Stable UPPER_SNAKE code, such as ``OUT_OF_STOCK``; at most 100 characters of it are kept.
+            message: For a person; at most 4 KiB of it are kept.
+            details: Values for the saga's record, at most 16 KiB as JSON; what is not JSON-like is written as text.
             type: The class of error: ``business``, ``validation``, ``data`` or another of the eight.
-
-        Raises:
-            ValueError: There is no such type.
         """
-        super().__init__(f"{code}: {message}" if message else code)
         self.code = code
         self.message = message
-        self.details = dict(details or {})
-        self.type = error_pb2.ErrorType.Value(f"ERROR_TYPE_{type.upper()}")
+        self.details = dict(details) if builtins.type(details) is dict else details if details is not None else {}
+        self.type = _type_number(type)
+        said = Writable()
+        about = said.text(message, MAX_TEXT_BYTES)
+        super().__init__(said.text(code, MAX_ERROR_CODE_LENGTH) + (f": {about}" if about else ""))
 
     def to_proto(self) -> error_pb2.SagaError:
-        """As it is sent."""
-        made = error_pb2.SagaError(code=self.code, message=self.message, type=self.type)
-        if self.details:
-            made.details.update({str(key): _json_like(value) for key, value in self.details.items()})
+        """As it is sent. It can be, whatever it was given."""
+        said = Writable()
+        made = error_pb2.SagaError(
+            code=said.text(attribute(self, "code"), MAX_ERROR_CODE_LENGTH) or Reject.code,
+            message=said.text(attribute(self, "message"), MAX_TEXT_BYTES),
+            type=_type_number(attribute(self, "type")),
+        )
+        details = attribute(self, "details")
+        if details is not None:
+            made.details.update(said.mapping(details, MAX_DETAILS_BYTES, MAX_DETAILS_DEPTH))
+        made.omitted_bytes = said.omitted
         return made
 
+    def __reduce__(self) -> Any:
+        try:
+            pickle.dumps(self.__dict__)
+            state = self.__dict__
+        except Exception:
+            sent = self.to_proto()
+            state = {"code": sent.code, "message": sent.message, "details": MessageToDict(sent.details)}
+            state["type"] = sent.type
+        return rebuilt, (type(self), self.args), state
 
-def _json_like(value: Any) -> Any:
-    """An unwritable detail must not turn the certain answer into an ordinary exception, that is, into *unknown*."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case Mapping():
-            return {str(key): _json_like(item) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_json_like(item) for item in value]
-        case _:
-            return str(value)
+
+def _type_number(given: Any) -> "error_pb2.ErrorType.ValueType":
+    """A type that there is not must not turn the certain answer into *unknown*."""
+    found = given if type(given) is int else _TYPES.get(Writable().text(given, MAX_ERROR_CODE_LENGTH).lower())
+    for known in _TYPES.values():
+        if found == known:
+            return known
+    _LOG.warning("a Reject of a type that there is not is sent as business; there are: %s", ", ".join(_TYPES))
+    return error_pb2.ERROR_TYPE_BUSINESS
 
 
 class StepContext:
@@ -103,7 +150,7 @@ class StepContext:
     @cached_property
     def not_after(self) -> datetime:
         """Nothing may be started after this; aware, UTC."""
-        return self._request.command.not_after.ToDatetime(UTC)
+        return datetime_of(self._request.command.not_after)
 
     @cached_property
     def labels(self) -> Mapping[str, str]:

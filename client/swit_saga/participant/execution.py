@@ -13,8 +13,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
-from swit_saga.errors import CodecError
-from swit_saga.participant.context import Reject, StepContext
+from swit_saga.errors import CodecError, Portable
+from swit_saga.participant.context import ErrorType, Reject, StepContext
 from swit_saga.participant.handler import StepHandler
 from swit_saga.payload import Codecs
 from swit_saga.v1 import command_pb2, payload_pb2
@@ -28,11 +28,11 @@ from swit_saga.v1.participant_service_pb2 import (
 Answer: TypeAlias = command_pb2.Completed | command_pb2.Rejected
 
 
-class TooLate(Exception):
+class TooLate(Portable):
     """The command came after its not-after time; nothing was started. Means *unknown* to the coordinator."""
 
 
-class HandlerCancelled(Exception):
+class HandlerCancelled(Portable):
     """The handler was cancelled from within; how far it came is not known. Means *unknown* to the coordinator."""
 
     def __init__(self, action: str) -> None:
@@ -187,7 +187,10 @@ class Execution:
                 request.input if request.HasField("input") else None,
                 request.output if request.HasField("output") else None,
             )
-            values = [self._codecs.decode(p, kind) for p, kind in zip(given, call.kinds, strict=False)]
+            # Whatever is annotated, a compensation is called: with None for what is not there, or not known.
+            values = [
+                None if p is None else self._codecs.decode(p, kind) for p, kind in zip(given, call.kinds, strict=False)
+            ]
         except CodecError as unreadable:
             return _rejected("UNDECODABLE_INPUT", str(unreadable), "data")
         try:
@@ -197,5 +200,5 @@ class Execution:
         return command_pb2.Completed()
 
 
-def _rejected(code: str, message: str, kind: str = "validation") -> command_pb2.Rejected:
+def _rejected(code: str, message: str, kind: ErrorType = "validation") -> command_pb2.Rejected:
     return command_pb2.Rejected(error=Reject(code, message, type=kind).to_proto())

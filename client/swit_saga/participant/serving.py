@@ -6,7 +6,7 @@ import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -14,9 +14,10 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from swit_saga.participant.execution import Execution, TooLate
+from swit_saga.participant.answers import ANSWER_BYTES, RECEIVED_BYTES, sendable
+from swit_saga.participant.execution import Answer, Execution, TooLate
 from swit_saga.participant.stream import ParticipantStreamServicer
-from swit_saga.v1 import participant_service_pb2_grpc, participant_stream_service_pb2_grpc
+from swit_saga.v1 import command_pb2, participant_service_pb2_grpc, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import (
     CompensateRequest,
     CompensateResponse,
@@ -24,8 +25,11 @@ from swit_saga.v1.participant_service_pb2 import (
     ExecuteResponse,
 )
 
+R = TypeVar("R", ExecuteResponse, CompensateResponse)
+
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_receive_message_length", 16 << 20),
+    # A Compensate has the step's input, its output and the saga's initial data: thrice what a coordinator allows one.
+    ("grpc.max_receive_message_length", RECEIVED_BYTES),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     # Two processes on one port would share its calls by chance.
@@ -47,18 +51,31 @@ class ParticipantServicer(participant_service_pb2_grpc.ParticipantServiceService
     async def Execute(self, request: ExecuteRequest, context: grpc.aio.ServicerContext[Any, Any]) -> ExecuteResponse:
         """Do the step."""
         try:
-            return await self._participant.execute(request)
+            response = await self._participant.execute(request)
         except Exception as error:
             await _abort(context, error)
+        return _sendable(response)
 
     async def Compensate(
         self, request: CompensateRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> CompensateResponse:
         """Undo the step."""
         try:
-            return await self._participant.compensate(request)
+            response = await self._participant.compensate(request)
         except Exception as error:
             await _abort(context, error)
+        return _sendable(response)
+
+
+def _sendable(response: R) -> R:
+    rejected = response.WhichOneof("answer") == "rejected"
+    answer: Answer = response.rejected if rejected else response.completed
+    size = answer.ByteSize()
+    if size <= ANSWER_BYTES:
+        return response
+    made = sendable(answer, size)
+    kind = type(response)
+    return kind(rejected=made) if isinstance(made, command_pb2.Rejected) else kind(completed=made)
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:

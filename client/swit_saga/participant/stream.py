@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc.aio
 
+from swit_saga.participant.answers import ANSWER_BYTES, sendable, sendable_failure
 from swit_saga.participant.execution import Answer, Execution, HandlerCancelled, TooLate
 from swit_saga.v1 import command_pb2, error_pb2, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import CompensateRequest, ExecuteRequest
@@ -138,7 +139,10 @@ class _Stream:
         while self._answers and len(batch) < MESSAGE_ANSWERS:
             message = batch.add()
             _fill(message, *self._answers[0])
-            size += message.ByteSize()
+            own = message.ByteSize()
+            if own > ANSWER_BYTES:
+                own = _shorten(message, *self._answers[0], own)
+            size += own
             if size > MESSAGE_BYTES and len(batch) > 1:
                 del batch[-1]
                 break
@@ -198,6 +202,16 @@ def _fill(message: StreamAnswer, number: int, undo: bool, answer: Answer | error
         into.completed.CopyFrom(answer)
     else:
         into.rejected.CopyFrom(answer)
+
+
+def _shorten(message: StreamAnswer, number: int, undo: bool, answer: Answer | error_pb2.SagaError, size: int) -> int:
+    """Say the same without what makes it so large."""
+    message.Clear()
+    if isinstance(answer, error_pb2.SagaError):
+        _fill(message, number, undo, sendable_failure(answer, size))
+    else:
+        _fill(message, number, undo, sendable(answer, size))
+    return message.ByteSize()
 
 
 def _unknown(error: BaseException) -> error_pb2.SagaError:

@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar, overload
 
 import grpc
 
+from swit_saga.channel import checked_target
 from swit_saga.client import AsyncSagaClient
 from swit_saga.definition import DefinitionLike
 from swit_saga.durations import DurationLike
@@ -47,7 +48,7 @@ class SagaClient:
         Raises:
             ValueError: An option is not valid.
         """
-        stubs = BlockingStubs.to(target, credentials)
+        stubs = BlockingStubs.to(checked_target(target), credentials)
         try:
             self._client = AsyncSagaClient(
                 stubs=stubs,
@@ -110,9 +111,9 @@ class SagaClient:
         )
         return self._loop.run(started).id
 
-    def get(self, saga_id: str, *, full: bool = True) -> SagaView:
+    def get(self, saga_id: str, *, full: bool = True, steps: Sequence[str] = ()) -> SagaView:
         """See ``AsyncSagaClient.get``."""
-        return self._loop.run(self._client.get(saga_id, full=full))
+        return self._loop.run(self._client.get(saga_id, full=full, steps=steps))
 
     def list(
         self,

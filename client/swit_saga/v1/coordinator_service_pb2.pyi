@@ -39,7 +39,9 @@ class _SagaViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SagaView.Val
     SAGA_VIEW_BASIC: _SagaView.ValueType  # 1
     """Without payloads and steps."""
     SAGA_VIEW_FULL: _SagaView.ValueType  # 2
-    """Everything."""
+    """Everything; of a saga that does not fit into one message, payloads and parts of errors are left out with a mark, see
+    Payload.omitted_bytes and SagaError.omitted_bytes.
+    """
     SAGA_VIEW_RESULT: _SagaView.ValueType  # 3
     """What whoever waits for a result needs: of a completed saga its ids, name, state, version, times and result_data; of
     any other saga everything, for then it matters what went wrong and where.
@@ -55,7 +57,9 @@ SAGA_VIEW_UNSPECIFIED: SagaView.ValueType  # 0
 SAGA_VIEW_BASIC: SagaView.ValueType  # 1
 """Without payloads and steps."""
 SAGA_VIEW_FULL: SagaView.ValueType  # 2
-"""Everything."""
+"""Everything; of a saga that does not fit into one message, payloads and parts of errors are left out with a mark, see
+Payload.omitted_bytes and SagaError.omitted_bytes.
+"""
 SAGA_VIEW_RESULT: SagaView.ValueType  # 3
 """What whoever waits for a result needs: of a completed saga its ids, name, state, version, times and result_data; of
 any other saga everything, for then it matters what went wrong and where.
@@ -349,8 +353,8 @@ class GetSagaRequest(_message.Message):
     """Default: full."""
     @_builtins.property
     def step_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Of the full view only these steps, and of the payloads only theirs: for what did not fit into one message. Default:
-        all. At most 1000.
+        """Of the full view only these steps, and of the payloads only theirs: for what did not fit into one message. A single
+        step is always given whole. Default: all. At most 1000; refused with another view than the full one.
         """
 
     def __init__(
@@ -492,7 +496,7 @@ class ListSagasRequest(_message.Message):
     ORDER_BY_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """1 to 1000. Default: 100."""
+    """1 to 1000. Default: 100. A page may have fewer, for its message has a size, too; only next_page_token tells its end."""
     page_token: _builtins.str
     """The previous page's next_page_token; empty for the first."""
     order_by: _builtins.str

@@ -130,7 +130,7 @@ class ListDefinitionsRequest(_message.Message):
     include_disabled: _builtins.bool
     """Default: false."""
     page_size: _builtins.int
-    """1 to 1000. Default: 100."""
+    """1 to 1000. Default: 100. A page may have fewer, for its message has a size, too; only next_page_token tells its end."""
     page_token: _builtins.str
     """The previous page's next_page_token; empty for the first."""
     def __init__(

@@ -1,7 +1,7 @@
 """An error on record."""
 
 from swit_saga.v1 import error_pb2
-from swit_saga.views.fields import flag, moment_or_none, named, struct, text
+from swit_saga.views.fields import flag, moment_or_none, named, number, struct, text
 
 
 class ErrorView:
@@ -16,6 +16,7 @@ class ErrorView:
         timestamp: When the coordinator learned of it.
         stack_trace: The participant's, if it sent one.
         details: What the participant attached.
+        omitted_bytes: Of message, stack trace and details, its causes' too, that were cut; 0 if all is here.
     """
 
     code = text()
@@ -25,6 +26,7 @@ class ErrorView:
     timestamp = moment_or_none()
     stack_trace = text()
     details = struct()
+    omitted_bytes = number()
 
     def __init__(self, proto: error_pb2.SagaError) -> None:
         self.proto = proto
@@ -35,4 +37,4 @@ class ErrorView:
         return ErrorView(self.proto.cause) if self.proto.HasField("cause") else None
 
     def __repr__(self) -> str:
-        return f"<{self.code}: {self.message}>"
+        return f"<error {self.code}, {self.type}>"

@@ -66,5 +66,9 @@ class EventView:
         self.proto = proto
         self.codecs = codecs
 
+    def elsewhere(self, field: str) -> str:
+        """Which call reads a payload that was left out here."""
+        return f"get({self.saga_id!r}, steps=[{self.step_id!r}])"
+
     def __repr__(self) -> str:
         return f"<{self.saga_id}/{self.sequence} {self.type} {self.step_id}>"

@@ -5,14 +5,16 @@ given.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, Never, NoReturn, Protocol, Self, TypeVar, overload
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.json_format import MessageToDict
 
+from swit_saga.errors import PayloadLeftOut
 from swit_saga.names import name_of
 from swit_saga.payload import Codecs
+from swit_saga.times import datetime_of, timedelta_of
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -33,6 +35,10 @@ class HasPayloads(HasMessage, Protocol):
     @property
     def codecs(self) -> Codecs:
         """How they are read."""
+        ...
+
+    def elsewhere(self, field: str) -> str:
+        """Which call reads a payload that was left out here."""
         ...
 
 
@@ -87,17 +93,17 @@ def named(kind: EnumDescriptor, name: str = "") -> Field[str]:
 
 def moment(name: str = "") -> Field[datetime]:
     """A point in time that is always set; aware, UTC."""
-    return Field(lambda message, field: _datetime(getattr(message, field)), name)
+    return Field(lambda message, field: datetime_of(getattr(message, field)), name)
 
 
 def moment_or_none(name: str = "") -> Field[datetime | None]:
     """A point in time; None if it is not set."""
-    return optional(_datetime, name)
+    return optional(datetime_of, name)
 
 
 def span_or_none(name: str = "") -> Field[timedelta | None]:
     """A length of time; None if it is not set."""
-    return optional(_timedelta, name)
+    return optional(timedelta_of, name)
 
 
 def struct(name: str = "") -> Field[Mapping[str, Any]]:
@@ -157,17 +163,20 @@ class Decode:
             None if there is no value.
 
         Raises:
+            PayloadLeftOut: All of the saga did not fit into one message; it is read step by step.
             CodecError: It cannot be read, or not as ``kind``.
         """
         message = self._view.proto
-        return self._view.codecs.decode(getattr(message, self._name) if message.HasField(self._name) else None, kind)
+        if not message.HasField(self._name):
+            return None
+        payload = getattr(message, self._name)
+        if size := payload.omitted_bytes:
+            text = f"{self._name} has {size} bytes and was left out: all of the saga does not fit into one message"
+            raise PayloadLeftOut(f"{text}; {self._view.elsewhere(self._name)} reads it", size=size)
+        return self._view.codecs.decode(payload, kind)
 
-
-def _datetime(at: Any) -> datetime:
-    made: datetime = at.ToDatetime(UTC)
-    return made
-
-
-def _timedelta(length: Any) -> timedelta:
-    made: timedelta = length.ToTimedelta()
-    return made
+    @property
+    def omitted_bytes(self) -> int:
+        """Size of a value that was left out of this answer for its size; 0 if it is here, or there is none."""
+        found: int = getattr(self._view.proto, self._name).omitted_bytes
+        return found

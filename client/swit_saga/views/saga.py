@@ -132,5 +132,25 @@ class SagaView:
         """The same as ``step_states``."""
         return self.step_states
 
+    def step(self, step_id: str) -> StepView:
+        """One of its steps.
+
+        Raises:
+            ValueError: It has no such step, or this view does not.
+        """
+        for step in self.proto.step_states:
+            if step.id == step_id:
+                return StepView(step, self.codecs)
+        raise ValueError(f"saga {self.id!r} has no step {step_id!r} in this view")
+
+    def elsewhere(self, field: str) -> str:
+        """Which call reads a payload that was left out here."""
+        if field == "result_data":
+            return f"result({self.id!r})"
+        if field == "initial_data":
+            first = [step.id for step in self.proto.step_states if step.step_index == 0]
+            return f"get({self.id!r}, steps={first or ['…']}), as the first step's input,"
+        return f"get({self.id!r}, steps=['…']), as the latest completed step's output,"
+
     def __repr__(self) -> str:
         return f"<saga {self.id} {self.state}>"

@@ -112,5 +112,9 @@ class StepView:
         self.proto = proto
         self.codecs = codecs
 
+    def elsewhere(self, field: str) -> str:
+        """Which call reads a payload that was left out here."""
+        return f"get({self.saga_id!r}, steps=[{self.id!r}])" if self.saga_id else f"get(…, steps=[{self.id!r}])"
+
     def __repr__(self) -> str:
         return f"<step {self.id} {self.state}>"

@@ -1,5 +1,5 @@
 """The ``swit-saga`` command: ``serve`` and ``dev`` run a coordinator, the rest talks to one."""
 
-from swit_saga_server.cli.app import main
+from swit_saga_server.cli.entry import main
 
 __all__ = ["main"]

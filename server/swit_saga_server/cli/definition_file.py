@@ -1,17 +1,44 @@
-"""Definitions as people write them in YAML: the protobuf's field names, durations such as ``30s``, lower-case enums."""
+"""Files of definitions: one, or several in a list, each named in messages by its place and its id."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 
-from swit_saga.durations import parse_duration
 from swit_saga.v1.definition_pb2 import SagaDefinition
+from swit_saga_server.cli.definition_values import converted
+from swit_saga_server.core.errors import Portable
+from swit_saga_server.wire.door import violations
 from swit_saga_server.yaml_file import YamlError, load_yaml
 
 
-def read_definitions(text: str, name: str) -> list[SagaDefinition]:
+class BadDefinitions(Portable, ValueError):
+    """A file's definitions cannot be read.
+
+    Attributes:
+        lines: Everything wrong, each line naming file, definition and field.
+    """
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A definition of a file.
+
+    Attributes:
+        where: The file, its place in there and its id, for messages.
+        definition: What is to be registered.
+    """
+
+    where: str
+    definition: SagaDefinition
+
+
+def read_definitions(text: str, name: str) -> list[Found]:
     """One definition, or those listed under ``definitions``.
 
     Args:
@@ -19,62 +46,45 @@ def read_definitions(text: str, name: str) -> list[SagaDefinition]:
         name: The file's, for messages.
 
     Raises:
-        ValueError: With file and field.
+        BadDefinitions: With everything wrong.
     """
     try:
         document = load_yaml(text)
     except YamlError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise BadDefinitions([f"{name}: {error}"]) from error
     if not isinstance(document, dict):
-        raise ValueError(f"{name}: must be a mapping, either one definition or a list under 'definitions'")
-    items = document["definitions"] if set(document) == {"definitions"} else [document]
-    if not isinstance(items, list):
-        raise ValueError(f"{name}: 'definitions' must be a list")
-    if len(items) == 1:
-        return [_read(items[0], name, ": ")]
-    return [_read(item, f"{name}: definitions[{i}]", ".") for i, item in enumerate(items)]
-
-
-def _read(item: Any, where: str, joint: str) -> SagaDefinition:
-    try:
-        return ParseDict(_convert(item, SagaDefinition.DESCRIPTOR, where, joint), SagaDefinition())
-    except ParseError as error:
-        raise ValueError(f"{where}: {error}") from error
-
-
-def _convert(value: Any, message: Descriptor, where: str, joint: str = ".") -> Any:
-    """YAML's values as protobuf's JSON has them; ``joint`` stands between ``where`` and a field's name in messages."""
-    if message.full_name == "google.protobuf.Struct":
-        return value
-    if message.full_name == "google.protobuf.Duration":
+        raise BadDefinitions([f"{name}: must be a mapping, either one definition or a list under 'definitions'"])
+    listed = "definitions" in document and set(document) <= {"definitions"}
+    items = document["definitions"] if listed else [document]
+    if not isinstance(items, list) or not items:
+        raise BadDefinitions([f"{name}: 'definitions' must be a list of at least one"])
+    found: list[Found] = []
+    wrong: list[str] = []
+    first: dict[str, int] = {}
+    for index, item in enumerate(items):
+        where = _where(name, index if listed else None, item)
         try:
-            return f"{parse_duration(value).total_seconds():.6f}s"
+            definition = _read(item)
+            if first.setdefault(definition.id, index) != index:
+                raise ValueError(f"the id is that of definitions[{first[definition.id]}], too")
+            wrong += [f"{where}: {v.field}: {v.description}" for v in violations(definition)]
+            found.append(Found(where, definition))
         except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: must be a mapping")
-    made = {}
-    for key, item in value.items():
-        field = message.fields_by_name.get(str(key))
-        if field is None:
-            known = ", ".join(f.name for f in message.fields)
-            raise ValueError(f"{where}: there is no {key!r}; known are {known}")
-        at = f"{where}{joint}{key}"
-        if field.is_repeated and isinstance(item, list):
-            made[key] = [_field(one, field, f"{at}[{i}]") for i, one in enumerate(item)]
-        else:
-            made[key] = _field(item, field, at)
-    return made
+            wrong.append(f"{where}: {error}")
+    if wrong:
+        raise BadDefinitions(wrong)
+    return found
 
 
-def _field(value: Any, field: FieldDescriptor, where: str) -> Any:
-    if field.message_type is not None:
-        return _convert(value, field.message_type, where)
-    if field.enum_type is not None and isinstance(value, str):
-        prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
-        name = prefix + value.upper()
-        if name not in field.enum_type.values_by_name:
-            known = ", ".join(v.name.removeprefix(prefix).lower() for v in field.enum_type.values[1:])
-            raise ValueError(f"{where}: {value!r} is not one of {known}")
-        return name
-    return value
+def _where(name: str, index: int | None, item: Any) -> str:
+    at = "" if index is None else f" definitions[{index}]"
+    known = item.get("id") if isinstance(item, Mapping) else None
+    return f"{name}:{at} {known!r}" if isinstance(known, str) else f"{name}:{at or ' the definition'}"
+
+
+def _read(item: Any) -> SagaDefinition:
+    values = converted(item, SagaDefinition.DESCRIPTOR, "")
+    try:
+        return ParseDict(values, SagaDefinition())
+    except (ParseError, ValueError, TypeError) as error:
+        raise ValueError(f"cannot be read: {error}") from error

@@ -2,22 +2,24 @@
 
 import asyncio
 import gc
-import signal
+import os
 import tempfile
+from collections.abc import Coroutine
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import structlog
 import typer
 
+from swit_saga_server.cli.signals import START_GRACE_S, StopSignals
 from swit_saga_server.config import LogFormat, SagaConfig
-from swit_saga_server.logs import set_up_logs
+from swit_saga_server.logs import get_logger, set_up_logs
+from swit_saga_server.rpc.listening import check_listening
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime
 from swit_saga_server.tasks import end
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 GC_THRESHOLDS = 50_000, 20, 50
 """By default Python looks through all of a busy coordinator's objects several times a second, and everybody waits for
@@ -32,49 +34,100 @@ def run_server(
     """Run until SIGTERM or SIGINT, then drain.
 
     Raises:
-        ConfigError, StoreRefused, StoreUnavailable: With what to do about it.
+        ConfigError, CannotListen, StoreRefused, StoreUnavailable: With what to do about it.
     """
-    with ExitStack() as stack:
-        overrides: dict[str, Any] = {"participants": {n: {"address": a} for n, a in map(_participant, participants)}}
-        if listen:
+    _open_standard_files()
+    with ExitStack() as stack, StopSignals(stack.close) as signals:
+        addresses = _addresses(participants)
+        overrides: dict[str, Any] = {"participants": {name: {"address": at} for name, at in addresses.items()}}
+        if listen is not None:
             overrides["server"] = {"listen": listen}
         if dev:
             folder = store is None and stack.enter_context(tempfile.TemporaryDirectory(prefix="swit-saga-"))
-            overrides["storage"] = {"connection": store or str(Path(str(folder), "dev.db"))}
+            overrides["storage"] = {"type": "sqlite", "connection": store or str(Path(str(folder), "dev.db"))}
             overrides["logging"] = {"format": "console"}
         config = SagaConfig.load(config_file, overrides)
         set_up_logs(config.logging.level, pretty=config.logging.format is LogFormat.CONSOLE, explain=dev)
-        asyncio.run(serve(config))
+        asyncio.run(serve(config, signals))
+        signals.finish()
 
 
-async def serve(config: SagaConfig) -> None:
+async def serve(config: SagaConfig, signals: StopSignals) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
+    Args:
+        config: All of it.
+        signals: What tells of them.
+
     Raises:
+        CannotListen: Before the store is touched.
+        StoreRefused, StoreUnavailable.
         typer.Exit: The engine failed; its exit code is 1.
     """
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signals.attend()
+    stopped = asyncio.create_task(signals.stop.wait())
     runtime = Runtime(config, (), None, None)
-    await runtime.start()
     try:
+        # In a thread: it may wait for a resolver.
+        await _begin(signals, stopped, asyncio.to_thread(check_listening, config.server.listen))
+        await _begin(signals, stopped, runtime.start())
+        if stopped.done():
+            log.info("stopped_before_serving")
+            return
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         async with serving(config, runtime) as server:
             known = ", ".join(f"{name}={at.address}" for name, at in sorted(config.participants.items())) or "none"
             log.info("serving", port=server.port, participants=known, store=config.storage.where)
-            # For whoever started us and waits to know where we are.
-            print(f"listening on port {server.port}", flush=True)
+            _say_where(server.port)
             failed = asyncio.create_task(runtime.engine.failed.wait())
-            stopped = asyncio.create_task(stop.wait())
             await asyncio.wait([failed, stopped], return_when=asyncio.FIRST_COMPLETED)
-            await end([failed, stopped])
+            await end([failed])
     finally:
+        await end([stopped])
         await runtime.stop(0.0)
     if runtime.engine.failure is not None:
         # For a supervisor to start it again; the log has said why. What it drove, others take or the next life does.
         raise typer.Exit(code=1)
+
+
+async def _begin(signals: StopSignals, stopped: "asyncio.Task[Any]", work: Coroutine[Any, Any, None]) -> None:
+    """Do a piece of what comes before serving, unless a signal comes first."""
+    doing = asyncio.create_task(work)
+    await asyncio.wait([doing, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if doing.done():
+        await doing
+    else:
+        signals.end_within(START_GRACE_S)
+        await end([doing])
+
+
+def _say_where(port: int) -> None:
+    """For whoever started us and waits to know where we are; if nobody reads it, nobody does."""
+    try:
+        print(f"listening on port {port}", flush=True)
+    except (OSError, ValueError) as lost:
+        log.warning("port_not_printed", error=str(lost))
+        # Or the interpreter tries again at its end, and fails with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _open_standard_files() -> None:
+    """A process started with one of them closed would write its logs into whatever file comes to have its number."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # The least number that is free.
+
+
+def _addresses(items: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, address in map(_participant, items):
+        if name in found:
+            raise typer.BadParameter(f"--participant names {name!r} twice")
+        found[name] = address
+    return found
 
 
 def _participant(item: str) -> tuple[str, str]:

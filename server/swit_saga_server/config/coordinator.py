@@ -2,8 +2,9 @@
 
 from pydantic import Field, model_validator
 
-from swit_saga_server.config.section import Duration, Section
+from swit_saga_server.config.section import MAX_COUNT, Count, Duration, Name, Number, Section
 from swit_saga_server.core.definition import CoordinatorMode
+from swit_saga_server.core.limits import DAY, MAX_ATTEMPTS, MAX_MULTIPLIER, MAX_PAYLOAD_BYTES
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy
 from swit_saga_server.core.units import MINUTE, SECOND
 from swit_saga_server.engine.options import CachePolicy
@@ -15,8 +16,8 @@ class RetryConfig(Section):
     backoff: Backoff = Backoff.EXPONENTIAL
     initial_delay: Duration = 1 * SECOND
     max_delay: Duration = 30 * SECOND
-    multiplier: float = Field(default=2.0, ge=1, le=1000)
-    max_attempts: int = Field(default=5, ge=1)
+    multiplier: Number = Field(default=2.0, ge=1, le=MAX_MULTIPLIER, allow_inf_nan=False)
+    max_attempts: Count = Field(default=5, ge=1, le=MAX_ATTEMPTS)
     jitter: Jitter = Jitter.FULL
 
     @model_validator(mode="after")
@@ -34,7 +35,7 @@ class CompensationRetryConfig(RetryConfig):
     """The same with more patience, see ``core.retry.DEFAULT_COMPENSATION_RETRY``; also where only a part is given."""
 
     max_delay: Duration = 60 * SECOND
-    max_attempts: int = Field(default=20, ge=1)
+    max_attempts: Count = Field(default=20, ge=1, le=MAX_ATTEMPTS)
 
 
 class CacheConfig(Section):
@@ -42,26 +43,26 @@ class CacheConfig(Section):
 
     enabled: bool = True
     ttl: Duration = 10 * MINUTE
-    max_size: int = Field(default=100_000, ge=1)
+    max_size: Count = Field(default=100_000, ge=1, le=MAX_COUNT)
     policy: CachePolicy = CachePolicy.LRU
 
 
 class CoordinatorConfig(Section):
     """The coordinator itself."""
 
-    name: str = ""
+    name: Name = ""
     mode: CoordinatorMode = CoordinatorMode.ORCHESTRATION
     default_timeout: Duration = 30 * MINUTE
     step_timeout: Duration = 30 * SECOND
     default_retry_policy: RetryConfig = RetryConfig()
     default_compensation_retry_policy: CompensationRetryConfig = CompensationRetryConfig()
     lease_term: Duration = 10 * SECOND
-    max_payload_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
-    max_definition_bytes: int = Field(default=1 << 20, ge=1, le=8 << 20)
+    max_payload_bytes: Count = Field(default=1 << 20, ge=1, le=MAX_PAYLOAD_BYTES)
+    max_definition_bytes: Count = Field(default=1 << 20, ge=1, le=MAX_PAYLOAD_BYTES)
     cache: CacheConfig = CacheConfig()
-    max_concurrent_sagas: int = Field(default=0, ge=0)
-    max_concurrent_steps: int = Field(default=10_000, ge=0)
-    max_queue_length: int = Field(default=5_000, ge=0)
+    max_concurrent_sagas: Count = Field(default=0, ge=0, le=MAX_COUNT)
+    max_concurrent_steps: Count = Field(default=10_000, ge=0, le=MAX_COUNT)
+    max_queue_length: Count = Field(default=5_000, ge=0, le=MAX_COUNT)
     max_queue_wait: Duration = 2 * SECOND
     cleanup_interval: Duration = 60 * MINUTE
     retention_period: Duration | None = None
@@ -72,8 +73,8 @@ class CoordinatorConfig(Section):
     def _check(self) -> "CoordinatorConfig":
         if self.mode is not CoordinatorMode.ORCHESTRATION:
             raise ValueError(f"mode {self.mode.value!r} is not supported yet; leave it out or write 'orchestration'")
-        if self.lease_term < SECOND:
-            raise ValueError("lease_term must be at least 1s")
+        if not SECOND <= self.lease_term <= DAY:
+            raise ValueError("lease_term must be at least 1s and at most 1d")
         if not self.recovery_enabled:
             raise ValueError("recovery_enabled cannot be false: no acknowledged saga may be left half-done")
         for name in ("cleanup_interval", "recovery_interval"):

@@ -1,48 +1,61 @@
-"""What is wrong with a configuration, for people: pydantic's errors in this project's words."""
+"""What is wrong with the values of a configuration, for people: pydantic's errors in this project's words.
 
-from collections.abc import Mapping
-from difflib import get_close_matches
-from pathlib import Path
+No value that was given is repeated, for one of them may be a password under the wrong key.
+"""
+
+from collections.abc import Callable
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from swit_saga_server.config.participants import ParticipantConfig
+from swit_saga_server.config.names import Path, dotted, section_at, unknown_key
 
 
-def explain(invalid: ValidationError, root: type[BaseModel], path: str | Path | None) -> str:
-    """Every problem on a line of its own, each naming its key and value.
+def explain(invalid: ValidationError, root: type[BaseModel], place: Callable[[Path], str]) -> list[str]:
+    """Every problem as a line of its own, each naming where it is and its key.
 
     Args:
         invalid: What pydantic found.
-        root: The configuration's model, whose keys are suggested.
-        path: Of the file; None if there was none.
+        root: The configuration's model.
+        place: Where the value at a path comes from.
     """
     lines = []
-    for e in invalid.errors():
-        where = ".".join(str(part) for part in e["loc"])
-        message = e["msg"].removeprefix("Value error, ")
-        if e["type"] == "extra_forbidden":
-            message = _unknown(tuple(map(str, e["loc"])), root)
-        shown = (
-            "" if isinstance(e["input"], Mapping | BaseModel) or e["type"] == "missing" else f" (it is {e['input']!r})"
-        )
-        lines.append(f"{where}: {message}{shown}" if where else message)
-    return f"{path or 'configuration'}: " + "\n  ".join(lines)
+    # pydantic is not asked for the values that were given, so that none can be repeated.
+    for e in invalid.errors(include_input=False, include_url=False):
+        path = tuple(map(str, e["loc"]))
+        where = f"{dotted(path)}: " if path else ""
+        lines.append(f"{place(path)}: {where}{_words(e, path, root)}")
+    return lines
 
 
-def _unknown(path: tuple[str, ...], root: type[BaseModel]) -> str:
-    """What to say of a key that there is not."""
-    model = root
-    for name in path[:-1]:
-        # Of what lies below a participant's name only the participant itself is a section.
-        inner = ParticipantConfig if model is root and path[0] == "participants" else None
-        found = model.model_fields.get(name)
-        kind = inner or (found.annotation if found else None)
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return "there is no such option"
-        model = kind
-        if inner is not None:
-            break
-    near = get_close_matches(path[-1], model.model_fields, n=1)
-    known = f"did you mean {near[0]}?" if near else f"known are {', '.join(model.model_fields)}"
-    return f"there is no such option; {known}"
+def _words(e: ErrorDetails, path: Path, root: type[BaseModel]) -> str:
+    context = e.get("ctx", {})
+    match e["type"]:
+        case "value_error":  # A validator of ours.
+            return str(context["error"])
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            section = section_at(root, path[:-1])
+            return unknown_key(path[-1], section) if section is not None else "there is no such option"
+        case "enum":
+            return f"must be {context['expected']}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}"
+        case "string_too_short":
+            return f"must have at least {context['min_length']} characters"
+        case "string_too_long":
+            return f"must have at most {context['max_length']} characters"
+        case "string_type":
+            return "must be text; put it in quotes if it is"
+        case "bool_type" | "bool_parsing":
+            return "must be true or false"
+        case kind if kind.startswith("int_"):
+            return "must be a whole number"
+        case kind if kind.startswith(("float_", "finite_")):
+            return "must be a number"
+        case kind if kind.startswith(("model_", "dict_")):
+            return "must be a mapping of options"
+    return "is not valid"

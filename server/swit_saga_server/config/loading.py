@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from swit_saga_server.config import names
 from swit_saga_server.config.coordinator import CoordinatorConfig
+from swit_saga_server.config.environment import read_environment
 from swit_saga_server.config.explain import explain
 from swit_saga_server.config.logging import LoggingConfig
 from swit_saga_server.config.participants import ParticipantConfig
-from swit_saga_server.config.section import ConfigError
+from swit_saga_server.config.section import ConfigError, ParticipantName, Section
 from swit_saga_server.config.server import ServerConfig
+from swit_saga_server.config.sources import merged, read_file, shaped
 from swit_saga_server.config.storage import StorageConfig
 from swit_saga_server.core.model import Settings
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine.options import CacheOptions, EngineOptions
 from swit_saga_server.instance import this_instance
-from swit_saga_server.yaml_file import YamlError, load_yaml
 
 NOT_YET: Mapping[str, str] = {
     "storage.postgres": "the PostgreSQL store",
@@ -35,18 +36,8 @@ NOT_YET: Mapping[str, str] = {
 """Options of the agreed layout whose work is still to come; setting one is an error that names it."""
 
 
-class SagaConfig(BaseSettings):
-    """Everything that can be configured. Environment variables win over the file.
-
-    A variable is named by the path: ``SWIT_SAGA_COORDINATOR__STEP_TIMEOUT=10s``.
-    """
-
-    model_config = SettingsConfigDict(
-        env_prefix="SWIT_SAGA_",
-        env_nested_delimiter="__",
-        extra="forbid",
-        frozen=True,
-    )
+class SagaConfig(Section):
+    """Everything that can be configured. ``load`` is the way to get one from a file and the environment."""
 
     coordinator: CoordinatorConfig = CoordinatorConfig()
     storage: StorageConfig = StorageConfig()
@@ -55,20 +46,7 @@ class SagaConfig(BaseSettings):
     security: Any = None
     logging: LoggingConfig = LoggingConfig()
     server: ServerConfig = ServerConfig()
-    participants: dict[str, ParticipantConfig] = Field(default_factory=dict)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is typed before the environment, the environment before what the file says."""
-        typed = init_settings.init_kwargs.pop("_overrides", {})  # type: ignore[attr-defined]
-        return InitSettingsSource(settings_cls, typed), env_settings, init_settings
+    participants: dict[ParticipantName, ParticipantConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _refuse_not_yet(self) -> "SagaConfig":
@@ -81,22 +59,47 @@ class SagaConfig(BaseSettings):
         return self
 
     @classmethod
-    def load(cls, path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> "SagaConfig":
+    def load(
+        cls,
+        path: str | Path | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> "SagaConfig":
         """From a YAML file, the environment and, before both, ``overrides`` (the command line's).
 
+        A variable is named by the path of its option: ``SWIT_SAGA_COORDINATOR__STEP_TIMEOUT=10s``.
+
+        Args:
+            path: Of the file; None for none.
+            overrides: As they would stand in the file.
+            variables: Instead of the process's environment.
+
         Raises:
-            ConfigError: With every problem found, each naming its key and value.
+            ConfigError: With every problem found, each naming its key. No value is repeated: it may be a secret.
         """
+        file, problems = ({}, []) if path is None else shaped(read_file(path), cls, str(path))
+        typed, mistyped = shaped(dict(overrides or {}), cls, "command line")
+        named = {**file.get(names.PARTICIPANTS, {}), **typed.get(names.PARTICIPANTS, {})}
+        found = os.environ if variables is None else variables
+        environment, unknown = read_environment(found, cls, NOT_YET, named)
+        problems += [*unknown, *mistyped]
+
+        def place(where: names.Path) -> str:
+            if _is_in(typed, where):
+                return "command line"
+            if _is_in(environment, where):
+                return f"environment variable {names.variable(where)}"
+            return str(path or "configuration")
+
+        config = None
         try:
-            values = load_yaml(Path(path).read_text()) if path is not None else {}
-        except (OSError, YamlError) as unreadable:
-            raise ConfigError(f"{path}: {unreadable}") from unreadable
-        if not isinstance(values or {}, dict):
-            raise ConfigError(f"{path}: must be a mapping of sections")
-        try:
-            return cls(**(values or {}), _overrides=dict(overrides or {}))  # type: ignore[call-arg]
+            config = cls(**merged(file, environment, typed))
         except ValidationError as invalid:
-            raise ConfigError(explain(invalid, cls, path)) from invalid
+            problems += explain(invalid, cls, place)
+        if config is None or problems:
+            # Outside of the handler: what pydantic found is not to be shown behind this, for it knows the values.
+            raise ConfigError("\n  ".join(problems))
+        return config
 
     def settings(self) -> Settings:
         """The coordinator's defaults for sagas."""
@@ -135,3 +138,12 @@ class SagaConfig(BaseSettings):
 def _own_name() -> str:
     """In containers of one host name, every coordinator has the same PID."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def _is_in(values: Any, path: names.Path) -> bool:
+    for part in path:
+        if not isinstance(values, Mapping) or part not in values:
+            return False
+        values = values[part]
+    # A section may be in several of them.
+    return bool(path) and not isinstance(values, Mapping)

@@ -2,8 +2,6 @@
 
 from enum import StrEnum
 
-from pydantic import Field
-
 from swit_saga_server.config.section import Section
 
 
@@ -14,8 +12,17 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class LogLevel(StrEnum):
+    """What is not logged: everything below."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class LoggingConfig(Section):
     """What is logged, and how."""
 
-    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    level: LogLevel = LogLevel.INFO
     format: LogFormat = LogFormat.JSON

@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from swit_saga_server.config.section import Section
+from swit_saga_server.config.section import MAX_COUNT, Count, Section, TargetAddress
 
 
 class ParticipantConfig(Section):
     """Where a participant is, and how much it is asked at a time."""
 
-    address: str = Field(min_length=1)
+    address: TargetAddress
     stream: bool = True
-    max_concurrent_steps: int = Field(default=0, ge=0)
+    max_concurrent_steps: Count = Field(default=0, ge=0, le=MAX_COUNT)

@@ -2,11 +2,13 @@
 
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, model_validator
 
-from swit_saga_server.config.section import ConfigError, Duration, Section
+from swit_saga_server.config.redis_url import check_redis_url, is_url_like
+from swit_saga_server.config.section import MAX_COUNT, ConfigError, Count, Duration, HostPortAddress, Section
+from swit_saga_server.core.limits import DAY
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.store.redis.checks import Durability
@@ -26,8 +28,8 @@ class StorageType(StrEnum):
 class RedisConfig(Section):
     """A Redis server, see ``store.redis.clients.RedisOptions`` and ``store.redis.checks.Durability``."""
 
-    address: str = Field(default="127.0.0.1:6379", min_length=1)
-    db: int = Field(default=0, ge=0)
+    address: HostPortAddress = "127.0.0.1:6379"
+    db: Count = Field(default=0, ge=0, le=999_999)
     username: str = ""
     password: SecretStr = SecretStr("")
     tls: bool = False
@@ -35,14 +37,14 @@ class RedisConfig(Section):
     cert_file: str = ""
     key_file: str = ""
     timeout: Duration = 5 * SECOND
-    pool_size: int = Field(default=16, ge=2)
+    pool_size: Count = Field(default=16, ge=2, le=10_000)
     durability: Durability = Durability.RELAXED
-    replicas: int = Field(default=1, ge=1)
+    replicas: Count = Field(default=1, ge=1, le=1_000)
 
     @model_validator(mode="after")
     def _check(self) -> "RedisConfig":
-        if self.timeout <= 0:
-            raise ValueError("timeout must be greater than 0")
+        if not 0 < self.timeout <= DAY:
+            raise ValueError("timeout must be greater than 0 and at most 1d")
         return self
 
     def url(self) -> str:
@@ -55,17 +57,18 @@ class RedisConfig(Section):
 class StorageConfig(Section):
     """The store.
 
-    ``connection`` is the SQLite file, or a URL of Redis that goes before ``redis.address``, for Sentinel and Cluster.
+    ``connection`` is the SQLite file, or a URL of Redis instead of ``redis.address`` and what goes with it, for
+    Sentinel and Cluster. It may hold a password.
     """
 
     type: StorageType = StorageType.SQLITE
-    connection: str = ""
+    connection: str = Field(default="", repr=False)
     key_prefix: str = Field(default="swit-saga:", max_length=100)
-    partitions: int = Field(default=64, ge=1, le=1024)
+    partitions: Count = Field(default=64, ge=1, le=1024)
     redis: RedisConfig = RedisConfig()
     postgres: Any = None
     ttl: Duration | None = None
-    max_retries: int = Field(default=3, ge=0)
+    max_retries: Count = Field(default=3, ge=0, le=MAX_COUNT)
 
     @model_validator(mode="after")
     def _check(self) -> "StorageConfig":
@@ -76,8 +79,35 @@ class StorageConfig(Section):
         if self.type is not StorageType.REDIS:
             for name in ("redis", "key_prefix", "partitions"):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} does nothing with type {self.type.value!r}; leave it out")
+                    raise ValueError(
+                        f"{name} does nothing with type {self.type.value!r}; leave it out, or set type to 'redis'"
+                    )
+            self._check_file()
+        elif self.connection:
+            self._check_url()
         return self
+
+    def _check_file(self) -> None:
+        path = self.connection
+        if is_url_like(path):
+            raise ValueError(
+                "connection is a URL, which type 'sqlite' has no use for: set type to 'redis' if it is one of Redis, "
+                "or write the path of a file"
+            )
+        if "\0" in path or path != path.strip():
+            raise ValueError("connection must be the path of a file, without spaces at its ends")
+
+    def _check_url(self) -> None:
+        try:
+            check_redis_url(self.connection)
+        except ValueError as wrong:
+            raise ValueError(f"connection {wrong}") from None
+        said_twice = sorted({"address", "db", "username", "password", "tls"} & self.redis.model_fields_set)
+        if said_twice:
+            raise ValueError(
+                f"connection is a URL, which says where Redis is and who we are there; leave out "
+                f"{', '.join(f'redis.{name}' for name in said_twice)}, or connection"
+            )
 
     @property
     def rounds(self) -> tuple[int, int]:
@@ -111,12 +141,11 @@ class StorageConfig(Section):
                 replicas=r.replicas,
             )
         except ValueError as wrong:
-            raise ConfigError(f"storage.connection: {wrong}") from wrong
+            raise ConfigError(f"storage.connection: {wrong}") from None
 
     @property
     def where(self) -> str:
         """For people: where state is kept, without any password."""
         if self.type is StorageType.SQLITE:
             return self.connection or "swit-saga.db"
-        parts = urlsplit(self.connection or self.redis.url())
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return check_redis_url(self.connection or self.redis.url()).where

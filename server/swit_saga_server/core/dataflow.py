@@ -11,9 +11,12 @@ def input_of(saga: Saga, index: int) -> Payload | None:
 
 
 def current_data(saga: Saga) -> Payload | None:
-    """The output of the latest completed step; the initial data before the first."""
+    """The output of the latest completed step; the initial data before the first.
+
+    A step that was done and failed because its output cannot be used leaves the data as they were.
+    """
     for step in reversed(saga.steps):
-        if step.effect is Effect.DONE:
+        if step.effect is Effect.DONE and (step.output is not None or step.error is None):
             return step.output
     return saga.initial_data
 

@@ -1,17 +1,16 @@
 """What a saga should do: an immutable description, checked once when it is registered or sent along."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from swit_saga_server.core import bounds
 from swit_saga_server.core.errors import InvalidDefinition, Violation
+from swit_saga_server.core.limits import MAX_ATTEMPTS, MAX_STEPS
 from swit_saga_server.core.record import record
 from swit_saga_server.core.retry import RetryPolicy
-from swit_saga_server.core.units import NO_TIME, Span
-
-MAX_STEPS = 1_000
-MAX_ID_LENGTH = 200
+from swit_saga_server.core.units import MICROSECOND, NO_TIME, Span
 
 
 class CompensationStrategy(StrEnum):
@@ -83,6 +82,13 @@ class StepDefinition:
         """The action asked of the participant."""
         return self.action or self.id
 
+    @property
+    def rejecting_codes(self) -> tuple[str, ...]:
+        """Those of ``rejected_status_codes`` that can be a certain no; older definitions may have others."""
+        if not self.rejected_status_codes:
+            return ()
+        return tuple(c for c in self.rejected_status_codes if c in bounds.REJECTING_STATUS_CODES)
+
 
 @record(frozen=True, slots=True, kw_only=True)
 class Definition:
@@ -116,57 +122,62 @@ class Definition:
             raise InvalidDefinition(found)
 
 
-def _violations(d: Definition) -> list[Violation]:
-    found: list[Violation] = []
-
-    def bad(where: str, what: str) -> None:
-        found.append(Violation(where, what))
-
-    def check_id(where: str, value: str) -> None:
-        if not value:
-            bad(where, "must not be empty")
-        elif len(value) > MAX_ID_LENGTH:
-            bad(where, f"is {len(value)} characters long; at most {MAX_ID_LENGTH}")
-        elif not value.isprintable() or value != value.strip() or "/" in value:
-            bad(where, f"{value!r} must be printable, without '/' and without spaces at its ends")
-
-    def check_span(where: str, value: Span | None) -> None:
-        if value is not None and value <= 0:
-            bad(where, "must be greater than 0")
-
-    def check_retry(where: str, policy: RetryPolicy | None) -> None:
-        if policy is None:
-            return
-        if policy.max_attempts < 1:
-            bad(f"{where}.max_attempts", f"is {policy.max_attempts}; must be at least 1")
-        if policy.initial_delay < 0:
-            bad(f"{where}.initial_delay", "must not be negative")
-        if policy.max_delay < policy.initial_delay:
-            bad(f"{where}.max_delay", "must not be less than initial_delay")
-        if not 1.0 <= policy.multiplier <= 1_000.0:
-            bad(f"{where}.multiplier", f"is {policy.multiplier}; must be between 1 and 1000")
-
-    check_id("id", d.id)
-    check_span("timeout", d.timeout)
-    check_retry("retry_policy", d.retry_policy)
-    check_retry("compensation_retry_policy", d.compensation_retry_policy)
-    if not d.steps:
-        bad("steps", "must have at least one step")
-    if len(d.steps) > MAX_STEPS:
-        bad("steps", f"has {len(d.steps)} steps; at most {MAX_STEPS}")
+def repeated_ids(ids: Iterable[str]) -> Iterator[Violation]:
+    """What is wrong with the ids of a definition's steps, taken together."""
     seen: set[str] = set()
-    for i, step in enumerate(d.steps):
-        at = f"steps[{i}]"
-        check_id(f"{at}.id", step.id)
-        if step.id in seen:
-            bad(f"{at}.id", f"{step.id!r} is used by an earlier step")
-        seen.add(step.id)
-        check_id(f"{at}.participant", step.participant)
-        check_span(f"{at}.timeout", step.timeout)
-        check_span(f"{at}.total_timeout", step.total_timeout)
-        if step.delay < 0:
-            bad(f"{at}.delay", "must not be negative")
-        check_retry(f"{at}.retry_policy", step.retry_policy)
-        check_span(f"{at}.compensation.timeout", step.compensation.timeout)
-        check_retry(f"{at}.compensation.retry_policy", step.compensation.retry_policy)
-    return found
+    for i, step_id in enumerate(ids):
+        if step_id in seen:
+            yield Violation(f"steps[{i}].id", f"{step_id!r} is used by an earlier step")
+        seen.add(step_id)
+
+
+def low_cap(initial_delay: Span, max_delay: Span) -> Iterator[Violation]:
+    """What is wrong with the delays of a retry policy, taken together."""
+    if max_delay < initial_delay:
+        yield Violation("max_delay", "must not be less than initial_delay")
+
+
+def retry_violations(policy: RetryPolicy) -> Iterator[Violation]:
+    """Everything wrong with a retry policy, whoever gave it."""
+    for field_name, fault in (
+        ("initial_delay", bounds.span_fault(policy.initial_delay)),
+        ("max_delay", bounds.span_fault(policy.max_delay)),
+        ("multiplier", bounds.multiplier_fault(policy.multiplier)),
+        ("max_attempts", bounds.count_fault(policy.max_attempts, 1, MAX_ATTEMPTS)),
+    ):
+        if fault:
+            yield Violation(field_name, fault)
+    yield from low_cap(policy.initial_delay, policy.max_delay)
+
+
+def _violations(d: Definition) -> Iterator[Violation]:
+    steps = [(f"steps[{i}]", step) for i, step in enumerate(d.steps)]
+    named = [("id", d.id)]
+    spans: list[tuple[str, Span | None, Span]] = [("timeout", d.timeout, MICROSECOND)]
+    policies = [("retry_policy", d.retry_policy), ("compensation_retry_policy", d.compensation_retry_policy)]
+    for at, step in steps:
+        named += [(f"{at}.id", step.id), (f"{at}.participant", step.participant)]
+        spans += [
+            (f"{at}.timeout", step.timeout, MICROSECOND),
+            (f"{at}.total_timeout", step.total_timeout, MICROSECOND),
+            (f"{at}.delay", step.delay, NO_TIME),
+            (f"{at}.compensation.timeout", step.compensation.timeout, MICROSECOND),
+        ]
+        policies += [
+            (f"{at}.retry_policy", step.retry_policy),
+            (f"{at}.compensation.retry_policy", step.compensation.retry_policy),
+        ]
+    for where, name in named:
+        if fault := bounds.id_fault(name):
+            yield Violation(where, fault)
+    for where, span, lowest in spans:
+        if span is not None and (fault := bounds.span_fault(span, lowest)):
+            yield Violation(where, fault)
+    for where, policy in policies:
+        for v in retry_violations(policy) if policy is not None else ():
+            yield Violation(f"{where}.{v.field}", v.description)
+    if not d.steps:
+        yield Violation("steps", "must have at least one step")
+    if len(d.steps) > MAX_STEPS:
+        yield Violation("steps", f"has {len(d.steps)} steps; at most {MAX_STEPS}")
+    yield from repeated_ids(step.id for step in d.steps)

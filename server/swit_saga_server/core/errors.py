@@ -53,8 +53,24 @@ class SagaError:
     details: Mapping[str, Any] = field(default_factory=dict)
     cause: "SagaError | None" = None
 
+    def __repr__(self) -> str:
+        """Without what the participant said: a repr ends up in logs."""
+        return f"SagaError(code={self.code!r}, type={self.type.value!r}, retryable={self.retryable})"
 
-class SwitSagaError(Exception):
+
+def rebuilt(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """An exception from its ``args`` alone, whatever its class is made with; its fields follow. For pickle."""
+    return kind.__new__(kind, *args)
+
+
+class Portable(Exception):
+    """An exception that survives pickle and copy with all its fields, whatever it is made with."""
+
+    def __reduce__(self) -> Any:
+        return rebuilt, (type(self), self.args), self.__dict__ or None
+
+
+class SwitSagaError(Portable):
     """Root of everything the server side raises on purpose. The docstring's first line is the default message."""
 
     reason: ClassVar[str] = "INTERNAL"

@@ -74,7 +74,7 @@ class SagaEvent:
     attempt: int = 0
     max_attempts: int = 0
     service: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     principal: Principal = ANONYMOUS
 
 

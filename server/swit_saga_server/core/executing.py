@@ -5,11 +5,12 @@ from typing import assert_never
 from swit_saga_server.core import attempts
 from swit_saga_server.core.attempts import Over
 from swit_saga_server.core.draft import Draft
-from swit_saga_server.core.errors import SagaError
+from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.events import EventType
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answered, Completed, Rejected, Unknown
-from swit_saga_server.core.model import StepState
+from swit_saga_server.core.limits import MAX_SAGA_BYTES, SMALL_PAYLOAD_BYTES
+from swit_saga_server.core.model import Call, StepState
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve
 from swit_saga_server.core.states import Effect, StepStatus, StopCause
@@ -25,8 +26,13 @@ def take(draft: Draft, given: Answered) -> None:
         return
     latest = step.call.in_flight and attempt == step.call.attempts
     match given.answer:
-        case Completed(output):
-            _completed(draft, step, output)
+        case Completed(output, error):
+            if error is None and output is not None and len(output.data) > SMALL_PAYLOAD_BYTES:
+                error = _too_much(draft, step, output)
+            if error is None:
+                _completed(draft, step, output)
+            else:
+                _unusable(draft, step, error)
         case Rejected(error):
             # An older attempt's rejection says nothing about the one now open.
             if latest or not step.call.in_flight:
@@ -50,8 +56,7 @@ def unanswered(draft: Draft, index: int, error: SagaError) -> None:
 
 
 def _completed(draft: Draft, step: StepState, output: Payload | None) -> None:
-    call = step.call
-    settled = evolve(call, in_flight=False, retry_at=NEVER, doubt=call.doubt and call.sends > 1)
+    call, settled = step.call, _settled(step)
     if step.status is not StepStatus.RUNNING:
         draft.set_step(step.index, effect=Effect.DONE, output=output, call=settled)
         return
@@ -63,6 +68,31 @@ def _completed(draft: Draft, step: StepState, output: Payload | None) -> None:
         step.index, effect=Effect.DONE, output=output, call=settled, status=StepStatus.COMPLETED,
         completed_at=draft.now, error=None,
     )  # fmt: skip
+
+
+def _unusable(draft: Draft, step: StepState, error: SagaError) -> None:
+    """It was done, and the next step cannot be given what it returned: undone as certainly as if it had gone well.
+
+    Another attempt would find it done, so that none is made, whatever the participant says of its error.
+    """
+    draft.set_step(step.index, effect=Effect.DONE, output=None, call=_settled(step))
+    if step.status is StepStatus.RUNNING:
+        _give_up(draft, step.index, evolve(error, type=ErrorType.DATA, retryable=False))
+
+
+def _too_much(draft: Draft, step: StepState, output: Payload) -> SagaError | None:
+    """Why a saga with this output would be larger than a saga may be; None if it would not."""
+    others = [draft.before.initial_data, *(s.output for s in draft.steps if s.index != step.index)]
+    size = output.size + sum(value.size for value in others if value is not None)
+    if size <= MAX_SAGA_BYTES:
+        return None
+    text = f"with this output of {output.size} bytes the saga's data would have {size}; at most {MAX_SAGA_BYTES}"
+    return draft.made_up("SAGA_TOO_LARGE", text, ErrorType.DATA)
+
+
+def _settled(step: StepState) -> Call:
+    """The call of a step that is done; other sends of it may still be on their way."""
+    return evolve(step.call, in_flight=False, retry_at=NEVER, doubt=step.call.doubt and step.call.sends > 1)
 
 
 def _rejected(draft: Draft, step: StepState, error: SagaError) -> None:
@@ -87,10 +117,12 @@ def _spent(draft: Draft, index: int, error: SagaError, over: Over) -> None:
     attempts.record_exhaustion(draft, index, Kind.EXECUTE, error)
     step = draft.steps[index]
     if over is Over.TIME:
-        code, what = "STEP_TIMED_OUT", "its total timeout leaves no room"
+        code, what = "STEP_TIMED_OUT", "its total timeout leaves no room for another attempt"
     else:
-        code, what = "RETRY_EXHAUSTED", f"all {step.call.attempts} attempts went unanswered"
-    text = f"step {step.id!r}: {what}; last: {error.message}"
+        made = step.call.attempts
+        tried = f"all {made} attempts" if made > 1 else "the one attempt allowed"
+        code, what = "RETRY_EXHAUSTED", f"{tried} failed without a certain answer"
+    text = f"step {step.id!r}: {what}; the last: {error.message}"
     spent = draft.made_up(code, text, error.type, cause=error)
     draft.set_step(index, status=StepStatus.FAILED, completed_at=draft.now, error=spent)
     stop(draft, StopCause.FAILURE, spent, text)

@@ -11,9 +11,15 @@ from swit_saga_server.core.record import record
 
 @record(frozen=True, slots=True)
 class Completed:
-    """The participant says it is done. ``output`` only counts for Execute."""
+    """The participant says it is done. What it returned only counts for Execute.
+
+    Attributes:
+        output: What it returned; None if nothing.
+        error: Why what it returned cannot be used: the step was done, and fails all the same. There is no output then.
+    """
 
     output: Payload | None = None
+    error: SagaError | None = None
 
 
 @record(frozen=True, slots=True)

@@ -32,9 +32,22 @@ MAX_TREE_DEPTH = 32
 MAX_ERROR_CODE_LENGTH = 100
 MAX_STACK_TRACE_BYTES = 16 << 10
 MAX_DETAILS_BYTES = 16 << 10
-"""Of an error's details, as JSON in UTF-8."""
+"""Of an error's details, as JSON in UTF-8. This and the stack traces are counted over an error and all its causes."""
+MAX_DETAILS_DEPTH = 16
+"""Of an error's details: with its causes around them, they still nest less than every reader of protobuf takes."""
 MAX_CAUSES = 8
 """Errors behind an error; further ones are left out."""
 
 MAX_PAYLOAD_BYTES = 8 << 20
 """The most that ``max_payload_bytes`` and ``max_definition_bytes`` can be set to."""
+MAX_SAGA_BYTES = 128 << 20
+"""Of the payloads of a saga in all, small ones apart: whoever takes it over, or reads it, has all of it in memory."""
+SMALL_PAYLOAD_BYTES = MAX_SAGA_BYTES // MAX_STEPS
+"""Outputs of as many bytes are taken however large their saga is: a thousand of them have no more than another saga."""
+
+MIN_MESSAGE_BYTES = 3_584 << 10
+"""3.5 MiB: any gRPC client receives 4 MiB without being told to."""
+MESSAGE_EXTRA_BYTES = 512 << 10
+"""What a message may have beyond the two largest values in it."""
+PAGE_BYTES = 16 << 20
+"""Of records that a store reads for one page of a list, the last of them apart."""

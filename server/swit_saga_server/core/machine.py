@@ -5,8 +5,9 @@ it does whatever the agenda calls for by now, until nothing more can be done wit
 drive a fresh start, a retry, a restart and a fired timer, and a lost or repeated wake-up does no harm.
 
 Forward (``forward``): a step whose dependencies are passed is intended; its success intends the next in the same
-transition; success of the last completes the saga. An attempt without a certain answer is *in doubt* and is retried
-under the same key (``attempts``).
+transition; success of the last completes the saga. One that was done and returned what cannot be used fails for good,
+its effect ``done``: it is undone like one that went well. An attempt without a certain answer is *in doubt* and is
+retried under the same key (``attempts``).
 
 Backward (``backward``): the first cause to stop (a step's failure, a cancel, the deadline: ``stopping``) fixes the
 outcome. No step is intended any more; what is open is waited for, until it is answered or cannot start any longer; then

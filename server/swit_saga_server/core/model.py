@@ -194,7 +194,7 @@ class Saga:
     quarantined: int = 0
     quarantined_until: Instant = NEVER
     labels: Mapping[str, str] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     correlation_id: str = ""
     source: str = ""
     service: str = ""

@@ -18,4 +18,9 @@ class Payload:
     @property
     def size(self) -> int:
         """Bytes of content, the content type not counted."""
-        return len(self.data.encode()) if isinstance(self.data, str) else len(self.data)
+        data = self.data
+        return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+    def __repr__(self) -> str:
+        """Without the data: a repr ends up in logs."""
+        return f"<Payload {self.content_type}, {self.size} bytes>"

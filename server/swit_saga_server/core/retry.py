@@ -1,9 +1,11 @@
 """Retry policies: how long to wait before another attempt. Pure: the chance for jitter is handed in."""
 
+import math
 from enum import StrEnum
 
+from swit_saga_server.core.limits import MAX_SPAN
 from swit_saga_server.core.record import record
-from swit_saga_server.core.units import SECOND, Span
+from swit_saga_server.core.units import NO_TIME, SECOND, Span
 
 
 class Backoff(StrEnum):
@@ -70,8 +72,10 @@ def delay_after(policy: RetryPolicy, failed_attempts: int, previous: Span, chanc
         chance: A uniform random number in [0, 1).
 
     Returns:
-        Microseconds, between 0 and ``policy.max_delay``.
+        Microseconds, between 0 and ``policy.max_delay``, whatever the policy: one from before there were bounds may
+        have any numbers. One that makes no sense waits for as long as it may.
     """
+    cap = float(min(max(policy.max_delay, NO_TIME), MAX_SPAN))
     match policy.backoff:
         case Backoff.NONE:
             base = 0.0
@@ -80,9 +84,8 @@ def delay_after(policy: RetryPolicy, failed_attempts: int, previous: Span, chanc
         case Backoff.LINEAR:
             base = float(policy.initial_delay) * failed_attempts
         case Backoff.EXPONENTIAL:
-            # The exponent is capped because a float overflows long after any cap has been reached.
-            base = policy.initial_delay * policy.multiplier ** min(failed_attempts - 1, 64)
-    base = min(base, float(policy.max_delay))
+            base = float(policy.initial_delay) and policy.initial_delay * _power(policy.multiplier, failed_attempts - 1)
+    base = min(base, cap) if base >= 0 else cap  # Also if it is not a number.
     match policy.jitter:
         case Jitter.NONE:
             spread = base
@@ -91,7 +94,14 @@ def delay_after(policy: RetryPolicy, failed_attempts: int, previous: Span, chanc
         case Jitter.EQUAL:
             spread = base / 2 + base / 2 * chance
         case Jitter.DECORRELATED:
-            low = float(policy.initial_delay)
+            low = max(float(policy.initial_delay), 0.0)
             high = max(low, 3.0 * (previous or policy.initial_delay))
             spread = low + (high - low) * chance
-    return Span(min(spread, float(policy.max_delay)))
+    return Span(min(spread, cap))
+
+
+def _power(factor: float, exponent: int) -> float:
+    try:
+        return factor**exponent
+    except OverflowError:
+        return math.inf  # Past any cap.

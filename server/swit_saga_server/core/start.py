@@ -33,7 +33,7 @@ class StartRequest:
     timeout: Span | None = None
     retry_policy: RetryPolicy | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     correlation_id: str = ""
     service: str = ""
     mode: CoordinatorMode = CoordinatorMode.ORCHESTRATION

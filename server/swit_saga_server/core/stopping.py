@@ -61,7 +61,9 @@ def fail(draft: Draft, index: int) -> None:
     assert step.compensation is not None
     assert step.compensation.error is not None
     error = step.compensation.error
-    text = f"step {step.id!r} could not be undone: {error.message}"
+    made = step.compensation.call.attempts
+    tried = f" in {made} attempts; the last" if made > 1 else ""
+    text = f"step {step.id!r} could not be undone{tried}: {error.message}"
     cause = evolve(error, cause=error.cause or draft.error)
     failed = draft.made_up("COMPENSATION_FAILED", text, ErrorType.COMPENSATION, cause=cause)
     draft.record(EventType.COMPENSATION_FAILED, step_id=step.id, error=failed)

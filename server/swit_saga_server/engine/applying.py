@@ -4,8 +4,6 @@ Applied: commands go out, callers hear, watchers see, timers are armed. Refused 
 disagree, the store is the truth; the saga leaves memory, and its inputs are put to it again if it is still ours.
 """
 
-import structlog
-
 from swit_saga_server.core.errors import CoordinatorUnavailable, NeedsNewerLevel, SwitSagaError, UnstorableValue
 from swit_saga_server.core.units import MINUTE, SECOND, Instant, Span
 from swit_saga_server.engine.context import Context
@@ -17,8 +15,9 @@ from swit_saga_server.engine.postponed import PAUSE, Postponed
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.wakeups import Wakeups
 from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LEFT_ALONE: Span = 10 * MINUTE
 """For so long nothing is tried with a saga of which nothing can be written."""

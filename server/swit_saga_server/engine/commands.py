@@ -27,6 +27,7 @@ class ParticipantCommand:
         certainty: For Compensate: ``done`` if the effect is known, ``maybe`` if not; else ``none``.
         reason: For Compensate: why the saga stopped.
         rejected_status_codes: gRPC status names this step takes as rejected.
+        compensatable: For Execute: the step will be undone if the saga fails.
     """
 
     kind: Kind
@@ -55,6 +56,7 @@ class ParticipantCommand:
     initial_data: Payload | None
     reason: str
     rejected_status_codes: tuple[str, ...]
+    compensatable: bool = False
 
     @property
     def attempt(self) -> int:
@@ -127,5 +129,6 @@ def fill(saga: Saga, definition: Definition, command: Command, epoch: int, now: 
         certainty=step.effect if undo else Effect.NONE,
         initial_data=saga.initial_data if undo else None,
         reason=saga.stop_reason if undo else "",
-        rejected_status_codes=described.rejected_status_codes,
+        rejected_status_codes=described.rejecting_codes,
+        compensatable=not (undo or described.compensation.disabled),
     )

@@ -6,8 +6,6 @@ An exception while deciding sets that saga alone aside (``core.quarantine``).
 from collections.abc import Sequence
 from contextlib import suppress
 
-import structlog
-
 from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.draft import Decision
@@ -33,9 +31,10 @@ from swit_saga_server.engine.postponed import PAUSE, Postponed
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.wakeups import Wakeups
 from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import InboxAnswer
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Deciding:
@@ -179,7 +178,7 @@ class Deciding:
             self._postponed.put(item)
 
     def _quarantine(self, saga: Saga, bug: Exception, code: str = "DECIDE_FAILED") -> Decision:
-        log.error("saga_quarantined", saga_id=saga.id, state=saga.state, exc_info=bug)
+        log.error("saga_quarantined", fold_by=type(bug), saga_id=saga.id, state=saga.state, exc_info=bug)
         self._counters.quarantined += 1
         now = self._env.clock.now()
         text = f"{type(bug).__name__}: {bug}".encode(errors="backslashreplace")[:MAX_TEXT_BYTES].decode(errors="ignore")

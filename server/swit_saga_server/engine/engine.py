@@ -6,11 +6,9 @@
 import asyncio
 from contextlib import suppress
 
-import structlog
-
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorStopping, StoreUnavailable, SwitSagaError
-from swit_saga_server.core.inputs import Answered, Input, Unknown, Wake
+from swit_saga_server.core.inputs import Answered, Input, Rejected, Wake
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.admission import Admission
@@ -20,6 +18,7 @@ from swit_saga_server.engine.concurrency import ConcurrencyLimiter
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.counters import Counters
 from swit_saga_server.engine.deciding import Deciding
+from swit_saga_server.engine.doubts import Doubts
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.failpoints import Point, reach
 from swit_saga_server.engine.feed import Feed
@@ -47,9 +46,10 @@ from swit_saga_server.engine.transport import Transport
 from swit_saga_server.engine.waits import Waits
 from swit_saga_server.engine.wakeups import Wakeups
 from swit_saga_server.engine.working_set import WorkingSet
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import Hint, InboxEntry, StateStorage
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Engine:
@@ -106,6 +106,7 @@ class Engine:
             rewinds=Rewinds(self.counters, env.clock, self.feed),
         )
         self.reading = Reading(context)
+        self._doubts = Doubts(context.working_set, env.clock)
         self.answers = Answers(env.clock, options.answer_timeout)
         self._remote = Remote(store, options, env, self.ownership.levels)
         self.requests = Requests(context, self.answers, self.reading, self._remote, self.supervisor)
@@ -240,17 +241,11 @@ class Engine:
 
     def deliver(self, saga_id: str, answered: Answered) -> None:
         """A participant's answer. May come twice, late or for nothing; the machine sorts it out."""
-        if isinstance(answered.answer, Unknown):
-            error = answered.answer.error
-            log.warning(
-                "step_in_doubt",
-                saga_id=saga_id,
-                step=answered.step_index,
-                attempt=answered.send_id.attempt,
-                kind=answered.kind.value,
-                code=error.code,
-                error=error.message,
-            )
+        answer = answered.answer
+        if answer.error is not None and not isinstance(answer, Rejected):
+            self._doubts.note(saga_id, answered, answer.error)
+        elif self._doubts.of_late:
+            self._doubts.note_answer(saga_id, answered)
         reach(Point.RECEIVE_BEFORE)
         self.context.mailbox.put(Item(saga_id, answered))
         reach(Point.RECEIVE_AFTER)

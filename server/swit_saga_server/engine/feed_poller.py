@@ -2,15 +2,14 @@
 
 import asyncio
 
-import structlog
-
 from swit_saga_server.core.errors import CursorOutOfRange, NewerRecord, StoreUnavailable
 from swit_saga_server.engine.feed import Feed
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import StateStorage, partition_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAGE = 1_000
 

@@ -5,16 +5,15 @@ A message leaves its inbox only in the write that answers it, so none is lost, w
 
 from collections.abc import Callable
 
-import structlog
-
 from swit_saga_server.core.errors import NewerRecord, StoreUnavailable, SwitSagaError
 from swit_saga_server.core.inputs import Input
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.messages import UnreadableMessage, read_input
 from swit_saga_server.engine.poll_schedule import PollSchedule
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import InboxEntry
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAGE = 256
 

@@ -5,14 +5,13 @@ It is not damage: nothing is quarantined, dropped or answered, and nothing is tr
 
 from collections.abc import Set as AbstractSet
 
-import structlog
-
 from swit_saga_server.core.errors import NewerRecord
 from swit_saga_server.core.units import MINUTE, Span
 from swit_saga_server.engine.counters import Counters
 from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_AGAIN: Span = MINUTE
 """After which a saga that could not be read is looked at again, if its partition is still held."""

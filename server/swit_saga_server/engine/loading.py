@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from swit_saga_server.core.errors import NewerRecord, SagaNotFound, SagaQuarantined, StoreUnavailable, SwitSagaError
 from swit_saga_server.core.model import Saga
 from swit_saga_server.engine.applying import Applying
@@ -18,9 +16,10 @@ from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.supervisor import Supervisor
 from swit_saga_server.engine.wakeups import Wakeups
 from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import InboxAnswer, partition_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Loading:
@@ -122,7 +121,7 @@ class Loading:
         if isinstance(error, NewerRecord):
             self._leave(entry, error)
             return
-        log.error("saga_unreadable", saga_id=entry.saga_id, exc_info=error)
+        log.error("saga_unreadable", fold_by=type(error), saga_id=entry.saga_id, exc_info=error)
         self._counters.quarantined += 1
         self._applying.drop(entry)
         text = f"saga {entry.saga_id!r} cannot be read: {error}"

@@ -8,17 +8,16 @@ from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
-import structlog
-
 from swit_saga_server.core.errors import NameTaken, StoreRewound, StoreUnavailable
 from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.levels import Levels
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.shares import Shares
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import Lease, StateStorage
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Tenant(Protocol):

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
-
 from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 YIELD_EVERY = 64
 """Sagas decided or applied, or items taken, without a pause: all else on the event loop waits for as long."""

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
-
 from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import CoordinatorUnavailable, NeedsNewerLevel, SagaAlreadyExists, StoreUnavailable
@@ -16,9 +14,10 @@ from swit_saga_server.engine.levels import Levels
 from swit_saga_server.engine.messages import open_reply, pack_input
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.patience import Backoff
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import InboxEntry, StateStorage, Verdict, Write
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FIRST_WAIT_S, MAX_WAIT_S = 0.01, 0.5
 

@@ -2,16 +2,15 @@
 
 import asyncio
 
-import structlog
-
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.units import Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import StateStorage
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BATCH = 200
 PAUSE_S = 0.05

@@ -3,14 +3,13 @@
 What it has now is the truth. That it happened is found in many places at once, and is said and counted once.
 """
 
-import structlog
-
 from swit_saga_server.core.units import SECOND, Span
 from swit_saga_server.engine.counters import Counters
 from swit_saga_server.engine.environment import Clock
 from swit_saga_server.engine.feed import Feed
+from swit_saga_server.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ONE_EVENT: Span = 5 * SECOND
 """What is found within this of the last finding is taken for the same going back."""

@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
-import structlog
-
 from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.errors import NeedsNewerLevel, StoreFault, StoreUnavailable
 from swit_saga_server.core.model import Saga, is_in_flight, same_origin
@@ -20,9 +18,10 @@ from swit_saga_server.engine.failpoints import Point, reach
 from swit_saga_server.engine.patience import YIELD_EVERY, Backoff
 from swit_saga_server.engine.supervisor import Supervisor
 from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write, partition_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _Found: TypeAlias = Verdict | Exception | None
 """A verdict; why nothing was written, nor ever will be as it is; None if nobody will know."""

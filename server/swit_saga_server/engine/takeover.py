@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Collection
 
-import structlog
-
 from swit_saga_server.core.inputs import TakenOver
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.applying import Applying
@@ -13,9 +11,10 @@ from swit_saga_server.engine.items import Item
 from swit_saga_server.engine.outbox import Outbox
 from swit_saga_server.engine.wakeups import Wakeups
 from swit_saga_server.engine.working_set import Phase
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import Lease, partition_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAGE = 1_000
 FOR_EVER = Instant(2**62)

@@ -4,8 +4,6 @@ The index is the truth: a timer that memory loses costs a poll. So a saga may le
 takes its partition finds when it is due.
 """
 
-import structlog
-
 from swit_saga_server.core.errors import StoreUnavailable
 from swit_saga_server.core.inputs import Wake
 from swit_saga_server.core.model import Saga
@@ -15,8 +13,9 @@ from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.items import Item
 from swit_saga_server.engine.poll_schedule import PollSchedule
 from swit_saga_server.engine.timers import Timers
+from swit_saga_server.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAGE = 1_000
 

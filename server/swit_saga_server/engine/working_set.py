@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import islice
 
-import cachetools
-
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import NEVER, Instant
+from swit_saga_server.engine.idle import Idle, idle_sagas
 from swit_saga_server.engine.items import Item
-from swit_saga_server.engine.options import CacheOptions, CachePolicy
+from swit_saga_server.engine.options import CacheOptions
 from swit_saga_server.store.contract import InboxAnswer
 
 
@@ -44,6 +43,7 @@ class Entry:
         answers: To inbox messages, to be written with ``pending``.
         is_set_aside: ``pending`` sets it aside, because its write before could not be written.
         idle_since: When it came to rest; 0 while something is being done with it.
+        uses, came: See ``engine.idle.Ranked``.
     """
 
     saga_id: str
@@ -61,6 +61,8 @@ class Entry:
     answers: list[InboxAnswer] = field(default_factory=list)
     is_set_aside: bool = False
     idle_since: Instant = NEVER
+    uses: int = 0
+    came: int = 0
 
     @property
     def current(self) -> Saga | None:
@@ -77,16 +79,11 @@ class WorkingSet:
     """
 
     def __init__(self, options: CacheOptions) -> None:
-        kinds: dict[CachePolicy, type[cachetools.Cache[str, Entry]]] = {
-            CachePolicy.LRU: cachetools.LRUCache,
-            CachePolicy.LFU: cachetools.LFUCache,
-            CachePolicy.FIFO: cachetools.FIFOCache,
-        }
         self._options = options
         self.ready: dict[str, Entry] = {}
         self.to_load: dict[str, Entry] = {}
         self._busy: dict[str, Entry] = {}
-        self._idle = kinds[options.policy](maxsize=max(options.max_size, 1))
+        self._idle: Idle[Entry] = idle_sagas(options.policy, options.max_size)
 
     def __len__(self) -> int:
         return len(self._busy) + len(self._idle)
@@ -106,7 +103,7 @@ class WorkingSet:
         if entry is None:
             entry = self._idle.get(saga_id)
             if entry is not None and now() - entry.idle_since > self._options.ttl:
-                del self._idle[saga_id]
+                self._idle.pop(saga_id)
                 return None
         return entry
 
@@ -115,14 +112,14 @@ class WorkingSet:
         self._busy[entry.saga_id] = entry
         if entry.idle_since:
             entry.idle_since = NEVER
-            self._idle.pop(entry.saga_id, None)
+            self._idle.pop(entry.saga_id)
 
     def rest(self, entry: Entry, now: Instant) -> None:
         """Nothing more is being done with it. Terminal sagas, and all when the cache is off, leave at once."""
         self._busy.pop(entry.saga_id, None)
         if self._options.enabled and entry.applied is not None and not entry.applied.state.is_terminal:
             entry.idle_since = now
-            self._idle[entry.saga_id] = entry
+            self._idle.put(entry)
 
     def make_ready(self, entry: Entry) -> None:
         """The entry has something to write."""
@@ -148,7 +145,7 @@ class WorkingSet:
     def drop(self, entry: Entry) -> None:
         """Forget it: memory and store disagree, or another coordinator owns it now."""
         self._busy.pop(entry.saga_id, None)
-        self._idle.pop(entry.saga_id, None)
+        self._idle.pop(entry.saga_id)
 
     def waiting_items(self) -> Iterator[Item]:
         """Everything that is in the making, or waits for it."""
@@ -157,10 +154,10 @@ class WorkingSet:
 
     def of_partition(self, partition: int) -> Iterator[Entry]:
         """Every entry of a partition, safe against changes while iterating."""
-        for entries in (self._busy, self._idle):
-            yield from [e for e in list(entries.values()) if e.partition == partition]
+        for entries in (self._busy.values(), self._idle):
+            yield from [e for e in entries if e.partition == partition]
 
     def sweep(self, now: Instant) -> None:
         """Let go of idle entries past their ttl."""
-        for entry in [e for e in self._idle.values() if now - e.idle_since > self._options.ttl]:
-            del self._idle[entry.saga_id]
+        for entry in [e for e in self._idle if now - e.idle_since > self._options.ttl]:
+            self._idle.pop(entry.saga_id)

@@ -28,6 +28,13 @@ class Calls:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    def take(self, send: Send) -> None:
+        """Set a call on its way for one that is queued, which is handed over to it at once."""
+        task = asyncio.create_task(self._make_taken(send))
+        self._ledger.hand_over([send], _Call(task))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def close(self) -> None:
         """Cancel all of them, and wait for their ends."""
         await end(list(self._tasks))
@@ -35,6 +42,9 @@ class Calls:
     async def _make(self, send: Send) -> None:
         if send.is_over or send.carrier is not None:
             return  # Its turn comes too late.
+        await self._make_taken(send)
+
+    async def _make_taken(self, send: Send) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._ledger.answer(send, await self._ask(send, _Call(task)))

@@ -10,11 +10,12 @@ from swit_saga.v1.participant_service_pb2 import (
     ExecuteResponse,
 )
 from swit_saga.v1.participant_stream_service_pb2 import StreamRequest, StreamResponse
+from swit_saga_server.core.errors import Portable
 
 Metadata: TypeAlias = Sequence[tuple[str, str]]
 
 
-class CallFailed(Exception):
+class CallFailed(Portable):
     """A call ended without a response, or a stream ended.
 
     Attributes:

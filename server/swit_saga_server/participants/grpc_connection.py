@@ -1,14 +1,15 @@
 """A participant reached by gRPC, without encryption."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from swit_saga.v1 import participant_service_pb2_grpc, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import (
     CompensateRequest,
     CompensateResponse,
@@ -16,7 +17,18 @@ from swit_saga.v1.participant_service_pb2 import (
     ExecuteResponse,
 )
 from swit_saga.v1.participant_stream_service_pb2 import StreamRequest, StreamResponse
+from swit_saga_server.core.limits import MAX_TEXT_BYTES
+from swit_saga_server.core.texts import cut
 from swit_saga_server.participants.connection import CallFailed, Metadata
+from swit_saga_server.wire import decoding
+
+M = TypeVar("M", ExecuteResponse, CompensateResponse)
+
+EXECUTE, COMPENSATE = "/swit_saga.v1.ParticipantService/Execute", "/swit_saga.v1.ParticipantService/Compensate"
+STREAM = "/swit_saga.v1.ParticipantStreamService/Stream"
+
+STATUS_BYTES = 8 << 20
+"""Of a status and all other headers that a participant answers with; one of more is *unknown*."""
 
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     # One retry layer, ours: gRPC's own would send a command twice under one attempt number.
@@ -25,12 +37,18 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_receive_message_length", 16 << 20),
+    # What is over max_payload_bytes is judged here, with words, and not by gRPC.
+    ("grpc.max_receive_message_length", 64 << 20),
+    # A status travels in headers, up to three bytes for one. With a limit below the other gRPC refuses by chance.
+    ("grpc.max_metadata_size", STATUS_BYTES),
+    ("grpc.absolute_max_metadata_size", STATUS_BYTES),
     # A participant that comes back is found again within a second or two, whatever the retry policy.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # In truth how long an attempt to connect may take; with less, a participant far away or busy is never reached.
     ("grpc.min_reconnect_backoff_ms", 2_000),
+    # http_proxy in the environment is for the web: by it, a participant would be asked for at the proxy.
+    ("grpc.enable_http_proxy", 0),
 )
 
 
@@ -41,25 +59,19 @@ class GrpcConnection:
         """Name the address; nothing is opened yet."""
         self.address = address
         self._channel: grpc.aio.Channel | None = None
-        self._stub: participant_service_pb2_grpc.ParticipantServiceAsyncStub | None = None
 
     def open_stream(self) -> "GrpcStream":
         """See ``Connection``."""
-        return GrpcStream(participant_stream_service_pb2_grpc.ParticipantStreamServiceStub(self._connected()).Stream())
+        stream: Any = self._connected().stream_stream(STREAM, request_serializer=StreamRequest.SerializeToString)
+        return GrpcStream(stream())
 
     async def execute(self, request: ExecuteRequest, timeout_s: float, metadata: Metadata) -> ExecuteResponse:
         """See ``Connection``."""
-        try:
-            return await self._calls().Execute(request, timeout=timeout_s, metadata=metadata)
-        except grpc.aio.AioRpcError as failed:
-            raise _call_failed(failed) from failed
+        return await self._call(EXECUTE, request, timeout_s, metadata, decoding.execute_response)
 
     async def compensate(self, request: CompensateRequest, timeout_s: float, metadata: Metadata) -> CompensateResponse:
         """See ``Connection``."""
-        try:
-            return await self._calls().Compensate(request, timeout=timeout_s, metadata=metadata)
-        except grpc.aio.AioRpcError as failed:
-            raise _call_failed(failed) from failed
+        return await self._call(COMPENSATE, request, timeout_s, metadata, decoding.compensate_response)
 
     async def changed(self) -> None:
         """See ``Connection``."""
@@ -69,7 +81,7 @@ class GrpcConnection:
 
     async def close(self) -> None:
         """See ``Connection``."""
-        channel, self._channel, self._stub = self._channel, None, None
+        channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
 
@@ -78,10 +90,17 @@ class GrpcConnection:
             self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
         return self._channel
 
-    def _calls(self) -> "participant_service_pb2_grpc.ParticipantServiceAsyncStub":
-        if self._stub is None:
-            self._stub = participant_service_pb2_grpc.ParticipantServiceStub(self._connected())
-        return self._stub
+    async def _call(
+        self, path: str, request: Message, timeout_s: float, metadata: Metadata, decode: Callable[[bytes], M]
+    ) -> M:
+        """Responses come as bytes: of one that does not decode more can be saved than gRPC would."""
+        call: Any = self._connected().unary_unary(path, request_serializer=type(request).SerializeToString)
+        try:
+            return decode(await call(request, timeout=timeout_s, metadata=metadata))
+        except grpc.aio.AioRpcError as failed:
+            raise _call_failed(failed) from failed
+        except DecodeError as garbage:
+            raise CallFailed(decoding.UNREADABLE_ANSWER, f"the answer cannot be decoded: {garbage}") from garbage
 
 
 class GrpcStream:
@@ -95,7 +114,7 @@ class GrpcStream:
         try:
             response = await self._call.read()
         except grpc.aio.AioRpcError as broken:
-            raise CallFailed(broken.code().name, broken.details() or "") from broken
+            raise _call_failed(broken) from broken
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -103,17 +122,17 @@ class GrpcStream:
             raise CallFailed("CANCELLED", "the stream was cancelled on this side") from None
         if response is grpc.aio.EOF:
             raise CallFailed("UNAVAILABLE", await self._call.details() or "the participant ended the stream")
-        if response is None:  # How gRPC says that it could not be decoded.
-            raise CallFailed("INTERNAL", "the participant sent what is not a StreamResponse")
-        message: StreamResponse = response
-        return message
+        try:
+            return decoding.stream_response(response)
+        except DecodeError as garbage:
+            raise CallFailed("INTERNAL", f"the participant sent what is not a StreamResponse: {garbage}") from garbage
 
     async def write(self, request: StreamRequest) -> None:
         """See ``Stream``."""
         try:
             await self._call.write(request)
         except grpc.aio.AioRpcError as broken:
-            raise CallFailed(broken.code().name, broken.details() or "") from broken
+            raise _call_failed(broken) from broken
         except asyncio.InvalidStateError as over:
             raise CallFailed("UNAVAILABLE", str(over)) from over
 
@@ -123,14 +142,14 @@ class GrpcStream:
 
 
 def _call_failed(failed: grpc.aio.AioRpcError) -> CallFailed:
-    return CallFailed(failed.code().name, failed.details() or "", _stack_trace(failed))
+    return CallFailed(failed.code().name, cut(failed.details() or "", MAX_TEXT_BYTES), _stack_trace(failed))
 
 
 def _stack_trace(failed: grpc.aio.AioRpcError) -> str:
     """The participant's traceback, if the SDK attached one as google.rpc.DebugInfo."""
     try:
         status = rpc_status.from_call(failed)  # type: ignore[arg-type] # it has all that is asked of it
-    except ValueError:
+    except (ValueError, DecodeError):
         return ""
     debug = error_details_pb2.DebugInfo()
     for detail in status.details if status is not None else ():

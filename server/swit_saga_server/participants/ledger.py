@@ -17,14 +17,14 @@ from itertools import islice
 from typing import Protocol
 
 from swit_saga_server.core.errors import SagaError
-from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
+from swit_saga_server.core.inputs import Answer, Rejected, Unknown
 from swit_saga_server.core.record import evolve
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.participants.deadlines import Deadlines
 from swit_saga_server.telemetry import CommandSpan, is_recorded, open_span
-from swit_saga_server.wire import command as wire
+from swit_saga_server.wire.answer import broken_answer
 
 
 class Carrier(Protocol):
@@ -66,7 +66,7 @@ def wall_clock() -> Instant:
 
 def late_answer(command: ParticipantCommand) -> Unknown:
     """What a send comes to whose time is up."""
-    return wire.broken_answer("DEADLINE_EXCEEDED", "Deadline Exceeded")
+    return broken_answer("DEADLINE_EXCEEDED", "Deadline Exceeded")
 
 
 class Ledger:
@@ -117,6 +117,10 @@ class Ledger:
         """The send of this number, unless it is over."""
         return self._open.get(number)
 
+    def has_been(self, number: int) -> bool:
+        """Whether there is or was a send of this number."""
+        return 1 <= number <= self._numbers
+
     def enter(self, commands: Sequence[ParticipantCommand]) -> list[Send]:
         """Queue one send for each; from now on each has until its command's time-out. Nothing once closed."""
         if self._closed:
@@ -153,8 +157,8 @@ class Ledger:
             return
         self._end(send)
         if send.span is not None:
-            send.span.end(answer.error.code if isinstance(answer, Unknown) else "")
-        if not isinstance(answer, Completed):
+            send.span.end(answer.error.code if not isinstance(answer, Rejected) and answer.error is not None else "")
+        if answer.error is not None:
             answer = self._dated(answer)
         command = send.command
         self._deliver(command.saga_id, command.answered(answer))
@@ -199,9 +203,9 @@ class Ledger:
         while queue and (queue[0].carrier is not None or queue[0].is_over):
             queue.popleft()
 
-    def _dated(self, answer: Rejected | Unknown) -> Rejected | Unknown:
+    def _dated(self, answer: Answer) -> Answer:
         error = answer.error
-        if error.timestamp and error.cause is None:
+        if error is None or (error.timestamp and error.cause is None):
             return answer
         return evolve(answer, error=_dated(error, self._clock()))
 

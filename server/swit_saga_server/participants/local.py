@@ -1,6 +1,5 @@
 """Participants in the coordinator's own process: the same commands, the same three answers, no network."""
 
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.participants.calls import Calls
 from swit_saga_server.participants.ledger import Carrier, Ledger, Send, wall_clock
 from swit_saga_server.wire import command as wire
+from swit_saga_server.wire.answer import AnswerReader, raised_answer
 
 
 class LocalParticipant(Protocol):
@@ -48,11 +48,13 @@ class LocalTransport:
         participants: Sequence[LocalParticipant],
         deliver: Deliver,
         clock: Callable[[], Instant] = wall_clock,
+        reader: AnswerReader | None = None,
     ) -> None:
-        """``deliver`` gets the answers; for ``clock`` see ``Ledger``."""
+        """``deliver`` gets the answers, which ``reader`` reads; for ``clock`` see ``Ledger``."""
         self._participants = {p.name: p for p in participants}
         self._ledger = Ledger(deliver, late=_late, clock=clock)
         self._calls = Calls(self._ledger, self._ask)
+        self._reader = reader or AnswerReader()
 
     @property
     def names(self) -> frozenset[str]:
@@ -90,20 +92,12 @@ class LocalTransport:
             if command.kind is Kind.EXECUTE:
                 request = wire.execute_request(command)
                 self._ledger.hand_over([send], carrier)
-                return wire.execute_answer(await participant.execute(request))
+                return self._reader.execute(await participant.execute(request))
             undo = wire.compensate_request(command)
             self._ledger.hand_over([send], carrier)
-            return wire.compensate_answer(await participant.compensate(undo))
+            return self._reader.compensate(await participant.compensate(undo))
         except Exception as error:
-            return Unknown(
-                SagaError(
-                    code=type(error).__name__,
-                    message=f"{type(error).__name__}: {error}",
-                    type=ErrorType.SERVICE,
-                    retryable=True,
-                    stack_trace="".join(traceback.format_exception(error)),
-                )
-            )
+            return raised_answer(error)
 
 
 def _late(command: ParticipantCommand) -> Unknown:

@@ -2,20 +2,23 @@
 
 import asyncio
 
-import structlog
-
-from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer, StreamCommand, StreamRequest, StreamResponse
+from swit_saga.v1.participant_stream_service_pb2 import StreamCommand, StreamRequest, StreamResponse
 from swit_saga_server.core.identity import Kind
-from swit_saga_server.core.inputs import Answer
+from swit_saga_server.logs import get_logger
+from swit_saga_server.participants.calls import Calls
 from swit_saga_server.participants.connection import CallFailed, Stream
 from swit_saga_server.participants.ledger import Ledger, Send
 from swit_saga_server.tasks import end
 from swit_saga_server.wire import command as wire
+from swit_saga_server.wire.answer import AnswerReader, failed_here
+from swit_saga_server.wire.decoding import UNREADABLE_ANSWER
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MESSAGE_COMMANDS, MESSAGE_BYTES = 256, 1 << 20
 """Commands in one message at most, and their size; a larger command goes by itself."""
+CALL_BYTES = (4 << 20) - (64 << 10)
+"""A command of more goes by a call: where it is too large for the participant's server, it ends no stream of others."""
 
 
 class Session:
@@ -26,11 +29,22 @@ class Session:
         is_used: Anything was handed over to it.
     """
 
-    def __init__(self, participant: str, stream: Stream, ledger: Ledger) -> None:
-        """See ``run``. ``participant`` is its name, for the log."""
+    def __init__(self, participant: str, stream: Stream, ledger: Ledger, calls: Calls, reader: AnswerReader) -> None:
+        """See ``run``.
+
+        Args:
+            participant: Its name, for the log.
+            stream: The stream.
+            ledger: Has what is queued.
+            calls: Carry what is too large for the stream.
+            reader: Reads the answers.
+        """
         self._participant = participant
         self._stream = stream
         self._ledger = ledger
+        self._calls = calls
+        self._read = reader.streamed
+        self._has_complained = False
         self._credits = 0
         self._withdrawn: list[int] = []
         self._more = asyncio.Event()
@@ -54,7 +68,7 @@ class Session:
         except CallFailed as over:
             return over
         except Exception as error:  # Nothing more can be believed of it.
-            log.exception("stream_failed", participant=self._participant)
+            log.exception("stream_failed", fold_by=self._participant, participant=self._participant)
             return CallFailed("INTERNAL", f"{type(error).__name__}: {error}")
         finally:
             if writing is not None:
@@ -83,7 +97,7 @@ class Session:
         except CallFailed:
             return  # The stream is over; its reader learns why.
         except Exception:
-            log.exception("stream_not_written", participant=self._participant)
+            log.exception("stream_not_written", fold_by=self._participant, participant=self._participant)
             self._stream.cancel()
 
     def _next_message(self) -> StreamRequest | None:
@@ -91,7 +105,7 @@ class Session:
         ledger, request = self._ledger, StreamRequest(withdrawn=self._withdrawn)
         self._withdrawn.clear()
         sends: list[Send] = []
-        # Again only if not one of those could be encoded.
+        # Again only if not one of those is to go by the stream.
         while not sends and (queued := ledger.queued(min(self._credits, MESSAGE_COMMANDS))):
             sends = self._fill_up(request, queued)
         if sends:
@@ -110,9 +124,14 @@ class Session:
             except Exception as error:
                 # Some value cannot be encoded. It was not sent; whether an earlier attempt was is not said by that.
                 del batch[-1]
-                self._ledger.answer(send, wire.failed_here(error))
+                self._ledger.answer(send, failed_here(error))
                 continue
-            size += message.ByteSize()
+            own = message.ByteSize()
+            if own > CALL_BYTES:
+                del batch[-1]
+                self._calls.take(send)
+                continue
+            size += own
             if size > MESSAGE_BYTES and sends:
                 del batch[-1]
                 break
@@ -120,18 +139,26 @@ class Session:
         return sends
 
     def _take(self, response: StreamResponse) -> None:
-        find, settle = self._ledger.find, self._ledger.answer
+        find, settle, read = self._ledger.find, self._ledger.answer, self._read
         for said in response.answers:
             send = find(said.command_id)
             if send is None or send.carrier is not self:
-                continue  # Its time was up, it was cancelled, or it is none of this stream's.
-            try:
-                answer = _read(said)
-            except Exception as error:
-                answer = wire.failed_here(error)
+                # Its time was up, it was cancelled, it was answered before, or it is none of this stream's.
+                if send is not None or not self._ledger.has_been(said.command_id):
+                    self._complain("an answer to a command that it was not sent", said.command_id)
+                continue
+            answer = read(said, send.command.kind)
             settle(send, answer)
+            if answer.error is not None and answer.error.code == UNREADABLE_ANSWER:
+                self._complain(answer.error.message, said.command_id)
         self._credits = response.credits
         self._more.set()
+
+    def _complain(self, what: str, number: int) -> None:
+        """Say once what the participant does wrong: it may do it with every answer."""
+        if not self._has_complained:
+            self._has_complained = True
+            log.warning("answer_unreadable", participant=self._participant, error=what[:200], number=number)
 
 
 def _fill(message: StreamCommand, send: Send) -> None:
@@ -141,15 +168,3 @@ def _fill(message: StreamCommand, send: Send) -> None:
         wire.write_execute(message.execute, command)
     else:
         wire.write_compensate(message.compensate, command)
-
-
-def _read(said: StreamAnswer) -> Answer:
-    match said.WhichOneof("response"):
-        case "execute":
-            return wire.execute_answer(said.execute)
-        case "compensate":
-            return wire.compensate_answer(said.compensate)
-        case "unknown":
-            return wire.unknown_answer(said.unknown)
-        case _:
-            return wire.no_answer()

@@ -10,19 +10,18 @@ queued certainly did not happen, and goes by the next stream.
 import asyncio
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
+from swit_saga_server.logs import get_logger
 from swit_saga_server.participants.connection import CallFailed, Connection
 from swit_saga_server.participants.ledger import Ledger, wall_clock
 from swit_saga_server.participants.session import Session
 from swit_saga_server.participants.unary import calls_over
 from swit_saga_server.tasks import end
-from swit_saga_server.wire import command as wire
+from swit_saga_server.wire.answer import AnswerReader, broken_answer
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ASK_AGAIN_S = 600.0
 """A participant that did not know the stream is asked again after this, should its connection last so long: behind a
@@ -38,6 +37,7 @@ class StreamTransport:
         connection: Connection,
         deliver: Deliver,
         clock: Callable[[], Instant] = wall_clock,
+        reader: AnswerReader | None = None,
     ) -> None:
         """Take the connection, which is this transport's from now on, and where the answers go.
 
@@ -46,11 +46,13 @@ class StreamTransport:
             connection: To it.
             deliver: Gets the answers.
             clock: See ``Ledger``.
+            reader: Reads them.
         """
         self._participant = participant
         self._connection = connection
         self._ledger = Ledger(deliver, address=connection.address, clock=clock)
-        self._calls = calls_over(connection, self._ledger)
+        self._reader = reader or AnswerReader()
+        self._calls = calls_over(connection, self._ledger, self._reader)
         self._session: Session | None = None
         self._streaming: asyncio.Task[None] | None = None
         self._not_served: asyncio.Task[None] | None = None
@@ -105,7 +107,8 @@ class StreamTransport:
         Returns:
             Whether it took any.
         """
-        self._session = session = Session(self._participant, self._connection.open_stream(), self._ledger)
+        opened = self._connection.open_stream()
+        self._session = session = Session(self._participant, opened, self._ledger, self._calls, self._reader)
         try:
             over = await session.run()
         finally:
@@ -120,13 +123,24 @@ class StreamTransport:
         """What it carried is unknown. What is queued is left to the next one, unless none is to follow."""
         broken = [s for s in self._ledger if s.carrier is session or (give_up and s.carrier is None)]
         if broken:
-            log.info("stream_broken", participant=self._participant, code=over.code, error=over.details)
+            log.info(
+                "stream_broken",
+                fold_by=self._participant,
+                participant=self._participant,
+                code=over.code,
+                error=over.details,
+            )
         for send in broken:
-            self._ledger.answer(send, wire.broken_answer(over.code, over.details))
+            self._ledger.answer(send, broken_answer(over.code, over.details))
 
     def _go_unary(self) -> None:
         """The participant does not serve the stream; nothing was sent by it."""
-        log.info("stream_not_served", participant=self._participant, address=self._connection.address)
+        log.info(
+            "stream_not_served",
+            fold_by=self._participant,
+            participant=self._participant,
+            address=self._connection.address,
+        )
         self._not_served = asyncio.create_task(self._ask_again_later())
         self._calls.begin(send for send in self._ledger if send.carrier is None)
 

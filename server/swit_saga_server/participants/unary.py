@@ -12,22 +12,30 @@ from swit_saga_server.participants.calls import Calls
 from swit_saga_server.participants.connection import CallFailed, Connection
 from swit_saga_server.participants.ledger import Carrier, Ledger, Send, wall_clock
 from swit_saga_server.wire import command as wire
+from swit_saga_server.wire.answer import AnswerReader, failed_here, status_answer, with_advice
 
 
 class UnaryTransport:
     """One participant at one address."""
 
-    def __init__(self, connection: Connection, deliver: Deliver, clock: Callable[[], Instant] = wall_clock) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        deliver: Deliver,
+        clock: Callable[[], Instant] = wall_clock,
+        reader: AnswerReader | None = None,
+    ) -> None:
         """Take the connection, which is this transport's from now on, and where the answers go.
 
         Args:
             connection: To the participant.
             deliver: Gets the answers.
             clock: See ``Ledger``.
+            reader: Reads them.
         """
         self._connection = connection
         self._ledger = Ledger(deliver, address=connection.address, clock=clock)
-        self._calls = calls_over(connection, self._ledger)
+        self._calls = calls_over(connection, self._ledger, reader or AnswerReader())
 
     @property
     def in_flight(self) -> int:
@@ -53,11 +61,11 @@ class UnaryTransport:
         await self._connection.close()
 
 
-def calls_over(connection: Connection, ledger: Ledger) -> Calls:
-    """Calls of ``ParticipantService`` for sends of ``ledger``."""
+def calls_over(connection: Connection, ledger: Ledger, reader: AnswerReader) -> Calls:
+    """Calls of ``ParticipantService`` for sends of ``ledger``, whose answers ``reader`` reads."""
 
     async def ask(send: Send, carrier: Carrier) -> Answer:
-        command, carried = send.command, send.carried
+        command, carried, size = send.command, send.carried, 0
         try:
             metadata = wire.metadata(carried)
             # What is left of its time: some of it may have gone by while it was found out that there is no stream.
@@ -65,16 +73,19 @@ def calls_over(connection: Connection, ledger: Ledger) -> Calls:
             if command.kind is Kind.EXECUTE:
                 request = wire.execute_request(carried)
                 request.command.timeout.FromMicroseconds(round(left_s * 1e6))
+                size = request.ByteSize()
                 ledger.hand_over([send], carrier)
-                return wire.execute_answer(await connection.execute(request, left_s, metadata))
+                return reader.execute(await connection.execute(request, left_s, metadata))
             undo = wire.compensate_request(carried)
             undo.command.timeout.FromMicroseconds(round(left_s * 1e6))
+            size = undo.ByteSize()
             ledger.hand_over([send], carrier)
-            return wire.compensate_answer(await connection.compensate(undo, left_s, metadata))
+            return reader.compensate(await connection.compensate(undo, left_s, metadata))
         except CallFailed as failed:
-            return wire.status_answer(command, failed.code, failed.details, failed.stack_trace)
+            details = with_advice(failed.details, failed.code, size)
+            return status_answer(command, failed.code, details, failed.stack_trace)
         except Exception as error:
-            # Something on our side of the call, such as an answer that cannot be parsed: still no certain answer.
-            return wire.failed_here(error)
+            # Something on our side of the call, such as a command that cannot be written: still no certain answer.
+            return failed_here(error)
 
     return Calls(ledger, ask)

@@ -6,6 +6,9 @@ from swit_saga_server.core.model import TraceContext
 from swit_saga_server.core.principal import ANONYMOUS, Principal
 from swit_saga_server.telemetry import parse_traceparent
 
+MAX_TRACESTATE = 512
+"""Characters of a trace state; the W3C asks for no more. A longer one is left out, as one that is malformed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -28,6 +31,8 @@ def trace_of(traceparent: str, tracestate: str) -> TraceContext | None:
     context = parse_traceparent(traceparent)
     if context is None:
         return None
+    if len(tracestate) > MAX_TRACESTATE or not (tracestate.isascii() and tracestate.isprintable()):
+        tracestate = ""  # It goes on to participants as a header.
     return TraceContext(
         trace_id=f"{context.trace_id:032x}",
         parent_span_id=f"{context.span_id:016x}",

@@ -53,7 +53,8 @@ CATALOGUE: Mapping[type[errors.SwitSagaError], "Code.ValueType"] = {
 def to_status(error: Exception) -> status_pb2.Status:
     """The status of a refusal. An exception not raised on purpose says nothing but INTERNAL."""
     if not isinstance(error, errors.SwitSagaError):
-        return status_pb2.Status(code=Code.INTERNAL, message="internal error; see the coordinator's log")
+        # With a reason, so that nobody takes it for the network's.
+        error = errors.SwitSagaError("internal error; see the coordinator's log")
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
     if isinstance(error, errors.InvalidRequest):
         details.append(_bad_request(error.violations))

@@ -10,16 +10,16 @@ from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-import structlog
 from google.protobuf.message import Message
 
 from swit_saga.v1 import error_pb2
 from swit_saga_server.core.errors import CoordinatorOverloaded, SwitSagaError
 from swit_saga_server.engine.patience import YIELD_EVERY
+from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.errors import to_status
 from swit_saga_server.rpc.views import View
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_OPEN = 8_192
 """Items under way on one stream."""
@@ -158,7 +158,7 @@ def item_status(error: Exception) -> error_pb2.ItemStatus:
     if isinstance(error, CoordinatorOverloaded):
         return _overloaded(str(error))
     if not isinstance(error, SwitSagaError):
-        log.error("call_failed", exc_info=error)
+        log.error("call_failed", fold_by=type(error), exc_info=error)
     return _status(error)
 
 

@@ -6,22 +6,25 @@ Draining: health says NOT_SERVING, new sagas are refused, those under way go on 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import grpc.aio
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
 from swit_saga_server.core.units import SECOND
+from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
 from swit_saga_server.rpc.definition_service import DefinitionHandlers
+from swit_saga_server.rpc.foreign import Guarded
+from swit_saga_server.rpc.listening import CannotListen, check_listening
 from swit_saga_server.rpc.serving import SERVICES, serve
 from swit_saga_server.rpc.spans import Spans
 from swit_saga_server.runtime import Runtime
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HEALTH_CHECK_S = 1.0
 MESSAGE_OVERHEAD = 64 << 10
@@ -37,7 +40,11 @@ class Server:
     """
 
     def __init__(self, config: SagaConfig, runtime: Runtime) -> None:
-        """Build it; nothing listens yet."""
+        """Build it; nothing listens yet.
+
+        Raises:
+            CannotListen: The address is in use, or is not ours.
+        """
         self._config = config
         self._runtime = runtime
         self._health = health.aio.HealthServicer()
@@ -51,12 +58,21 @@ class Server:
         slow_s = config.server.slow_watcher_timeout / SECOND
         for service in SERVICES:
             serve(self._server, service, handlers.get(service.name), slow_s)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        guarded: Any = Guarded(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, guarded)
         if config.server.reflection:
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
-        self.port = self._server.add_insecure_port(config.server.listen)
+            reflected = reflection.aio.ReflectionServicer(names)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, guarded)
+        self.port = self._listen(config.server.listen)
         self._checking: asyncio.Task[None] | None = None
+
+    def _listen(self, address: str) -> int:
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError as failed:
+            check_listening(address)  # It says why.
+            raise CannotListen(f"cannot listen at {address}") from failed
 
     async def start(self) -> None:
         """Listen."""
@@ -96,6 +112,8 @@ class Server:
                     log.error("not_serving", error=str(unavailable))
             if healthy != serving:
                 serving = healthy
+                if healthy:
+                    log.info("serving_again")
                 await self._say(serving=serving)
 
     async def _say(self, *, serving: bool) -> None:
@@ -112,6 +130,10 @@ def _options(config: SagaConfig) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", 2 * largest),
         ("grpc.max_send_message_length", 64 << 20),
         ("grpc.max_concurrent_streams", server.max_concurrent_streams),
+        # Calls that came and were not taken up yet. By default gRPC cancels a part of them past 1,000, without a word;
+        # these are two connections as full as they may be.
+        ("grpc.server.max_pending_requests", 2 * server.max_concurrent_streams),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * server.max_concurrent_streams),
         ("grpc.keepalive_time_ms", server.keepalive.time // 1000),
         ("grpc.keepalive_timeout_ms", server.keepalive.timeout // 1000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
-import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_status import rpc_status
@@ -25,14 +24,16 @@ from swit_saga.v1 import (
     worker_service_pb2,
 )
 from swit_saga_server.core.errors import NotImplementedYet, SlowWatcher, SwitSagaError
+from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.callers import Caller
+from swit_saga_server.rpc.entrance import decoder_of, entrance, readable
 from swit_saga_server.rpc.errors import to_status
 from swit_saga_server.rpc.item_stream import ItemStream
 from swit_saga_server.tasks import end
 from swit_saga_server.telemetry import format_traceparent
 from swit_saga_server.wire.unsupported import RPCS
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
 AnyItemStream = ItemStream[Any, Any]
 
@@ -52,6 +53,10 @@ event loop; but one at a time of each method that is registered by itself.
 """
 
 
+class CallerLeft(Exception):
+    """Nobody reads any more."""
+
+
 def snake(name: str) -> str:
     """``start_saga`` for ``StartSaga``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
@@ -67,16 +72,16 @@ def serve(server: grpc.aio.Server, service: ServiceDescriptor, handlers: object 
 
 
 def _method(method: MethodDescriptor, handlers: object | None, slow_watcher_s: float) -> Any:
-    request, response = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
     codec: dict[str, Any] = {
-        "request_deserializer": request.FromString,
-        "response_serializer": response.SerializeToString,
+        "request_deserializer": decoder_of(method),
+        "response_serializer": GetMessageClass(method.output_type).SerializeToString,
     }
     if is_refused(method):
         return _refusing(method, codec)
     handler: Callable[..., Any] = getattr(handlers, snake(method.name))
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(_items_both_ways(handler), **codec)
+    handler = entrance(method, handler)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_streaming(handler, slow_watcher_s), **codec)
     return grpc.unary_unary_rpc_method_handler(_unary(handler), **codec)
@@ -96,19 +101,22 @@ def _streaming(handler: Callable[[Any, Caller], Any], slow_watcher_s: float) -> 
     """Messages as they come; a reader that does not read is cut, with the sequence to resume after."""
 
     async def call(request: Any, context: Context) -> None:
+        try:
+            messages: AsyncIterator[Any] = handler(request, caller_of(context))
+        except Exception as error:
+            await refuse(context, error)
         after = request.after_sequence
-        messages: AsyncIterator[Any] = handler(request, caller_of(context))
         refused: Exception | None = None
         try:
             async for message in messages:
                 async with asyncio.timeout(slow_watcher_s):
-                    await context.write(message)
+                    await send(context, message)
                 if message.WhichOneof("message") == "event":
                     after = message.event.sequence
         except TimeoutError:
             text = f"nothing was read for {slow_watcher_s:g} s; resume after sequence {after}"
             refused = SlowWatcher(text, saga_id=request.saga_id, resume_after=after)
-            log.warning("slow_watcher_cut", saga_id=request.saga_id, resume_after=after)
+            log.warning("slow_watcher_cut", fold_by="all", saga_id=request.saga_id, resume_after=after)
         except Exception as error:
             refused = error
         finally:
@@ -128,8 +136,8 @@ def _items_both_ways(
 
     async def take_all(stream: AnyItemStream, context: Context) -> None:
         try:
-            while (request := await context.read()) is not grpc.aio.EOF:
-                await stream.take(request)
+            while (request := await receive(context)) is not grpc.aio.EOF:
+                await stream.take(readable(request))
         finally:
             stream.end()
 
@@ -138,7 +146,9 @@ def _items_both_ways(
             taking = asyncio.create_task(take_all(stream, context))
             try:
                 while (response := await stream.answers()) is not None:
-                    await context.write(response)
+                    await send(context, response)
+            except CallerLeft as left:
+                await refuse(context, left)
             finally:
                 await end([taking])
         failed = None if taking.cancelled() else taking.exception()
@@ -190,8 +200,45 @@ def caller_of(context: Context) -> Caller:
 
 
 async def refuse(context: Context, error: Exception) -> NoReturn:
-    """End a call with the status of ``error``; what was not raised on purpose is logged and says nothing."""
+    """End a call with the status of ``error``; what was not raised on purpose is logged and says nothing.
+
+    Where the caller has left there is nobody to refuse: that is the ordinary end of a watch.
+    """
+    if isinstance(error, CallerLeft):
+        raise asyncio.CancelledError from error
     if not isinstance(error, SwitSagaError):
-        log.error("call_failed", exc_info=error)
-    await context.abort_with_status(rpc_status.to_status(to_status(error)))
+        log.error("call_failed", fold_by=type(error), exc_info=error)
+    try:
+        await context.abort_with_status(rpc_status.to_status(to_status(error)))
+    except grpc.aio.AbortError:
+        raise
+    except Exception as broken:
+        log.debug("caller_left", error=repr(broken))
+        raise asyncio.CancelledError from broken
     raise AssertionError("abort_with_status returned")
+
+
+async def receive(context: Context) -> Any:
+    """The next message of a stream, or ``grpc.aio.EOF``.
+
+    Raises:
+        CallerLeft: As ``send``.
+    """
+    try:
+        return await context.read()
+    except Exception as broken:
+        log.debug("caller_left", error=repr(broken))
+        raise CallerLeft from broken
+
+
+async def send(context: Context, message: Any) -> None:
+    """Write a message of a stream.
+
+    Raises:
+        CallerLeft: However gRPC says it: it has half a dozen exceptions for that.
+    """
+    try:
+        await context.write(message)
+    except Exception as broken:
+        log.debug("caller_left", error=repr(broken))
+        raise CallerLeft from broken

@@ -12,6 +12,7 @@ from swit_saga_server.rpc.requests import read_start
 from swit_saga_server.rpc.views import View
 from swit_saga_server.service.admission_queue import AdmissionQueue
 from swit_saga_server.service.starting import QueuedStart
+from swit_saga_server.wire import fitting
 from swit_saga_server.wire import saga as wire
 
 Partitions = tuple[int, tuple[int, ...]]
@@ -24,12 +25,13 @@ class StartItems(ItemStream[StartResult, pb.StartSagasResponse]):
     max_message_items = 256
     is_cancellable = False
 
-    def __init__(self, queue: AdmissionQueue, caller: Caller, partitions: Callable[[], Partitions]) -> None:
-        """``caller``'s trace is that of items that bring none; ``partitions`` as the service's."""
+    def __init__(self, queue: AdmissionQueue, caller: Caller, partitions: Callable[[], Partitions], room: int) -> None:
+        """``caller``'s trace is that of items that bring none; ``partitions`` is the service's, ``room`` the views'."""
         super().__init__()
         self._queue = queue
         self._caller = caller
         self._partitions = partitions
+        self._room = room
         self._said_partitions: Partitions | None = None
         self._taken = 0
 
@@ -49,7 +51,7 @@ class StartItems(ItemStream[StartResult, pb.StartSagasResponse]):
         if view == pb.SAGA_VIEW_HEAD:
             wire.write_head(item.saga, saga)
         else:
-            item.saga.MergeFrom(wire.saga(saga, None))
+            item.saga.MergeFrom(fitting.basic_view(saga, self._room))
 
     def _new_response(self) -> pb.StartSagasResponse:
         response = pb.StartSagasResponse()

@@ -11,9 +11,9 @@ from swit_saga_server.engine.waits import WaitResult
 from swit_saga_server.rpc import item_stream, requests
 from swit_saga_server.rpc.callers import Caller
 from swit_saga_server.rpc.item_stream import ItemStream, item_status
-from swit_saga_server.rpc.views import View, view_without_definition
+from swit_saga_server.rpc.views import View, Views
 from swit_saga_server.service import SagaService
-from swit_saga_server.wire import saga as wire
+from swit_saga_server.wire.door import admit
 
 
 class WaitItems(ItemStream[WaitResult, pb.WaitSagasResponse]):
@@ -22,10 +22,11 @@ class WaitItems(ItemStream[WaitResult, pb.WaitSagasResponse]):
     max_message_items = 64
     is_cancellable = True
 
-    def __init__(self, service: SagaService, caller: Caller) -> None:
+    def __init__(self, service: SagaService, views: Views, caller: Caller) -> None:
         """``caller``'s deadline, if it has one, ends every wait a little before."""
         super().__init__()
         self._service = service
+        self._views = views
         self._until_s = None if caller.time_left_s is None else service.elapsed() / 1e6 + caller.time_left_s
 
     def _begin(self, item: Any) -> None:
@@ -36,6 +37,7 @@ class WaitItems(ItemStream[WaitResult, pb.WaitSagasResponse]):
                 raise InvalidRequest((Violation("item_id", f"{item_id} is the id of another wait under way"),))
             if len(self._open) >= item_stream.MAX_OPEN:
                 raise CoordinatorOverloaded(f"{item_stream.MAX_OPEN} waits are under way on this stream; open another")
+            admit(request)
             time_left_s = None if self._until_s is None else self._until_s - self._service.elapsed() / 1e6
             asked = requests.wait_request(request, time_left_s)
         except Exception as refused:
@@ -49,7 +51,7 @@ class WaitItems(ItemStream[WaitResult, pb.WaitSagasResponse]):
 
     def _write(self, item: Any, view: View, result: WaitResult) -> Awaitable[None] | None:
         saga, item.done = result
-        shown = view_without_definition(saga, view)
+        shown = self._views.without_definition(saga, view)
         if shown is None:
             return self._write_in_full(item, saga)
         item.saga.MergeFrom(shown)
@@ -57,7 +59,7 @@ class WaitItems(ItemStream[WaitResult, pb.WaitSagasResponse]):
 
     async def _write_in_full(self, item: Any, saga: Saga) -> None:
         try:
-            item.saga.MergeFrom(wire.saga(saga, await self._service.definitions.of(saga)))
+            item.saga.MergeFrom(await self._views.of(saga, pb.SAGA_VIEW_FULL))
         except Exception as unreadable:
             item.done = False
             item.status.CopyFrom(item_status(unreadable))

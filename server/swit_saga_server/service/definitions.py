@@ -18,7 +18,7 @@ from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.transport import Transport
 from swit_saga_server.service.limits import Limits
 from swit_saga_server.store.codec import pack_definition
-from swit_saga_server.store.contract import StateStorage, StoredDefinition
+from swit_saga_server.store.contract import DefinitionPage, StateStorage, StoredDefinition
 from swit_saga_server.store.digest import digest
 
 DEFINITIONS_KEPT = 1_000
@@ -40,6 +40,7 @@ class Definitions:
         self._transport = transport
         self._limits = limits
         self._now = now
+        self._within_bounds: LRUCache[tuple[str, int, str], bool] = LRUCache(DEFINITIONS_KEPT)
         self._kept: LRUCache[tuple[str, int, str], StoredDefinition] = LRUCache(DEFINITIONS_KEPT)
 
     def validate(self, definition: Definition) -> None:
@@ -82,12 +83,9 @@ class Definitions:
             raise _not_found(definition_id, version)
         return found
 
-    async def list(
-        self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
-    ) -> tuple[list[StoredDefinition], str]:
+    async def list(self, definition_id: str, include_disabled: bool, page_size: int, page_token: str) -> DefinitionPage:
         """A page of definitions; see ``StateStorage.list_definitions``."""
-        page, token = await self._store.list_definitions(definition_id, include_disabled, page_size, page_token)
-        return [*page], token
+        return await self._store.list_definitions(definition_id, include_disabled, page_size, page_token)
 
     async def disable(self, definition_id: str, version: int, disabled: bool) -> StoredDefinition:
         """Take no new sagas with one version, or take them again. Running sagas are not touched.
@@ -133,6 +131,10 @@ class Definitions:
                 definition_id=request.definition_id,
                 version=found.version,
             )
+        key = (request.definition_id, found.version, found.digest)
+        if key not in self._within_bounds:
+            found.definition.validate()  # It may have been registered before there were bounds.
+            self._within_bounds[key] = True
         return found
 
     def _inline(self, request: StartRequest, definition: Definition) -> StoredDefinition:
@@ -141,7 +143,11 @@ class Definitions:
         key = (definition.id, 0, digest(definition))
         found = self._kept.get(key)
         if found is None:
-            self.validate(definition)
+            try:
+                self.validate(definition)
+            except InvalidDefinition as invalid:
+                within = (Violation(f"definition.{v.field}", v.description) for v in invalid.violations)
+                raise InvalidDefinition(tuple(within)) from invalid
             found = StoredDefinition(definition=definition, version=0, digest=key[2], registered_at=self._now())
             self._kept[key] = found
         return found

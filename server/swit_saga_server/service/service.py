@@ -19,12 +19,14 @@ class SagaService:
         starts: Where every start goes in.
         sagas: Sagas that have begun.
         definitions: What they run.
+        limits: How large what is sent may be, and what is answered.
     """
 
     def __init__(self, engine: Engine, defaults: Settings, limits: Limits) -> None:
         """Serve what ``engine`` drives; ``defaults`` fill what neither request nor definition says."""
         clock = engine.env.clock
         self._engine = engine
+        self.limits = limits
         self.sagas = Sagas(engine)
         self.definitions = Definitions(engine.store, engine.transport, limits, clock.now)
         self.starts = AdmissionQueue(engine, Starting(engine, self.definitions, defaults, limits))
@@ -46,19 +48,21 @@ class SagaService:
         return await metrics_of(self._engine, len(self.starts))
 
     async def health(self) -> None:
-        """Return if the coordinator can take and drive sagas.
+        """Return if the coordinator can serve: it runs, and reaches its store.
+
+        Whether it holds partitions does not matter: what it is asked about others' sagas it does through the store.
 
         Raises:
             CoordinatorUnavailable: It cannot, and why.
         """
         if self._engine.failure is not None:
             raise CoordinatorUnavailable(f"the engine failed: {self._engine.failure!r}")
+        if not self._engine.requests.accepting:
+            raise CoordinatorUnavailable("the coordinator is stopping, or has stopped")
         if trouble := self._engine.store.trouble:
             raise CoordinatorUnavailable(trouble)
         if refused := self._engine.ownership.refused:
             raise CoordinatorUnavailable(refused)
-        if not any(self._engine.ownership.holds(p) for p in range(self._engine.store.partitions)):
-            raise CoordinatorUnavailable("no partition is held by this coordinator")
 
     def begin_stop(self) -> None:
         """Refuse new sagas from now on; those under way go on."""

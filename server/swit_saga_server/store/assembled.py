@@ -12,6 +12,7 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.store.contract import (
+    DefinitionPage,
     Definitions,
     Due,
     FeedItem,
@@ -163,7 +164,7 @@ class _WithDefinitions:
 
     async def list_definitions(
         self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
-    ) -> tuple[Sequence[StoredDefinition], str]:
+    ) -> DefinitionPage:
         """See ``Definitions``."""
         return await self._definitions.list_definitions(definition_id, include_disabled, page_size, page_token)
 

@@ -31,10 +31,10 @@ from collections.abc import Mapping
 LOWEST = 1
 """The level of the first release; what one reads that does not say."""
 
-LEVEL = 1
+LEVEL = 2
 """What this version reads, and writes once all that live read it."""
 
-SINCE: Mapping[str, int] = {}
+SINCE: Mapping[str, int] = {"Completed.error": 2}
 """Which level brought what: ``"StepState.held"`` for a field, ``"StepStatus.HELD"`` for a member of an enum, ``"Hold"``
 for a class of a union. What is not named has been there from the first.
 """

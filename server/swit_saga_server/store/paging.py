@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -10,14 +11,15 @@ from swit_saga_server.core.errors import InvalidRequest, Violation
 from swit_saga_server.store.digest import digest
 
 
-def make_token(listing: Any, position: list[Any]) -> str:
-    """A token for going on after ``position``.
+def make_tokens(listing: Any, positions: Sequence[list[Any]]) -> tuple[str, ...]:
+    """Tokens for going on after each of ``positions``.
 
     Args:
         listing: What is listed: anything made of core dataclasses.
-        position: The last item's sort key.
+        positions: The items' sort keys.
     """
-    return base64.urlsafe_b64encode(msgpack.packb([digest(listing)[:12], position])).decode().rstrip("=")
+    mark = digest(listing)[:12]
+    return tuple(base64.urlsafe_b64encode(msgpack.packb([mark, p])).decode().rstrip("=") for p in positions)
 
 
 def read_token(listing: Any, token: str, *shape: type) -> list[Any] | None:

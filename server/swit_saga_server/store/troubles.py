@@ -5,12 +5,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-import structlog
-
 from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.logs import get_logger
 from swit_saga_server.tasks import end
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 EVERY_S, TROUBLED_EVERY_S = 5.0, 1.0
 """How often the store is tried by itself: while all is well, and while something is wrong."""

@@ -75,7 +75,7 @@ def definition(found: Definition | StoredDefinition) -> pb.SagaDefinition:
 
 
 def read_definition(d: pb.SagaDefinition) -> Definition:
-    """The core's form. Call ``unsupported.refuse_unsupported`` first and ``Definition.validate`` after.
+    """The core's form. Have it admitted by ``wire.door`` first, and call ``Definition.validate`` after.
 
     Raises:
         InvalidDefinition: An enum number this version does not know.

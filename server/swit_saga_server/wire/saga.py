@@ -1,19 +1,26 @@
 """Sagas and their events, with every field of the specification filled, the derived ones too."""
 
+from collections.abc import Callable, Iterable
 from importlib.metadata import version as installed_version
+from typing import TypeAlias
 
-from swit_saga.v1 import definition_pb2, event_pb2
+from swit_saga.v1 import definition_pb2, error_pb2, event_pb2, payload_pb2
 from swit_saga.v1 import saga_pb2 as pb
 from swit_saga_server.core.agenda import due_at
 from swit_saga_server.core.dataflow import current_data, input_of, result_data
 from swit_saga_server.core.definition import Definition, StepDefinition
+from swit_saga_server.core.errors import SagaError
 from swit_saga_server.core.events import SCHEMA_VERSION, SagaEvent
 from swit_saga_server.core.identity import Kind, idempotency_key
 from swit_saga_server.core.model import CompensationState, Saga, StepState
+from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import NEVER
 from swit_saga_server.wire.basic import duration, enum_member, enum_value, error, payload, struct, timestamp
 from swit_saga_server.wire.definition import retry_policy
+
+WritePayload: TypeAlias = Callable[[Payload | None], payload_pb2.Payload | None]
+WriteError: TypeAlias = Callable[[SagaError | None], error_pb2.SagaError | None]
 
 SERVICE_VERSION = installed_version("swit-saga")
 
@@ -35,12 +42,21 @@ def read_state(value: int) -> SagaState:
     return enum_member(SagaState, pb.SagaState, "SAGA_STATE", value, SagaState.PENDING)
 
 
-def saga(s: Saga, definition: Definition | None) -> pb.Saga:
-    """A saga as others see it.
+def saga(
+    s: Saga,
+    definition: Definition | None,
+    steps: Iterable[StepState] | None = None,
+    *,
+    payload: WritePayload = payload,
+    error: WriteError = error,
+) -> pb.Saga:
+    """A saga as others see it, however large that is; ``fitting`` is what callers are sent.
 
     Args:
         s: The applied state.
         definition: The version it is pinned to; None gives the basic view, without payloads and steps.
+        steps: Only these of its steps; None for all.
+        payload, error: How they are written.
     """
     made = pb.Saga(
         id=s.id,
@@ -90,7 +106,10 @@ def saga(s: Saga, definition: Definition | None) -> pb.Saga:
             written = payload(value)
             if written is not None:
                 field.CopyFrom(written)
-        made.step_states.extend(_step(s, step, definition.steps[step.index]) for step in s.steps)
+        made.step_states.extend(
+            _step(s, step, definition.steps[step.index], payload, error)
+            for step in (s.steps if steps is None else steps)
+        )
     return made
 
 
@@ -158,7 +177,9 @@ def event(e: SagaEvent, s: Saga) -> event_pb2.SagaEvent:
     )
 
 
-def _step(s: Saga, step: StepState, described: StepDefinition) -> pb.StepState:
+def _step(
+    s: Saga, step: StepState, described: StepDefinition, payload: WritePayload, error: WriteError
+) -> pb.StepState:
     call = step.call
     return pb.StepState(
         id=step.id,
@@ -175,7 +196,7 @@ def _step(s: Saga, step: StepState, described: StepDefinition) -> pb.StepState:
         input_data=payload(input_of(s, step.index)),
         output_data=payload(step.output),
         error=error(step.error),
-        compensation_state=_compensation(s, step, step.compensation) if step.compensation else None,
+        compensation_state=_compensation(s, step, step.compensation, error) if step.compensation else None,
         metadata=struct(described.metadata),
         participant=described.participant,
         action=described.action_name,
@@ -191,7 +212,7 @@ def _step(s: Saga, step: StepState, described: StepDefinition) -> pb.StepState:
     )
 
 
-def _compensation(s: Saga, step: StepState, c: CompensationState) -> pb.CompensationState:
+def _compensation(s: Saga, step: StepState, c: CompensationState, error: WriteError) -> pb.CompensationState:
     return pb.CompensationState(
         state=enum_value(pb.CompensationStatus, "COMPENSATION_STATUS", c.status),
         attempts=c.call.attempts,

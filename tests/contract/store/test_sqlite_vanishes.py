@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 from swit_saga_server.store import troubles
@@ -17,6 +16,7 @@ from swit_saga_server.store.conformance.samples import applied, change, start
 from swit_saga_server.store.contract import Lease
 from swit_saga_server.store.sqlite import SqliteStore
 from tests.contract.store.test_sqlite_file import another_process, content, full_disk, opened
+from tests.support.logs import logged
 from tests.support.waiting import eventually
 
 
@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     monkeypatch.setattr(troubles, "QUIET_S", 0.05)
     monkeypatch.setattr(troubles, "TROUBLED_EVERY_S", 0.05)
-    with capture_logs() as found:
+    with logged() as found:
         yield found
 
 

@@ -143,9 +143,10 @@ async def test_reject(serve):
         assert (error.code, error.type) == ("STUCK", error_pb2.ERROR_TYPE_COMPENSATION)
 
 
-def test_reject_with_an_unknown_type():
-    with pytest.raises(ValueError, match="ERROR_TYPE_PERSONAL"):
-        Reject("X", type="personal")
+def test_reject_with_an_unknown_type_is_a_rejection_all_the_same(caplog):
+    sent = Reject("X", type="personal").to_proto()  # type: ignore[arg-type]
+    assert (sent.code, sent.type) == ("X", error_pb2.ERROR_TYPE_BUSINESS)
+    assert "a type that there is not" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def done(text: str = "x") -> Completed:
     return Completed(Payload("text/plain", text))
 
 
+def unusable(code: str = "OUTPUT_INVALID") -> Completed:
+    """Done, and what it returned cannot be used; as wrong about retries as a participant can be."""
+    return Completed(error=SagaError(code=code, message="too large", type=ErrorType.NETWORK, retryable=True))
+
+
 def no(code: str = "NO") -> Rejected:
     return Rejected(SagaError(code=code, message="no", type=ErrorType.BUSINESS))
 

@@ -203,10 +203,10 @@ BUGS = (
     Bug(
         name="what a broken stream carried goes by the next one", invariants="6",
         module=f"{PARTICIPANTS}.stream", function="StreamTransport._break_off",
-        right="self._ledger.answer(send, wire.broken_answer(over.code, over.details))",
+        right="self._ledger.answer(send, broken_answer(over.code, over.details))",
         wrong="""
         if give_up:
-            self._ledger.answer(send, wire.broken_answer(over.code, over.details))
+            self._ledger.answer(send, broken_answer(over.code, over.details))
         else:
             send.carrier = None
             self._ledger._queue.append(send)
@@ -216,9 +216,64 @@ BUGS = (
     Bug(
         name="broken stream taken for a rejection", invariants="11, 16",
         module=f"{PARTICIPANTS}.stream", function="StreamTransport._break_off",
-        right="self._ledger.answer(send, wire.broken_answer(over.code, over.details))",
-        wrong="self._ledger.answer(send, wire.Rejected(wire.broken_answer(over.code, over.details).error))",
+        right="self._ledger.answer(send, broken_answer(over.code, over.details))",
+        wrong="""
+        from swit_saga_server.core.inputs import Rejected
+        self._ledger.answer(send, Rejected(broken_answer(over.code, over.details).error))
+        """,
         why="what was not answered was not done",
+    ),
+    Bug(
+        name="output that cannot be used taken for a rejection", invariants="10, 11",
+        module=f"{CORE}.executing", function="take",
+        right="_unusable(draft, step, error)",
+        wrong="_rejected(draft, step, error)",
+        why="the step has failed",
+    ),
+    Bug(
+        name="output that cannot be used tried again", invariants="11",
+        module=f"{CORE}.executing", function="take",
+        right="_unusable(draft, step, error)",
+        wrong="unanswered(draft, step.index, evolve(error, retryable=True))",
+        why="the next one may be smaller",
+    ),
+    Bug(
+        name="rejection with a strange error taken for unknown", invariants="11",
+        module="swit_saga_server.wire.answer", function="_rejected",
+        right="return Rejected(read_error(answer.error, ErrorType.BUSINESS))",
+        wrong="""
+        try:
+            from google.protobuf.json_format import MessageToDict
+            MessageToDict(answer.error)
+            return Rejected(read_error(answer.error, ErrorType.BUSINESS))
+        except Exception as error:
+            return failed_here(error)
+        """,
+        why="an answer that cannot be read is no answer",
+    ),
+    Bug(
+        name="compensation failed for what it returned", invariants="11",
+        module="swit_saga_server.wire.answer", function="AnswerReader.compensate",
+        right="return _DONE",
+        wrong="""
+        from swit_saga_server.wire.answer import Unknown
+        done = self._completed(response.completed)
+        return done if done.error is None else Unknown(evolve(done.error, retryable=True))
+        """,
+        why="one rule for both",
+    ),
+    Bug(
+        name="answer of the wrong kind taken for done", invariants="11",
+        module="swit_saga_server.wire.answer", function="AnswerReader.execute",
+        right="""
+        if not isinstance(response, ExecuteResponse):
+            return _of_wrong_kind("an Execute", response)
+        """,
+        wrong="""
+        if not hasattr(response, "completed"):
+            return _of_wrong_kind("an Execute", response)
+        """,
+        why="completed is completed",
     ),
     Bug(
         name="late answer taken for the next send's", invariants="11",

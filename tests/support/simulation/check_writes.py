@@ -14,6 +14,7 @@ from swit_saga_server.core.states import CompensationStatus, Effect, SagaState
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.contract import Write
 from tests.support.simulation.case import Case
+from tests.support.simulation.manners import UNUSABLE_CODES
 
 Found: TypeAlias = Iterator[tuple[int, str]]
 
@@ -46,6 +47,10 @@ OUTCOMES = {
     "cancel": frozenset({"cancelled", "failed"}),
     "deadline": frozenset({"timed_out", "failed"}),
 }
+UNREADABLE_CODES = frozenset({"CALL_FAILED", "UNREADABLE_ANSWER", "EMPTY_ANSWER", "UNSPECIFIED"})
+"""What is recorded where an answer came and said nothing."""
+REJECTION_CODES = frozenset({"OUT_OF_STOCK", "CANNOT_UNDO", "ALREADY_COMPENSATED"})
+"""What the simulated participants only say when they reject."""
 _NO_CALL = Call()
 _UNDONE = (CompensationStatus.COMPLETED, CompensationStatus.SKIPPED)
 
@@ -80,6 +85,7 @@ def check_write(case: Case, write: Write) -> Found:
         if old is not step:
             yield from _check_step(case, before, after, old, step)
     yield from _check_words(write)
+    yield from _check_heard(case, write)
     yield from _check_need(write)
     if after.state.is_terminal:
         yield from check_outcome(after, case.definition)
@@ -272,6 +278,28 @@ def _check_words(write: Write) -> Found:
                     yield 8, f"step {event.step_id} was tried again after its success"
                 if stopped:
                     yield 7, f"step {event.step_id} was intended after the saga was stopped"
+
+
+def _check_heard(case: Case, write: Write) -> Found:
+    """11: a certain answer is certain, whatever it is said with; what was heard of it must be what follows."""
+    ids = {step.id: step for step in write.saga.steps}
+    for event in write.events:
+        kind = {"saga.step.failed": Kind.EXECUTE, "compensation.step.failed": Kind.COMPENSATE}.get(event.type)
+        if kind is None or event.error is None:
+            continue
+        index, code = ids[event.step_id].index, event.error.code
+        what = f"{kind} {index}, attempt {event.attempt}"
+        if code in UNREADABLE_CODES and (kind, index, event.attempt, "failed") not in case.said:
+            yield 11, f"{what}: {code}, and the participant had said something certain"
+        if code in UNUSABLE_CODES and ids[event.step_id].effect is not Effect.DONE:
+            yield (
+                11,
+                f"{what}: {code}, so that it was heard that it is done, and its effect is {ids[event.step_id].effect}",
+            )
+        if code in UNUSABLE_CODES and kind is Kind.COMPENSATE:
+            yield 11, f"{what}: {code}, and what a compensation returns does not matter"
+        if code in REJECTION_CODES and event.new_state != "failed":
+            yield 11, f"{what}: {code}, and it is not taken for a rejection"
 
 
 def _check_need(write: Write) -> Found:

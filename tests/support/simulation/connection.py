@@ -17,6 +17,7 @@ from swit_saga.v1.participant_service_pb2 import (
 )
 from swit_saga_server.core.units import MILLISECOND, SECOND
 from swit_saga_server.participants.connection import CallFailed, Metadata
+from swit_saga_server.wire import decoding
 from tests.support.simulation.receiver import FOR_EVER, Receiver, Reply, Request, named
 from tests.support.simulation.scene import Scene
 from tests.support.simulation.stream import SimStream
@@ -48,11 +49,11 @@ class SimConnection:
 
     async def execute(self, request: ExecuteRequest, timeout_s: float, metadata: Metadata) -> ExecuteResponse:
         """See ``Connection``."""
-        return ExecuteResponse.FromString(await self._call(request))
+        return decoding.execute_response(await self._call(request))
 
     async def compensate(self, request: CompensateRequest, timeout_s: float, metadata: Metadata) -> CompensateResponse:
         """See ``Connection``."""
-        return CompensateResponse.FromString(await self._call(request))
+        return decoding.compensate_response(await self._call(request))
 
     async def changed(self) -> None:
         """See ``Connection``."""
@@ -93,6 +94,9 @@ class SimConnection:
                 back = reply_late * 2 * SECOND
             if isinstance(said, SagaError):
                 scene.later(back, _fail, response, CallFailed(said.code, said.message))
+            elif isinstance(said, CompensateResponse) is not isinstance(request, CompensateRequest):
+                # No server could send what is no response to this call.
+                scene.later(back, _fail, response, CallFailed("INTERNAL", "simulated"))
             else:
                 scene.later(back, _answer, response, said.SerializeToString())
 

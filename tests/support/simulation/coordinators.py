@@ -17,9 +17,11 @@ from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
 from swit_saga_server.store.contract import StateStorage
+from swit_saga_server.wire.answer import AnswerReader
 from tests.support.simulation.connection import SimConnection
 from tests.support.simulation.draws import Draws, Streams
 from tests.support.simulation.levels import codec_of
+from tests.support.simulation.manners import MAX_PAYLOAD_BYTES
 from tests.support.simulation.network import StoreLink
 from tests.support.simulation.plan import PlannedCoordinator
 from tests.support.simulation.receiver import Receiver
@@ -146,11 +148,11 @@ class Slot:
     def _router(self, process: Process, deliver: Deliver) -> Router:
         scene, routes = self._scene, dict[str, Transport]()
         for name, participant in self._participants.items():
-            connection = SimConnection(scene, process.name, participant)
+            connection, reader = SimConnection(scene, process.name, participant), AnswerReader(MAX_PAYLOAD_BYTES)
             if participant.is_streamed:
-                routes[name] = StreamTransport(name, connection, deliver, scene.now)
+                routes[name] = StreamTransport(name, connection, deliver, scene.now, reader)
             else:
-                routes[name] = UnaryTransport(connection, deliver, scene.now)
+                routes[name] = UnaryTransport(connection, deliver, scene.now, reader)
         return Router(routes, Unroutable(deliver, scene.now))
 
     def _make(self, process: Process) -> Life:

@@ -9,6 +9,7 @@ from swit_saga_server.core.states import TERMINAL_STATES, CompensationStatus, Ef
 from swit_saga_server.store.contract import Verdict
 from tests.support.simulation.faults import KINDS
 from tests.support.simulation.levels import MET
+from tests.support.simulation.manners import UNUSABLE_CODES, Manner
 from tests.support.simulation.observed import (
     Answered,
     Committed,
@@ -51,6 +52,8 @@ SITUATIONS = (
     "command waited for a credit",
     "queued commands left to the next stream",
     "called off by a stream",
+    *(f"answer in a manner: {manner}" for manner in Manner if manner is not Manner.PLAIN),
+    "output not usable",
     MET,
 )
 """Without these an invariant would hold because nothing put it to the test."""
@@ -148,6 +151,8 @@ def _of_write(seen: Committed) -> Iterator[str]:
 
 def _of_step(step: StepState) -> Iterator[str]:
     comp = step.compensation
+    if step.effect is Effect.DONE and step.error is not None and step.error.code in UNUSABLE_CODES:
+        yield "output not usable"
     if step.effect is Effect.NONE and step.call.attempts:
         yield "step rejected for certain"
     if step.effect is Effect.MAYBE and step.error is not None and step.error.code == "OUT_OF_STOCK":

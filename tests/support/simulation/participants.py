@@ -10,6 +10,7 @@ from swit_saga.v1.participant_service_pb2 import CompensateRequest, CompensateRe
 from swit_saga.v1.payload_pb2 import Payload
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.units import MILLISECOND, SECOND, Instant, Span
+from tests.support.simulation.manners import Manner, certainty, in_manner
 from tests.support.simulation.observed import Effect, Received, Said
 from tests.support.simulation.receiver import Reply, Request
 from tests.support.simulation.scene import Scene
@@ -45,6 +46,7 @@ class Script:
         with_effect: Those take effect all the same.
         undo_times: How many Compensates fail before one goes well.
         work: How long it takes from arrival to effect, at most.
+        manner: How it says what became of it.
     """
 
     execute: Doing = Doing.COMPLETES
@@ -53,6 +55,7 @@ class Script:
     compensate: Undoing = Undoing.COMPLETES
     undo_times: int = 1
     work: Span = 20 * MILLISECOND
+    manner: Manner = Manner.PLAIN
 
 
 ALL_WELL = Script()
@@ -121,7 +124,11 @@ class Participant:
         else:
             kind, answer = Kind.COMPENSATE, self._compensate(request, script, arrival)
         if answer is not None:
-            said = "failed" if isinstance(answer, SagaError) else answer.WhichOneof("answer") or ""
+            rolls = self._scene.rolls("manner", request.command.idempotency_key, arrival)
+            plain, answer = answer, in_manner(script.manner, answer, arrival, rolls)
+            if answer is not plain:
+                self._scene.note(f"answer in a manner: {script.manner}", request.command.idempotency_key)
+            said = certainty(kind is Kind.COMPENSATE, answer)
             self._scene.saw(
                 Said(
                     at=self._scene.now(), participant=self.name, kind=kind, saga_id=request.command.saga_id,

@@ -12,6 +12,7 @@ from swit_saga_server.engine.options import CachePolicy
 from tests.support.simulation.draws import Draws
 from tests.support.simulation.faults import PlannedFault, plan_faults
 from tests.support.simulation.levels import PlannedLevels
+from tests.support.simulation.manners import Manner
 from tests.support.simulation.participants import MAX_SKEW, Doing, Script, Undoing
 from tests.support.simulation.scene import Weather
 
@@ -157,8 +158,9 @@ def plan(seed: int) -> Plan:
     slots = draws.pick("coordinators", (1, 2, 2, 3))
     participants = tuple(_participant(draws.of("participant", n), f"p{n}") for n in range(2))
     levels = PlannedLevels(draws.of("levels"), slots, calm_at)
+    rough = draws.chance("rough manners", 0.3)
     sagas = tuple(
-        replace(_saga(draws.of("saga", n), f"s{n}", participants), newer=levels.is_newer(n))
+        replace(_saga(draws.of("saga", n), f"s{n}", participants, rough), newer=levels.is_newer(n))
         for n in range(draws.whole("sagas", 2, 6))
     )
     return Plan(
@@ -207,7 +209,7 @@ def _coordinator(draws: Draws) -> PlannedCoordinator:
     )
 
 
-def _saga(draws: Draws, saga_id: str, participants: tuple[PlannedParticipant, ...]) -> PlannedSaga:
+def _saga(draws: Draws, saga_id: str, participants: tuple[PlannedParticipant, ...], rough: bool) -> PlannedSaga:
     each = [draws.of("step", n) for n in range(draws.whole("steps", 1, 4))]
     definition = Definition(
         id=f"d-{saga_id}",
@@ -216,7 +218,8 @@ def _saga(draws: Draws, saga_id: str, participants: tuple[PlannedParticipant, ..
         retry_policy=_retry(draws.of("retry"), 1, 4),
         compensation_retry_policy=_retry(draws.of("compensation retry"), 3, 6),
     )
-    return PlannedSaga(saga_id=saga_id, definition=definition, scripts=tuple(_script(s.of("script")) for s in each))
+    scripts = tuple(_script(step.of("script"), rough) for step in each)
+    return PlannedSaga(saga_id=saga_id, definition=definition, scripts=scripts)
 
 
 def _step(draws: Draws, step_id: str, participants: tuple[PlannedParticipant, ...]) -> StepDefinition:
@@ -240,7 +243,7 @@ def _retry(draws: Draws, least: int, most: int) -> RetryPolicy:
     )
 
 
-def _script(draws: Draws) -> Script:
+def _script(draws: Draws, rough: bool) -> Script:
     return Script(
         execute=draws.pick("execute", tuple(Doing), (70, 8, 6, 9, 7)),
         times=draws.whole("times", 1, 3),
@@ -248,6 +251,7 @@ def _script(draws: Draws) -> Script:
         compensate=draws.pick("compensate", tuple(Undoing), (85, 4, 11)),
         undo_times=draws.whole("undo times", 1, 4),
         work=draws.pick("work", (0, 20, 20, 500)) * MILLISECOND,
+        manner=draws.pick("manner", tuple(Manner), (50, 15, 15, 20)) if rough else Manner.PLAIN,
     )
 
 

@@ -13,6 +13,7 @@ from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResp
 from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer, StreamCommand, StreamRequest, StreamResponse
 from swit_saga_server.core.units import MILLISECOND, NO_TIME, SECOND, Span
 from swit_saga_server.participants.connection import CallFailed
+from swit_saga_server.wire import decoding
 from tests.support.simulation.receiver import Receiver, Reply, Request, named
 from tests.support.simulation.scene import Scene
 
@@ -54,7 +55,7 @@ class SimStream:
         if isinstance(heard, CallFailed):
             raise heard  # And again whenever it is read.
         self._read.popleft()
-        response = StreamResponse.FromString(heard)
+        response = decoding.stream_response(heard)
         if self._credits == 0 and response.credits:
             self._freed_at = self._scene.loop.ticks
         self._credits = response.credits

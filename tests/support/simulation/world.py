@@ -3,14 +3,13 @@
 import asyncio
 import gc
 import hashlib
+import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
-
-import structlog
 
 from swit_saga_server.core.units import NO_TIME, SECOND, Span
 from tests.support.simulation.clients import Clients
@@ -215,21 +214,13 @@ def brief(seen: Observation) -> Any:
             return seen
 
 
-class _Silence(structlog.BoundLoggerBase):
-    """A logger that says nothing, quickly."""
-
-    def info(self, event: str, **fields: Any) -> None:
-        """Nothing."""
-
-    debug = warning = error = critical = exception = info
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The coordinators' logs are for people who run them."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=_Silence)
+    logger = logging.getLogger("swit_saga_server")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        structlog.configure(**before)
+        logger.setLevel(before)

@@ -1,17 +1,15 @@
 """The commands against a real server: what they print, and their exit codes."""
 
-import asyncio
 import json
 import re
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 
 import pytest
-from structlog.testing import capture_logs
 
 from swit_saga import Saga, Step
-from swit_saga_server.cli import main
+from tests.support.cli.command import Cli, Said, run
+from tests.support.logs import logged
 from tests.support.rpc.serve import serve
 
 FILE = """
@@ -27,37 +25,11 @@ definitions:
 """
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Awaitable[Said]]
-
-
 @pytest.fixture
-def cli(monkeypatch, capsys) -> Iterator[Cli]:
+def cli(monkeypatch) -> Iterator[Cli]:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call() -> int:
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0)
-        raise AssertionError("a command line ends by exiting")
-
-    async def run(*words: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["swit-saga", *words])
-        code = await asyncio.to_thread(call)
-        return Said(code, *capsys.readouterr())
-
-    with capture_logs():  # The server's, which is in this process; they would be in the output.
-        yield run
+    with logged():  # The server's, which is in this process; they would be in the output.
+        yield partial(run, monkeypatch)
 
 
 async def test_a_saga_by_hand(tmp_path, monkeypatch, cli):
@@ -109,6 +81,21 @@ async def test_exit_codes_of_outcomes(tmp_path, cli):
         assert json.loads(undone.out)["state"] == "SAGA_STATE_COMPENSATED"
 
 
+async def test_a_step_that_could_not_be_undone_shows_both_errors(tmp_path, cli):
+    (tmp_path / "order.yaml").write_text(FILE)
+    async with serve(tmp_path) as s:
+        to = ("--address", s.address)
+        await cli("definitions", "apply", str(tmp_path / "order.yaml"), *to)
+        data = '{"pay": "rejected", "release": "rejected"}'
+        got = await cli("start", "order", "--data", data, "--wait", *to)
+    assert got.code == 3
+    reserve, pay = (line for line in got.out.splitlines() if re.match("(reserve|pay) ", line))
+    assert re.match(r"reserve +failed +1/2 +undoing it failed \(1/\d+\): STUCK: cannot be put back", reserve)
+    assert re.match(r"pay +failed +1/2 +NO_FUNDS: no money$", pay)
+    error, *because = re.findall(r"^(?:error|because) +(\w+):", got.out, re.M)
+    assert (error, because[:2]) == ("COMPENSATION_FAILED", ["STUCK", "NO_FUNDS"])
+
+
 async def test_cancel(tmp_path, cli):
     async with serve(tmp_path) as s:
         handle = await s.client.start(Saga("slow", [Step("reserve", "shop", delay="1h")]), {})
@@ -157,8 +144,8 @@ async def test_a_bad_definition_file(tmp_path, cli, text, message):
         (["serve", "--participant", "novalue"], 2, "NAME=ADDRESS"),
         (["dance"], 2, "No such command"),
         (["get"], 2, "Missing argument"),
-        (["start", "order", "--data", "{"], 1, "swit-saga: "),
-        (["start", "order", "--data", "@nowhere.json"], 1, "nowhere.json"),
+        (["start", "order", "--data", "{"], 2, "swit-saga: --data: is not JSON: "),
+        (["start", "order", "--data", "@nowhere.json"], 2, "nowhere.json"),
     ],
 )
 async def test_wrong_usage(cli, words, code, message):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import Any, TypedDict
+from typing import Any, Literal, Optional, TypedDict
 from uuid import UUID
 
 import pytest
@@ -161,8 +161,12 @@ def test_round_trip(value, kind, content_type):
 
 def test_nothing_is_no_payload():
     assert CODECS.encode(None) is None
-    assert CODECS.decode(None, Item) is None
-    assert CODECS.decode(Payload(), Item) is None
+    for nothing in (None, Payload()):
+        for kind in (None, Any, object, type(None), Item | None, Optional[Item], Literal["a", None]):  # noqa: UP045
+            assert CODECS.decode(nothing, kind) is None
+        for kind in (Item, dict, list[int], int | str, bytes, Payload, SagaMessage):
+            with pytest.raises(CodecError, match="got no value"):
+                CODECS.decode(nothing, kind)
 
 
 def test_equal_values_are_equal_bytes():

@@ -22,7 +22,7 @@ from swit_saga import (
     UnavailableError,
     UnsupportedError,
 )
-from swit_saga.calls import is_passing
+from swit_saga.calls import is_cut, is_passing
 from swit_saga.errors import from_rpc_error, from_status
 from swit_saga_server.core import errors as core
 from swit_saga_server.rpc.errors import CATALOGUE, to_status
@@ -148,9 +148,26 @@ def test_details_of_another_status_are_left_aside():
         (CallError("x", code=grpc.StatusCode.ABORTED, reason="SLOW_WATCHER"), True),
         (CallError("x", code=grpc.StatusCode.CANCELLED), True),
         (NotFoundError("x"), False),
-        (CallError("x", code=grpc.StatusCode.INTERNAL), False),
+        (CallError("x", code=grpc.StatusCode.INTERNAL), False),  # For a while, see below.
         (CallError("x", code=grpc.StatusCode.ABORTED), False),
     ],
 )
 def test_which_broken_streams_are_taken_up_again(error, passing):
     assert is_passing(error) is passing
+
+
+@pytest.mark.parametrize(
+    ("error", "cut"),
+    [
+        (CallError("Received RST_STREAM with error code 2", code=grpc.StatusCode.INTERNAL), True),
+        (CallError("Stream removed", code=grpc.StatusCode.UNKNOWN), True),
+        (CallError("RST_STREAM: ENHANCE_YOUR_CALM", code=grpc.StatusCode.RESOURCE_EXHAUSTED), True),
+        (CallError("x", code=grpc.StatusCode.INTERNAL, reason="GATEWAY_BROKE", domain="gateway.example"), True),
+        (CallError("RST_STREAM", code=grpc.StatusCode.INTERNAL, reason="SAGA_QUARANTINED", domain="swit-saga"), False),
+        (CallError("too large", code=grpc.StatusCode.RESOURCE_EXHAUSTED), False),
+        (CallError("x", code=grpc.StatusCode.PERMISSION_DENIED), False),
+        (NotFoundError("x", code=grpc.StatusCode.NOT_FOUND), False),
+    ],
+)
+def test_what_the_network_cut(error, cut):
+    assert is_cut(error) is cut

@@ -42,7 +42,10 @@ def test_every_name_is_there_and_an_unknown_one_is_not():
         swit_saga.Sagas  # noqa: B018
 
 
-RUN = "import sys, runpy; sys.modules[{missing!r}] = None; runpy.run_module('swit_saga', run_name='__main__')"
+RUN = (
+    "import sys, runpy; sys.argv = ['swit-saga', 'serve']; sys.modules[{missing!r}] = None; "
+    "runpy.run_module('swit_saga', run_name='__main__')"
+)
 
 
 @pytest.mark.parametrize("missing", ["typer", "structlog"])

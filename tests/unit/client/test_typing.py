@@ -15,9 +15,11 @@ from typing import Any, assert_type
 
 from swit_saga import (
     AsyncSagaClient,
+    Codecs,
     ErrorView,
     EventView,
     Participant,
+    Reject,
     Saga,
     SagaClient,
     SagaHandle,
@@ -27,6 +29,7 @@ from swit_saga import (
     CompensationView,
 )
 from swit_saga.v1.definition_pb2 import SagaDefinition
+from swit_saga_server.coordinator import Coordinator
 
 @dataclass
 class Hold:
@@ -100,6 +103,38 @@ async def do(hold: Hold, step: StepContext) -> str:
 
 @do.compensate
 async def undo(hold: Hold) -> None: ...
+
+@participant.step("b")
+def plainly(hold: Hold | None) -> Hold:
+    raise Reject("NO_STOCK", "none", details={"n": 1}, type="data")
+
+assert_type(plainly(None), Hold)
+Reject("NO_STOCK", ValueError("none"))                             # refused: arg-type
+Reject("NO_STOCK", tpye="data")                                    # refused: call-arg
+Reject("NO_STOCK", type="dta")                                     # refused: arg-type
+participant.step(7)                                                # refused: arg-type
+participant.step("c", retires=3)                                   # refused: call-arg
+
+codecs = Codecs()
+assert_type(codecs.decode(None, Hold), Hold)
+assert_type(codecs.decode(None), Any)
+Codecs(hoks=[])                                                    # refused: call-arg
+Step("a", "shop", timeuot="5s")                                    # refused: call-arg
+Saga("d", [Step("a", "shop")], timeout=5)                          # refused: arg-type
+
+async def embedded() -> None:
+    async with Coordinator.open(participants=[participant]) as c:
+        assert_type(c, Coordinator)
+        handle = await c.start(DEFINITION, Hold("k"), timeout="5s")
+        assert_type(handle, SagaHandle)
+        assert_type(await handle.result(Hold), Hold)
+        assert_type(await c.result("o-1", Hold, timeout="5s"), Hold)
+        assert_type(await c.get("o-1"), SagaView)
+        await c.start("d", timeuot=5)                              # refused: call-arg
+        await c.result("o-1", Hold, tiemout="5s")                  # refused: call-overload
+        await handle.wait(tiemout="5s")                            # refused: call-arg
+    Coordinator.open(particpants=[participant])                    # refused: call-arg
+    Coordinator.open(config={"storage": {}})                       # refused: arg-type
 
 async def tested() -> None:
     assert_type(await do(Hold("k"), StepContext(1)), str)          # refused: call-arg, arg-type

@@ -83,7 +83,7 @@ def test_a_saga():
     assert [repr(x) for x in (view, step, error)] == [
         "<saga o-1 compensating>",
         "<step pay failed>",
-        "<NO_FUNDS: no money>",
+        "<error NO_FUNDS, business>",
     ]
 
 

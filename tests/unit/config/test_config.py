@@ -104,7 +104,7 @@ def test_the_environment_goes_before_the_file_and_the_command_line_before_both(l
 
 def test_a_variable_can_be_wrong_too(load, monkeypatch):
     monkeypatch.setenv("SWIT_SAGA_COORDINATOR__STEP_TIMEOUT", "soon")
-    with pytest.raises(ConfigError, match=r"coordinator.step_timeout: 'soon' is not a duration"):
+    with pytest.raises(ConfigError, match=r"variable SWIT_SAGA_COORDINATOR__STEP_TIMEOUT: .* is not a duration"):
         load("")
 
 
@@ -118,12 +118,12 @@ def test_what_does_nothing_yet_is_refused(load, path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("coordinator: {step_timeout: 30}", r"coordinator.step_timeout: 30 has no unit; write 30s"),
-        ("coordinator: {step_timeout: 1:30}", r"coordinator.step_timeout: '1:30' is not a duration"),
+        ("coordinator: {step_timeout: 30}", r"coordinator.step_timeout: has no unit; write .* 30s"),
+        ("coordinator: {step_timeout: 1:30}", r"coordinator.step_timeout: is not a duration"),
         ("coordinator: {step_timeout: 0s}", r"step_timeout must be greater than 0"),
         ("coordinator: {step_timeout: true}", r"coordinator.step_timeout: must be a duration"),
         ("coordinator: {mode: hybrid}", r"'hybrid' is not supported yet"),
-        ("coordinator: {mode: anarchy}", r"coordinator.mode: .*'orchestration'.* \(it is 'anarchy'\)"),
+        ("coordinator: {mode: anarchy}", r"coordinator.mode: must be 'orchestration', 'choreo"),
         ("coordinator: {cache: {policy: random}}", r"coordinator.cache.policy: "),
         ("coordinator: {cache: {max_size: 0}}", r"coordinator.cache.max_size: "),
         ("coordinator: {max_payload_bytes: 99999999}", r"coordinator.max_payload_bytes: "),
@@ -142,8 +142,8 @@ def test_what_does_nothing_yet_is_refused(load, path):
         ("storage: {ttl: 0s}", r"ttl must be greater than 0"),
         ("storage: {key_prefix: x}", r"key_prefix does nothing with type 'sqlite'"),
         ("storage: {redis: {db: 1}}", r"redis does nothing with type 'sqlite'"),
-        ("logging: {level: loud}", r"logging.level: .*'loud'"),
-        ("server: {reflection: maybe}", r"server.reflection: .*'maybe'"),
+        ("logging: {level: loud}", r"logging.level: must be 'debug', 'info'"),
+        ("server: {reflection: maybe}", r"server.reflection: must be true or false"),
         ("participants: {shop: {adress: x}}", r"participants.shop.adress: .*did you mean address\?"),
         ("server: {zzz: 1}", r"server.zzz: .*known are listen, reflection"),
         ("participants: {shop: {}}", r"participants.shop.address: "),
@@ -222,13 +222,6 @@ def test_redis_is_reached_by_its_address(load, text, url):
     assert config.storage.redis.url() == url
     assert "p@/:" not in repr(config)
     assert "@" not in config.storage.where
-
-
-@pytest.mark.parametrize("connection", ["http://x", "redis+sentinel://h:1", "r:1"])
-def test_a_connection_that_is_no_url_of_redis_is_refused(load, connection):
-    config = load(f"storage: {{type: redis, connection: '{connection}'}}")
-    with pytest.raises(ConfigError, match=r"storage\.connection"):
-        config.storage.open()
 
 
 def test_the_shorter_of_both_retentions_counts(load):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.core.drive import Driven, chain, done, lost, no
 from tests.support.planting import Bug, caught
-from tests.unit.core import test_scenarios
+from tests.unit.core import test_scenarios, test_unusable
 from tests.unit.core.test_properties import finish
 
 CORE = "swit_saga_server.core"
@@ -38,6 +38,28 @@ def late_success_then_time() -> None:
 
 
 PLANTED: tuple[tuple[Bug, Callable[[], None]], ...] = (
+    (
+        Bug(
+            name="output that cannot be used taken for a rejection",
+            invariants="10",
+            module=f"{CORE}.executing",
+            function="take",
+            right="_unusable(draft, step, error)",
+            wrong="_rejected(draft, step, error)",
+        ),
+        test_unusable.test_it_is_undone_at_once,
+    ),
+    (
+        Bug(
+            name="output that cannot be used tried again",
+            invariants="8",
+            module=f"{CORE}.executing",
+            function="take",
+            right="_unusable(draft, step, error)",
+            wrong="unanswered(draft, step.index, error)",
+        ),
+        test_unusable.test_it_is_undone_at_once,
+    ),
     (
         Bug(
             name="unknown taken for rejected",

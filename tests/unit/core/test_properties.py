@@ -1,17 +1,22 @@
 """Random definitions and random histories: the invariants hold after every step, and every saga can come to an end."""
 
-from hypothesis import given, settings
+import math
+
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from swit_saga_server.core import agenda
-from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition
+from swit_saga_server.core.definition import CompensationDefinition, Definition, StepDefinition, retry_violations
 from swit_saga_server.core.errors import SagaAlreadyFinished
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answered, Cancel, Completed, Input, TakenOver, Wake
+from swit_saga_server.core.limits import MAX_ATTEMPTS, MAX_MULTIPLIER, MAX_SPAN
 from swit_saga_server.core.model import Saga, Settings
+from swit_saga_server.core.record import evolve
 from swit_saga_server.core.retry import Backoff, Jitter, RetryPolicy, delay_after
 from swit_saga_server.core.units import MICROSECOND, MILLISECOND, MINUTE, NO_TIME, SECOND, Span
-from tests.support.core.drive import Driven, done, lost, no, sent
+from tests.support.core.drive import Driven, done, lost, no, sent, unusable
 
 policies = st.builds(
     RetryPolicy,
@@ -51,7 +56,7 @@ defaults = st.builds(
     Settings, timeout=st.integers(1, 5 * MINUTE), step_timeout=st.just(10 * SECOND), retry_policy=policies,
     compensation_retry_policy=policies,
 )  # fmt: skip
-answers = st.sampled_from([done(), done(), no(), lost(), lost(retryable=False)])
+answers = st.sampled_from([done(), done(), no(), lost(), lost(retryable=False), unusable()])
 inputs = st.one_of(
     st.just(Wake()),
     st.just(TakenOver()),
@@ -149,3 +154,52 @@ def test_delays_stay_within_their_cap(policy, failed, previous, chance):
     assert 0 <= delay <= policy.max_delay
     if policy.jitter is Jitter.NONE and policy.backoff is Backoff.FIXED:
         assert delay == min(policy.initial_delay, policy.max_delay)
+
+
+@given(
+    st.builds(
+        RetryPolicy,
+        backoff=st.sampled_from(Backoff),
+        initial_delay=st.integers(0, MAX_SPAN),
+        max_delay=st.integers(0, MAX_SPAN),
+        multiplier=st.floats(1, MAX_MULTIPLIER),
+        max_attempts=st.integers(1, MAX_ATTEMPTS),
+        jitter=st.sampled_from(Jitter),
+    ),
+    st.integers(1, MAX_ATTEMPTS),
+    st.integers(0, MAX_SPAN),
+    st.floats(0, 1, exclude_max=True),
+)
+@example(RetryPolicy(multiplier=1_000.0), 1_000_000, NO_TIME, 0.5)
+@example(RetryPolicy(initial_delay=NO_TIME, multiplier=1_000.0), 1_000_000, NO_TIME, 0.5)
+def test_every_policy_that_is_let_in_has_a_delay_after_every_attempt(policy, failed, previous, chance):
+    policy = evolve(policy, max_delay=max(policy.initial_delay, policy.max_delay))
+    assert not [*retry_violations(policy)]
+    assert 0 <= delay_after(policy, failed, previous, chance) <= policy.max_delay
+    if not policy.initial_delay and policy.jitter is not Jitter.DECORRELATED:
+        assert delay_after(policy, failed, previous, chance) == 0
+
+
+@given(
+    st.builds(
+        RetryPolicy,
+        backoff=st.sampled_from(Backoff),
+        initial_delay=st.integers(-(2**63), 2**63),
+        max_delay=st.integers(-(2**63), 2**63),
+        multiplier=st.floats(),
+        jitter=st.sampled_from(Jitter),
+    ),
+    st.integers(1, 2**32),
+    st.integers(0, MAX_SPAN),
+    st.floats(0, 1, exclude_max=True),
+)
+@example(RetryPolicy(multiplier=1e300), 3, NO_TIME, 0.5)
+@example(RetryPolicy(multiplier=math.nan), 2, NO_TIME, 0.5)
+@example(RetryPolicy(multiplier=-2.0, initial_delay=Span(-5)), 2, NO_TIME, 0.5)
+def test_so_has_one_that_was_kept_before_there_were_bounds(policy, failed, previous, chance):
+    assert 0 <= delay_after(policy, failed, previous, chance) <= MAX_SPAN
+
+
+def test_slow_growth_goes_on_for_as_long_as_it_takes():
+    slow = RetryPolicy(initial_delay=SECOND, max_delay=MAX_SPAN, multiplier=1.01, jitter=Jitter.NONE)
+    assert delay_after(slow, 1_001, NO_TIME, 0.0) == pytest.approx(1.01**1_000 * SECOND)

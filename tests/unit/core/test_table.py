@@ -11,7 +11,7 @@ from swit_saga_server.core.inputs import Answered, Cancel, Input, TakenOver, Wak
 from swit_saga_server.core.states import SagaState, StepStatus
 from swit_saga_server.core.table import RECEPTION, STEP_TRANSITIONS, TRANSITIONS, Reception, mermaid
 from swit_saga_server.core.units import MINUTE, SECOND
-from tests.support.core.drive import Driven, chain, done, no
+from tests.support.core.drive import Driven, chain, done, lost, no, unusable
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "state-machine.md"
 
@@ -34,20 +34,24 @@ INPUTS: dict[type[Input], Input] = {
 }
 
 
-@pytest.mark.parametrize(("state", "kind"), list(itertools.product(SagaState, INPUTS)))
-def test_every_pair(state, kind):
+ANSWERS = [Answered(kind, 0, FIRST_SEND, said) for kind in Kind for said in (done(), unusable(), no(), lost())]
+EVERY: list[Input] = [*(i for i in INPUTS.values() if not isinstance(i, Answered)), *ANSWERS]
+
+
+@pytest.mark.parametrize(("state", "given"), list(itertools.product(SagaState, EVERY)))
+def test_every_pair(state, given):
     s = IN_STATE[state]()
     assert s.saga.state is state
     before = s.saga
-    match RECEPTION[state][kind]:
+    match RECEPTION[state][type(given)]:
         case Reception.TAKEN:
-            s.give(INPUTS[kind])
+            s.give(given)
             assert s.saga.state is state or s.saga.version == before.version + 1
         case Reception.IGNORED:
-            assert s.give(INPUTS[kind]).saga is before
+            assert s.give(given).saga is before
         case Reception.ILLEGAL:
             with pytest.raises((IllegalInput, SagaAlreadyFinished)):
-                s.give(INPUTS[kind])
+                s.give(given)
             assert s.saga is before
 
 

@@ -16,6 +16,7 @@ from swit_saga_server.core.inputs import Answered, Completed, Input, Unknown
 from swit_saga_server.core.model import PROGRESS, CompensationState, Saga, StepState
 from swit_saga_server.core.record import record
 from swit_saga_server.core.units import Instant
+from swit_saga_server.engine.messages import pack_input, read_input
 from swit_saga_server.store.codec import FORMAT, ORIGIN, PRESENT, Codec
 from swit_saga_server.store.conformance import levels
 from swit_saga_server.store.conformance.levels import NEWER, OLDER
@@ -133,6 +134,15 @@ def test_classes_that_came_later() -> None:
         newer.at(1).pack_record(late)
     with pytest.raises(NewerRecord, match="class"):
         older.unpack_record(Answered, newer.at(2).pack_record(late))
+
+
+def test_an_output_that_cannot_be_used_is_told_to_those_that_know_of_it() -> None:
+    """Anybody else would take it for a success without an output; they ask again instead."""
+    error = SagaError(code="OUTPUT_TOO_LARGE", message="m", type=ErrorType.DATA)
+    told = Answered(Kind.EXECUTE, 1, SendId(1, 1, 1), Completed(error=error))
+    assert read_input(pack_input(told, PRESENT.at(LEVEL)), PRESENT) == told
+    with pytest.raises(NeedsNewerLevel, match=r"Completed.error needs level 2"):
+        pack_input(told, PRESENT.at(1))
 
 
 def test_progress_and_origin_that_came_later() -> None:

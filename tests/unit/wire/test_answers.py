@@ -12,14 +12,10 @@ from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.states import Effect
 from swit_saga_server.core.units import MILLISECOND, Instant
 from swit_saga_server.engine.commands import ParticipantCommand
-from swit_saga_server.wire.command import (
-    compensate_answer,
-    compensate_request,
-    execute_answer,
-    execute_request,
-    metadata,
-    status_answer,
-)
+from swit_saga_server.wire.answer import AnswerReader, status_answer
+from swit_saga_server.wire.command import compensate_request, execute_request, metadata
+
+execute_answer, compensate_answer = AnswerReader().execute, AnswerReader().compensate
 
 S = grpc.StatusCode
 REJECTED, UNKNOWN = Rejected, Unknown
@@ -72,6 +68,7 @@ def command(kind: Kind = Kind.EXECUTE, attempt: int = 1, resend: int = 0, codes:
         initial_data=Payload("text/plain", "initial"),
         reason="why",
         rejected_status_codes=codes,
+        compensatable=True,
     )
 
 

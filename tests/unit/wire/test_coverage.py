@@ -12,7 +12,8 @@ from swit_saga_server.core.errors import UnsupportedField
 from swit_saga_server.core.units import Instant
 from swit_saga_server.rpc.requests import saga_filter, start_request
 from swit_saga_server.wire.definition import read_definition, read_retry_policy
-from swit_saga_server.wire.unsupported import FIELDS, OUTPUT_ONLY, refuse_unsupported
+from swit_saga_server.wire.door import admit
+from swit_saga_server.wire.unsupported import FIELDS, OUTPUT_ONLY
 from tests.support.wire.filled import set_field
 
 
@@ -21,7 +22,10 @@ def _definition() -> definition_pb2.SagaDefinition:
 
 
 def _read(message: definition_pb2.SagaDefinition) -> Any:
-    refuse_unsupported(message)
+    for step in message.steps:
+        step.participant = step.participant or "p"
+        step.rejected_status_codes[:] = ["NOT_FOUND" for _ in step.rejected_status_codes]
+    admit(message)
     return read_definition(message)
 
 

@@ -68,7 +68,8 @@ def test_what_was_not_raised_on_purpose_says_nothing():
     status = to_status(KeyError("the customer's card number"))
     assert status.code == Code.INTERNAL
     assert "card" not in str(status)
-    assert not status.details
+    (info,) = status.details
+    assert info.value == error_details_pb2.ErrorInfo(reason="INTERNAL", domain="swit-saga").SerializeToString()
 
 
 def test_the_document_has_the_catalogue():

@@ -7,6 +7,7 @@ import pytest
 
 from swit_saga_server.core.definition import Definition
 from swit_saga_server.core.errors import InvalidRequest
+from swit_saga_server.core.limits import PAGE_BYTES
 from swit_saga_server.store.conformance.backend import Backend, WithStore, reopen
 from swit_saga_server.store.conformance.samples import T0, applied, definition, moment, start
 from swit_saga_server.store.contract import Lease, StateStorage, StoredDefinition, Write
@@ -88,7 +89,7 @@ class DefinitionTests(WithStore):
             assert other.definition == two
             assert await store.definition("order", 0, "i3") is None
             assert await store.definition("order", 0, "") is None
-            assert list((await store.list_definitions("", True, 10, ""))[0]) == []
+            assert (await store.list_definitions("", True, 10, "")).definitions == ()
             assert (await store.register(one, "i1", T0))[0].version == 1
         finally:
             await store.close()
@@ -106,9 +107,9 @@ class DefinitionTests(WithStore):
             found: list[tuple[str, int]] = []
             token = ""
             while True:
-                page, token = await store.list_definitions(definition_id, disabled, 1, token)
-                found += [(d.definition.id, d.version) for d in page]
-                if not token:
+                page = await store.list_definitions(definition_id, disabled, 1, token)
+                found += [(d.definition.id, d.version) for d in page.definitions]
+                if not (token := page.next_token):
                     return found
 
         assert await pages("", False) == [("a", 2), ("b", 1)]
@@ -118,3 +119,15 @@ class DefinitionTests(WithStore):
         assert await pages("nobody", True) == []
         with pytest.raises(InvalidRequest):
             await store.list_definitions("", True, 10, "nonsense")
+        page = await store.list_definitions("b", True, 10, "")
+        assert [d.version for d in (await store.list_definitions("b", True, 10, page.tokens[0])).definitions] == [2]
+
+    async def test_pages_of_definitions_end_by_bytes(self, store: StateStorage) -> None:
+        """However many are asked for: one at least, and no more after ``PAGE_BYTES``."""
+        for name in "abcde":
+            await store.register(definition(name, metadata={"x": name * (PAGE_BYTES // 3)}), f"{name}1", T0)
+        page = await store.list_definitions("", True, 100, "")
+        assert [d.definition.id for d in page.definitions] == ["a", "b", "c"]
+        page = await store.list_definitions("", True, 100, page.next_token)
+        assert [d.definition.id for d in page.definitions] == ["d", "e"]
+        assert page.next_token == ""

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from swit_saga_server.core.errors import InvalidRequest
+from swit_saga_server.core.limits import PAGE_BYTES
 from swit_saga_server.core.model import Saga
+from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.conformance.backend import WithStore
 from swit_saga_server.store.conformance.samples import T0, applied, change, finish, moment, start
@@ -158,6 +160,33 @@ class ListingTests(WithStore):
         token = (await store.list_sagas(SagaFilter(overdue_at=moment(500)), SagaOrder.CREATED_ASC, 3, "")).next_token
         page = await store.list_sagas(SagaFilter(overdue_at=moment(501)), SagaOrder.CREATED_ASC, 3, token)
         assert page.sagas
+
+    async def test_each_item_has_a_token(self, store: StateStorage, sagas: list[Saga]) -> None:
+        """Whoever passes on only the first of a page goes on after them."""
+        for order in SagaOrder:
+            all_of_them = await store.list_sagas(SagaFilter(), order, 100, "")
+            assert all_of_them.next_token == ""
+            for n, token in enumerate(all_of_them.tokens, 1):
+                assert (await store.list_sagas(SagaFilter(), order, 100, token)).sagas == all_of_them.sagas[n:]
+
+    async def test_pages_end_by_bytes(self, store: StateStorage, leases: dict[int, Lease]) -> None:
+        """However many are asked for: one at least, and no more after ``PAGE_BYTES``."""
+        large = Payload("application/octet-stream", bytes(PAGE_BYTES // 3))
+        sagas = await applied(
+            store, leases, *(start(at=moment(n), initial_data=large if n % 2 else None) for n in range(10))
+        )
+        for order in SagaOrder:
+            found: list[Saga] = []
+            sizes: list[int] = []
+            token = ""
+            while not sizes or token:
+                page = await store.list_sagas(SagaFilter(), order, 1_000, token)
+                assert len(page.tokens) == len(page.sagas)
+                sizes.append(sum(s.initial_data is not None for s in page.sagas))
+                found += page.sagas
+                token = page.next_token
+            assert sizes == [3, 2]
+            assert sorted(found, key=lambda s: s.created_at) == sagas
 
     async def test_count_by_state(self, store: StateStorage, sagas: list[Saga]) -> None:
         """Over all partitions."""

@@ -12,7 +12,7 @@ A file per concern: its values, and its *port*, the methods of a store that have
 ports together; whoever needs one of them asks for that one. Every backend has a folder with the same files.
 """
 
-from swit_saga_server.store.contract.definitions import Definitions, StoredDefinition
+from swit_saga_server.store.contract.definitions import DefinitionPage, Definitions, StoredDefinition
 from swit_saga_server.store.contract.hints import Hint, Hints
 from swit_saga_server.store.contract.inbox import Inbox, InboxEntry
 from swit_saga_server.store.contract.leases import Lease, Leases, Peer
@@ -24,6 +24,7 @@ from swit_saga_server.store.contract.rounds import InboxAnswer, Rounds, Verdict,
 from swit_saga_server.store.contract.storage import StateStorage
 
 __all__ = [
+    "DefinitionPage",
     "Definitions",
     "Due",
     "FeedItem",

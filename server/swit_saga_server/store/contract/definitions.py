@@ -1,6 +1,5 @@
 """Definitions: immutable versions, and those that came inline with a saga."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from swit_saga_server.core.definition import Definition
@@ -22,6 +21,15 @@ class StoredDefinition:
     digest: str
     registered_at: Instant
     disabled: bool = False
+
+
+@record(frozen=True, slots=True)
+class DefinitionPage:
+    """One page of a list; as ``SagaPage``."""
+
+    definitions: tuple[StoredDefinition, ...]
+    next_token: str
+    tokens: tuple[str, ...]
 
 
 class Definitions(Protocol):
@@ -48,8 +56,10 @@ class Definitions(Protocol):
 
     async def list_definitions(
         self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
-    ) -> tuple[Sequence[StoredDefinition], str]:
-        """A page by id and version, and the next token: all versions of one id if it is given, else the latest of each.
+    ) -> DefinitionPage:
+        """A page by id and version: all versions of one id if it is given, else the latest of each.
+
+        Like a page of sagas it ends where its records have ``PAGE_BYTES``.
 
         Raises:
             InvalidRequest: The token is not one of this listing's.

@@ -48,10 +48,16 @@ class SagaFilter:
 
 @record(frozen=True, slots=True)
 class SagaPage:
-    """One page of a list; ``next_token`` is empty on the last page, opaque otherwise."""
+    """One page of a list.
+
+    Attributes:
+        next_token: Empty on the last page, opaque otherwise.
+        tokens: One for each saga: goes on after it, for whoever passes on only the first of the page.
+    """
 
     sagas: tuple[Saga, ...]
     next_token: str
+    tokens: tuple[str, ...]
 
 
 class Listing(Protocol):
@@ -66,7 +72,8 @@ class Listing(Protocol):
         Args:
             wanted: The filter; the same for every page, but ``overdue_at`` may move on.
             order: The sort order; the same for every page.
-            page_size: Sagas at most, from 1.
+            page_size: Sagas at most, from 1. Large ones are fewer: a page ends where its records have ``PAGE_BYTES``
+                (``core.limits``), and has one at least if there is one.
             page_token: Empty for the first page, else the ``next_token`` of the one before.
 
         Raises:

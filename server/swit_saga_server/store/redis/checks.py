@@ -2,15 +2,15 @@
 
 from enum import StrEnum
 
-import structlog
 from redis.exceptions import NoScriptError
 
 from swit_saga_server.core.errors import StoreRefused
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.failures import missing_command
 from swit_saga_server.store.redis.refusals import code_and_text
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 OLDEST = (6, 2)
 

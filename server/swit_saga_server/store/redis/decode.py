@@ -1,7 +1,7 @@
 """Sagas from what Redis holds of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from swit_saga_server.core.errors import NewerRecord
 from swit_saga_server.core.model import Saga
@@ -9,6 +9,9 @@ from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.keys import Keys
+
+SagaRow: TypeAlias = Mapping[bytes, bytes]
+"""The fields of a saga's hash."""
 
 
 async def read_sagas(
@@ -19,12 +22,22 @@ async def read_sagas(
     Raises:
         NewerRecord: A newer version wrote one of them.
     """
+    rows = await read_rows(redis, keys, saga_ids)
+    return [decode_saga(codec, i, row) for i, row in zip(saga_ids, rows, strict=True)]
+
+
+async def read_rows(redis: RedisConnection, keys: Keys, saga_ids: Sequence[str]) -> list[SagaRow]:
+    """What is held of sagas, in order; empty of those that do not exist."""
     rows = await redis.pipeline([("HGETALL", f"{keys.of_saga(i)}saga:{i}") for i in saga_ids])
-    return [_saga(codec, i, row) for i, row in zip(saga_ids, rows, strict=True)]
+    return [row if isinstance(row, dict) else dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
 
 
-def _saga(codec: Codec, saga_id: str, row: Any) -> tuple[Saga | None, Instant]:
-    fields: Mapping[bytes, bytes] = row if isinstance(row, dict) else dict(zip(row[::2], row[1::2], strict=True))
+def decode_saga(codec: Codec, saga_id: str, fields: SagaRow) -> tuple[Saga | None, Instant]:
+    """The saga, and when it is due; None for an empty row.
+
+    Raises:
+        NewerRecord: A newer version wrote it.
+    """
     if not fields:
         return None, NEVER
     progress, due_at, number = _mutable(fields[b"m"])

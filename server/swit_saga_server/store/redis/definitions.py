@@ -1,15 +1,18 @@
 """Definitions in Redis: a hash per id for registered versions; inline ones stand where their sagas do."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import msgpack
 from cachetools import LRUCache
 
 from swit_saga_server.core.definition import Definition
+from swit_saga_server.core.limits import PAGE_BYTES
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store.contract import StoredDefinition
+from swit_saga_server.store.codec import pack_definition
+from swit_saga_server.store.contract import DefinitionPage, StoredDefinition
 from swit_saga_server.store.fleet import Fleet
-from swit_saga_server.store.paging import make_token, read_token
+from swit_saga_server.store.paging import make_tokens, read_token
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.redis.scripts import Scripts
@@ -78,35 +81,48 @@ class RedisDefinitions:
 
     async def list_definitions(
         self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
-    ) -> tuple[Sequence[StoredDefinition], str]:
+    ) -> DefinitionPage:
         """See the contract."""
-        token_key = ["definitions", definition_id, include_disabled]
-        last_id, last_version = read_token(token_key, page_token, str, int) or ["", 0]
-        found: list[StoredDefinition] = []
-        if definition_id:
-            key = self._keys.definition(definition_id)
-            newest = int(await self._redis.do(lambda c: c.hget(key, "max")) or 0)
-            for version in range(last_version + 1, newest + 1):
-                one = await self._version(key, version)
-                if one is not None and (include_disabled or not one.disabled):
-                    found.append(one)
-                if len(found) > page_size:
+        listing = ["definitions", definition_id, include_disabled]
+        last_id, last_version = read_token(listing, page_token, str, int) or ["", 0]
+        candidates = (
+            self._versions_of(definition_id, last_version)
+            if definition_id
+            else self._latest_of_each(last_id, page_size + 1, include_disabled=include_disabled)
+        )
+        page: list[StoredDefinition] = []
+        size, more = 0, False
+        async with aclosing(candidates):
+            async for one in candidates:
+                if one.disabled and not include_disabled:
+                    continue
+                if more := len(page) == page_size or size >= PAGE_BYTES:
                     break
-        else:
-            while len(found) <= page_size:
-                low = b"(" + last_id.encode() if last_id else b"-"
-                command = ("ZRANGEBYLEX", self._keys.definition_ids, low, b"+", "LIMIT", 0, page_size + 1)
-                (ids,) = await self._redis.pipeline([command])
-                for raw in ids:
-                    one = await self._latest(raw.decode(), include_disabled=include_disabled)
-                    if one is not None:
-                        found.append(one)
-                if len(ids) <= page_size:
-                    break
-                last_id = ids[-1].decode()
-        page = found[:page_size]
-        more = len(found) > page_size
-        return page, make_token(token_key, [page[-1].definition.id, page[-1].version]) if more else ""
+                page.append(one)
+                size += len(pack_definition(one.definition))
+        tokens = make_tokens(listing, [[d.definition.id, d.version] for d in page])
+        return DefinitionPage(tuple(page), tokens[-1] if more else "", tokens)
+
+    async def _versions_of(self, definition_id: str, after: int) -> AsyncGenerator[StoredDefinition]:
+        key = self._keys.definition(definition_id)
+        newest = int(await self._redis.do(lambda c: c.hget(key, "max")) or 0)
+        for version in range(after + 1, newest + 1):
+            if (one := await self._version(key, version)) is not None:
+                yield one
+
+    async def _latest_of_each(
+        self, after: str, number: int, *, include_disabled: bool
+    ) -> AsyncGenerator[StoredDefinition]:
+        while True:
+            low = b"(" + after.encode() if after else b"-"
+            command = ("ZRANGEBYLEX", self._keys.definition_ids, low, b"+", "LIMIT", 0, number)
+            (ids,) = await self._redis.pipeline([command])
+            for raw in ids:
+                if (one := await self._latest(raw.decode(), include_disabled=include_disabled)) is not None:
+                    yield one
+            if len(ids) < number:
+                return
+            after = ids[-1].decode()
 
     async def _latest(self, definition_id: str, *, include_disabled: bool) -> StoredDefinition | None:
         if not include_disabled:

@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-import structlog
-
 from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import Hint
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.tasks import end
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LISTEN_AGAIN_S = 1.0
 

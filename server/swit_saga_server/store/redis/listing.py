@@ -4,16 +4,20 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
+from swit_saga_server.core.limits import PAGE_BYTES
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage
-from swit_saga_server.store.paging import make_token, read_token
+from swit_saga_server.store.paging import make_tokens, read_token
 from swit_saga_server.store.redis.connection import RedisConnection
-from swit_saga_server.store.redis.decode import read_sagas
+from swit_saga_server.store.redis.decode import decode_saga, read_rows
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.redis.query import Walk, matches
+
+FIRST_READ, MORE = 8, 8
+"""Sagas read at first: how large they are says how many are read next, so many times as many at most."""
 
 
 class RedisListing:
@@ -30,16 +34,22 @@ class RedisListing:
         after = read_token(key, page_token, int, str)
         walk = Walk(self._redis, self._keys, range(self._keys.partitions), wanted, order, after)
         page: list[tuple[int, Saga]] = []
-        while len(page) <= page_size and (ids := await walk.next(page_size + 1)):
-            sagas = await read_sagas(self._redis, self._keys, self._codec, [i for _, i in ids])
-            for (score, _), (saga, due) in zip(ids, sagas, strict=True):
-                if saga is not None and matches(saga, due, wanted):
-                    page.append((score, saga))
-        token = ""
-        if len(page) > page_size:
-            score, saga = page[page_size - 1]
-            token = make_token(key, [score, saga.id])
-        return SagaPage(tuple(saga for _, saga in page[:page_size]), token)
+        number, size, is_full = FIRST_READ, 0, False
+        while not is_full and (ids := await walk.next(min(number, page_size + 1))):
+            rows = await read_rows(self._redis, self._keys, [i for _, i in ids])
+            sizes = [sum(map(len, row.values())) for row in rows]
+            for (score, saga_id), row, row_size in zip(ids, rows, sizes, strict=True):
+                saga, due = decode_saga(self._codec, saga_id, row)
+                if saga is None or not matches(saga, due, wanted):
+                    continue
+                if is_full := len(page) == page_size or size >= PAGE_BYTES:
+                    break
+                page.append((score, saga))
+                size += row_size
+            each = max(sum(sizes) // len(ids), 1)
+            number = max(min(number * MORE, (PAGE_BYTES - size) // each), 1)
+        tokens = make_tokens(key, [[score, saga.id] for score, saga in page])
+        return SagaPage(tuple(saga for _, saga in page), tokens[-1] if is_full else "", tokens)
 
     async def count(self) -> Mapping[SagaState, int]:
         """See the contract."""

@@ -1,15 +1,15 @@
 """Definitions in SQLite: registered versions and inline ones in one table."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import apsw
 
 from swit_saga_server.core.definition import Definition
+from swit_saga_server.core.limits import PAGE_BYTES
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store.contract import StoredDefinition
+from swit_saga_server.store.contract import DefinitionPage, StoredDefinition
 from swit_saga_server.store.fleet import Fleet
-from swit_saga_server.store.paging import make_token, read_token
+from swit_saga_server.store.paging import make_tokens, read_token
 from swit_saga_server.store.round import UNENCODABLE, unstorable
 from swit_saga_server.store.sqlite.file import SqliteFile
 from swit_saga_server.store.sqlite.writer import INSERT_DEFINITION
@@ -59,7 +59,7 @@ class SqliteDefinitions:
 
     async def list_definitions(
         self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
-    ) -> tuple[Sequence[StoredDefinition], str]:
+    ) -> DefinitionPage:
         """See the contract."""
         listing = ["definitions", definition_id, include_disabled]
         after = read_token(listing, page_token, str, int) or ["", 0]
@@ -71,10 +71,21 @@ class SqliteDefinitions:
             f"select {_COLUMNS} from definition d where {which} and version > 0 and (?2 or not disabled)"
             f" and (id, version) > (?3, ?4){latest} order by id, version limit ?5"
         )
-        rows = await self._file.rows(sql, (definition_id, int(include_disabled), *after, page_size + 1))
-        page = [self._stored(row) for row in rows[:page_size]]
-        more = len(rows) > page_size
-        return page, make_token(listing, [page[-1].definition.id, page[-1].version]) if more else ""
+
+        def read(db: apsw.Connection) -> tuple[list[tuple[Any, ...]], bool]:
+            page: list[tuple[Any, ...]] = []
+            size = 0
+            for row in db.execute(sql, (definition_id, int(include_disabled), *after, page_size + 1)):
+                if len(page) == page_size or size >= PAGE_BYTES:
+                    return page, True
+                page.append(row)
+                size += len(row[-1])
+            return page, False
+
+        rows, more = await self._file.read(read)
+        page = tuple(self._stored(row) for row in rows)
+        tokens = make_tokens(listing, [[d.definition.id, d.version] for d in page])
+        return DefinitionPage(page, tokens[-1] if more else "", tokens)
 
     async def disable_definition(self, definition_id: str, version: int, disabled: bool) -> StoredDefinition | None:
         """See the contract."""

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import apsw
-import structlog
 
 from swit_saga_server.core.errors import StoreFault, StoreRefused, StoreUnavailable, UnstorableValue
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import partition_of
 from swit_saga_server.store.sqlite.identity import FileIdentity, Held, Orphaned
 from swit_saga_server.store.sqlite.migrations import FIRST, MIGRATIONS, steps_from
 from swit_saga_server.store.troubles import Troubles
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 APPLICATION_ID = 0x53414741
 """``SAGA`` in ASCII, in the file's header: tells our files from other SQLite files."""

@@ -5,10 +5,11 @@ from typing import Any
 
 import apsw
 
+from swit_saga_server.core.limits import PAGE_BYTES
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage
-from swit_saga_server.store.paging import make_token, read_token
+from swit_saga_server.store.paging import make_tokens, read_token
 from swit_saga_server.store.sqlite import query
 from swit_saga_server.store.sqlite.decode import SagaRow, decode_saga, read_saga
 from swit_saga_server.store.sqlite.file import SqliteFile
@@ -29,15 +30,22 @@ class SqliteListing:
         after = read_token(listing, page_token, int, str)
         sql, parameters = query.listing(wanted, order, after, page_size + 1)
 
-        def read(db: apsw.Connection) -> list[tuple[int, str, SagaRow | None]]:
+        def read(db: apsw.Connection) -> tuple[list[tuple[int, str, SagaRow]], bool]:
             found: list[Any] = db.execute(sql, parameters).fetchall()
-            return [(key, i, read_saga(db, "n = ?", n)) for n, i, key in found]
+            page: list[tuple[int, str, SagaRow]] = []
+            size = 0
+            for n, saga_id, key in found:
+                if len(page) == page_size or size >= PAGE_BYTES:
+                    return page, True
+                if (row := read_saga(db, "n = ?", n)) is not None:
+                    page.append((key, saga_id, row))
+                    size += len(row[0]) + len(row[1]) + sum(map(len, row[2]))
+            return page, False
 
-        rows = await self._file.read(read)
-        more = len(rows) > page_size
-        page = rows[:page_size]
-        token = make_token(listing, [page[-1][0], page[-1][1]]) if more else ""
-        return SagaPage(tuple(decode_saga(self._codec, i, row) for _, i, row in page if row is not None), token)
+        page, more = await self._file.read(read)
+        tokens = make_tokens(listing, [[key, saga_id] for key, saga_id, _ in page])
+        sagas = tuple(decode_saga(self._codec, saga_id, row) for _, saga_id, row in page)
+        return SagaPage(sagas, tokens[-1] if more else "", tokens)
 
     async def count(self) -> Mapping[SagaState, int]:
         """See the contract."""

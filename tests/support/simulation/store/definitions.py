@@ -1,13 +1,14 @@
 """Definitions of the simulated store."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from swit_saga_server.core.definition import Definition
+from swit_saga_server.core.limits import PAGE_BYTES
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Instant
-from swit_saga_server.store.contract import StoredDefinition
-from swit_saga_server.store.paging import make_token, read_token
+from swit_saga_server.store.codec import pack_definition
+from swit_saga_server.store.contract import DefinitionPage, StoredDefinition
+from swit_saga_server.store.paging import make_tokens, read_token
 from tests.support.simulation.store.data import Data, Memory
 
 
@@ -37,7 +38,7 @@ class SimDefinitions:
 
     async def list_definitions(
         self, definition_id: str, include_disabled: bool, page_size: int, page_token: str
-    ) -> tuple[Sequence[StoredDefinition], str]:
+    ) -> DefinitionPage:
         listing = ["definitions", definition_id, include_disabled]
         after = read_token(listing, page_token, str, int) or ["", 0]
         wanted: list[StoredDefinition] = []
@@ -48,9 +49,14 @@ class SimDefinitions:
             else:
                 wanted += versions[-1:]
         wanted = [d for d in wanted if [d.definition.id, d.version] > after]
-        page = wanted[:page_size]
-        more = len(wanted) > page_size
-        return page, make_token(listing, [page[-1].definition.id, page[-1].version]) if more else ""
+        size = 0
+        for n, d in enumerate(wanted[:page_size], 1):
+            if (size := size + len(pack_definition(d.definition))) >= PAGE_BYTES:
+                page_size = n
+                break
+        page = tuple(wanted[:page_size])
+        tokens = make_tokens(listing, [[d.definition.id, d.version] for d in page])
+        return DefinitionPage(page, tokens[-1] if len(wanted) > page_size else "", tokens)
 
     async def disable_definition(self, definition_id: str, version: int, disabled: bool) -> StoredDefinition | None:
         for known in self._versions(definition_id):

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from swit_saga_server.core.limits import PAGE_BYTES
+from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import SagaFilter, SagaOrder, SagaPage
-from swit_saga_server.store.paging import make_token, read_token
+from swit_saga_server.store.paging import make_tokens, read_token
 from tests.support.simulation.store.data import Memory, Record
 
 
@@ -26,9 +28,15 @@ class SimListing:
         if after is not None:
             last = (after[0], after[1])
             found = [row for row in found if (row[:2] < last if direction == "desc" else row[:2] > last)]
+        size = 0
+        for n, (_, _, saga) in enumerate(found[:page_size], 1):
+            if (size := size + _size(saga)) >= PAGE_BYTES:
+                page_size = n
+                break
         page = found[:page_size]
-        token = make_token(listing, list(page[-1][:2])) if len(found) > page_size else ""
-        return SagaPage(tuple(self._memory.read(saga) for _, _, saga in page), token)
+        tokens = make_tokens(listing, [list(row[:2]) for row in page])
+        token = tokens[-1] if len(found) > page_size else ""
+        return SagaPage(tuple(self._memory.read(saga) for _, _, saga in page), token, tokens)
 
     async def count(self) -> Mapping[SagaState, int]:
         counts: dict[SagaState, int] = {}
@@ -49,6 +57,10 @@ def _matches(record: Record, wanted: SagaFilter) -> bool:
         and (not wanted.overdue_at or 0 < record.due_at < wanted.overdue_at)
         and (not wanted.stuck or saga.quarantined > 0)
     )
+
+
+def _size(saga: Saga) -> int:
+    return sum(p.size for p in (saga.initial_data, *(step.output for step in saga.steps)) if p is not None)
 
 
 def _within(at: Instant, low: Instant, high: Instant) -> bool:
