@@ -48,6 +48,7 @@ _NAMES = {
     "SagaTimedOut": "outcomes",
     "WaitTimeout": "outcomes",
     "ClientClosed": "errors",
+    "ForkedError": "errors",
     "CodecError": "errors",
     "PayloadLeftOut": "errors",
 }
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from swit_saga.errors import ClientClosed as ClientClosed
     from swit_saga.errors import CodecError as CodecError
     from swit_saga.errors import DefinitionDisabledError as DefinitionDisabledError
+    from swit_saga.errors import ForkedError as ForkedError
     from swit_saga.errors import InvalidRequestError as InvalidRequestError
     from swit_saga.errors import NotFoundError as NotFoundError
     from swit_saga.errors import OverloadedError as OverloadedError

@@ -7,6 +7,7 @@ import grpc.aio
 
 from swit_saga.addresses import check_target
 from swit_saga.errors import from_rpc_error
+from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.health import HealthStub
 from swit_saga.streams import Metadata, StreamCall
 from swit_saga.v1 import (
@@ -25,6 +26,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # In truth how long an attempt to connect may take; with less, a coordinator far away or busy is never reached.
     ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Connections of its own: else a process that was forked off would talk on its parent's.
+    ("grpc.use_local_subchannel_pool", 1),
     # http_proxy in the environment is for the web. Who has a proxy for gRPC gives a channel of their own.
     ("grpc.enable_http_proxy", 0),
 )
@@ -45,15 +48,28 @@ def checked_target(target: str) -> str:
 class Stubs(Protocol):
     """The coordinator's services as the client calls them: over a channel, or in process.
 
-    Attributes:
-        coordinator, definitions, operator: Look like grpc.aio's generated stubs.
-        health: Likewise, see ``swit_saga.health``.
+    They look like grpc.aio's generated stubs.
     """
 
-    coordinator: Any
-    definitions: Any
-    operator: Any
-    health: Any
+    @property
+    def coordinator(self) -> Any:
+        """CoordinatorService."""
+        ...
+
+    @property
+    def definitions(self) -> Any:
+        """DefinitionService."""
+        ...
+
+    @property
+    def operator(self) -> Any:
+        """OperatorService."""
+        ...
+
+    @property
+    def health(self) -> Any:
+        """See ``swit_saga.health``."""
+        ...
 
     async def close(self) -> None:
         """Let go of connections that are the client's own."""
@@ -64,6 +80,7 @@ class ChannelStubs:
     """The services over a grpc.aio channel."""
 
     def __init__(self, channel: grpc.aio.Channel, *, owned: bool) -> None:
+        """Use ``channel``. If it is ``owned`` it is closed with these stubs."""
         self.coordinator: Any = coordinator_service_pb2_grpc.CoordinatorServiceStub(channel)
         self.definitions: Any = definition_service_pb2_grpc.DefinitionServiceStub(channel)
         self.operator: Any = operator_service_pb2_grpc.OperatorServiceStub(channel)
@@ -73,7 +90,12 @@ class ChannelStubs:
 
     @classmethod
     def to(cls, target: str, credentials: grpc.ChannelCredentials | None) -> "ChannelStubs":
-        """Over a channel made here, and closed with these stubs."""
+        """Over a channel made here, and closed with these stubs.
+
+        Raises:
+            ForkedError: This process was forked off one that had used gRPC with asyncio.
+        """
+        enter_grpc_with_asyncio()
         channel = (
             grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
             if credentials is not None

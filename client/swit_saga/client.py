@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, NoReturn, Self, TypeVar, overload
 
 import grpc
 import grpc.aio
@@ -94,13 +94,17 @@ class AsyncSagaClient:
         if not timeout_s:
             raise ValueError("timeout must be greater than 0")
         self.codecs = codecs or Codecs()
-        self._connection = Connection(connect, metadata=metadata or {}, timeout_s=timeout_s)
+        # A channel that is given was made in this process; any other is made by the process that makes the first call.
+        self._connection = Connection(connect, metadata=metadata or {}, timeout_s=timeout_s, begun=channel is not None)
         self._waiting = Waiting(self._connection, self.codecs, batched=batch_waits)
         self.definitions = Definitions(self._connection)
         self.operator = Operator(self._connection, self.codecs)
         self._service = service
         self._batch_starts = batch_starts
         self._ids = SagaIds()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client cannot be sent to another process; make one there")
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,7 +117,8 @@ class AsyncSagaClient:
     async def close(self) -> None:
         """Let go of the connection. Safe to call twice; a ``channel`` given is left open.
 
-        Whatever is called or watched afterwards raises ``ClientClosed``.
+        Whatever is called or watched afterwards raises ``ClientClosed``. In a process that was forked off after the
+        first call nothing is let go of: it is its parent's.
         """
         await self._connection.close()
 

@@ -10,7 +10,10 @@ import grpc.aio
 from swit_saga.calls import call
 from swit_saga.channel import Stubs
 from swit_saga.errors import CallError, ClientClosed, from_rpc_error
+from swit_saga.forks import Home
 from swit_saga.streams import CanStream, Metadata, Shape, Shared
+
+WHAT = "this client"
 
 
 def _ignore(message: Any) -> None:
@@ -24,9 +27,17 @@ class Connection:
         timeout_s: Of every call that is given no other, retries included.
     """
 
-    def __init__(self, connect: Callable[[], Stubs], *, metadata: Mapping[str, str], timeout_s: float) -> None:
-        """Use the stubs of ``connect``, which is called once at most, and send ``metadata`` with every call."""
+    def __init__(
+        self, connect: Callable[[], Stubs], *, metadata: Mapping[str, str], timeout_s: float, begun: bool = False
+    ) -> None:
+        """Use the stubs of ``connect``, which is called once at most, and send ``metadata`` with every call.
+
+        It belongs to the process that makes the first call; if it has ``begun``, to this one.
+        """
         self.timeout_s = timeout_s
+        self._home = Home()
+        if begun:
+            self._home.enter(WHAT)
         self._connect = connect
         self._stubs: Stubs | None = None
         self._metadata = tuple(metadata.items())
@@ -39,9 +50,11 @@ class Connection:
 
         Raises:
             ClientClosed: There is no connection any more.
+            ForkedError: It is another process's.
         """
         if self._closed:
             raise ClientClosed
+        self._home.enter(WHAT)
         if self._stubs is None:
             self._stubs = self._connect()
         return self._stubs
@@ -92,6 +105,7 @@ class Connection:
         """What is under way when the client is closed ends with ``ClientClosed``, however the transport says it."""
         if self._closed:
             raise ClientClosed
+        self._home.enter(WHAT)
         try:
             yield
         except (asyncio.CancelledError, CallError) as ended:
@@ -112,8 +126,10 @@ class Connection:
         return (*self._metadata, *((k, v) for k, v in carrier.items() if k not in given))
 
     async def close(self) -> None:
-        """Let go of everything. Safe to call twice."""
+        """Let go of everything that is this process's. Safe to call twice."""
         self._closed = True
+        if self._home.is_elsewhere:
+            return
         for shared in self._shared.values():
             await shared.close()
         if self._stubs is not None:

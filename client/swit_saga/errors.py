@@ -120,6 +120,13 @@ class ClientClosed(SagaClientError):
         super().__init__("the client is closed; make another one")
 
 
+class ForkedError(SagaClientError):
+    """What was used before this process was forked off cannot be used in it; its parent may go on.
+
+    A client's threads and connections stay behind in a fork. Make clients in the process that uses them.
+    """
+
+
 class CodecError(SagaClientError):
     """A value cannot be encoded, or a payload cannot be decoded as asked."""
 

@@ -49,3 +49,23 @@ class SagaIds:
             saga_id = new_saga_id()
             if zlib.crc32(saga_id.encode()) % self._total in self._held:
                 return saga_id
+
+
+MAX_LENGTH = 200
+
+
+def refuse_name(what: str, value: object) -> None:
+    """Refuse a name, of ``what``, that no definition could use: the coordinator takes none such.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is empty or too long, or holds what a name may not.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be text, not {type(value).__name__}: {value!r}")
+    if not value:
+        raise ValueError(f"{what} must not be empty")
+    if len(value) > MAX_LENGTH:
+        raise ValueError(f"{what} is {len(value)} characters long; at most {MAX_LENGTH}")
+    if not value.isprintable() or value != value.strip() or "/" in value:
+        raise ValueError(f"{what} must be printable, without '/' and without spaces at its ends: {value!r}")

@@ -195,6 +195,8 @@ class Codecs:
         """Put ``codecs`` before the built-in ones (protobuf, then JSON)."""
         self._codecs: tuple[Codec, ...] = (*codecs, ProtobufCodec(), JsonCodec())
         self._hooks = tuple(hooks)
+        self.has_own = bool(codecs)
+        """Whether there are others than the built-in ones, which may read what those cannot."""
 
     def encode(self, value: Any) -> Payload | None:
         """The value as a payload; None for None. A ``Payload`` is taken as it is.

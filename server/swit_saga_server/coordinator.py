@@ -11,7 +11,7 @@ CancelSaga ``cancel``, GetActiveSagas ``list(active=True)``, GetMetrics ``metric
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from opentelemetry import trace
 
 from swit_saga.client import AsyncSagaClient
-from swit_saga.errors import from_status
+from swit_saga.errors import ForkedError, from_status
 from swit_saga.health import SERVING, Response, health_request
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2, definition_service_pb2, operator_service_pb2
@@ -91,7 +91,7 @@ class Coordinator(AsyncSagaClient):
         await self._in_process.health.Check(health_request())
 
     async def close(self) -> None:
-        """Drain and close before the context ends. Safe to call twice."""
+        """Drain and close before the context ends. Safe to call twice; in a process forked off it does nothing."""
         await self.runtime.stop(5.0)
         await super().close()  # Afterwards, so that who watches or waits hears of what the drain brought.
 
@@ -107,6 +107,7 @@ class _InProcess:
 
     def __init__(self, runtime: Runtime) -> None:
         self._calls: set[asyncio.Future[Any]] = set()
+        self._home = runtime.home
         service = runtime.service
         self.coordinator: Any = _Stub(COORDINATOR, CoordinatorHandlers(service), self._run)
         self.definitions: Any = _Stub(DEFINITIONS, DefinitionHandlers(service), self._run)
@@ -119,6 +120,12 @@ class _InProcess:
             call.cancel()
 
     async def _run(self, work: Awaitable[Any]) -> Any:
+        try:
+            self._home.enter("this coordinator")
+        except ForkedError:
+            if isinstance(work, Coroutine):
+                work.close()
+            raise
         call = asyncio.ensure_future(_translated(work))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)

@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
+from swit_saga.forks import Home
 from swit_saga_server.config import ParticipantConfig, SagaConfig
 from swit_saga_server.core.errors import NameTaken, StoreUnavailable
 from swit_saga_server.core.inputs import Answered
@@ -14,6 +16,7 @@ from swit_saga_server.engine.patience import Backoff
 from swit_saga_server.engine.transport import Deliver, Transport
 from swit_saga_server.instance import is_gone, shown
 from swit_saga_server.logs import get_logger
+from swit_saga_server.participants.describing import Describing
 from swit_saga_server.participants.grpc_connection import GrpcConnection
 from swit_saga_server.participants.local import LocalParticipant, LocalTransport
 from swit_saga_server.participants.router import Router
@@ -21,6 +24,7 @@ from swit_saga_server.participants.stream import StreamTransport
 from swit_saga_server.participants.unary import UnaryTransport
 from swit_saga_server.participants.unroutable import Unroutable
 from swit_saga_server.service import Limits, SagaService
+from swit_saga_server.service.catalogue import Catalogue
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.wire.answer import AnswerReader
 
@@ -37,6 +41,7 @@ class Runtime:
     Attributes:
         engine: The loop.
         service: What can be asked of it.
+        home: The process that it runs in.
     """
 
     def __init__(
@@ -47,15 +52,18 @@ class Runtime:
         env: Environment | None,
     ) -> None:
         """Put it together; nothing runs yet. ``open_runtime`` is the way to get one that does."""
+        self.home = Home()
         self._store = store or config.storage.open()
         self._retries = config.storage.max_retries
+        self._catalogue = Catalogue()
+        self._describing = Describing(self._catalogue.offer)
         self.engine = Engine(
             self._store, self._router(config, participants), config.engine_options(), env or Environment()
         )
         limits = Limits(
             payload=config.coordinator.max_payload_bytes, definition=config.coordinator.max_definition_bytes
         )
-        self.service = SagaService(self.engine, config.settings(), limits)
+        self.service = SagaService(self.engine, config.settings(), limits, self._catalogue)
 
     def _router(self, config: SagaConfig, participants: Sequence[LocalParticipant]) -> Router:
         def deliver(saga_id: str, answered: Answered) -> None:
@@ -63,11 +71,20 @@ class Runtime:
 
         reader = AnswerReader(config.coordinator.max_payload_bytes)
         routes: dict[str, Transport] = {
-            name: _transport(name, at, deliver, reader) for name, at in config.participants.items()
+            name: self._transport(name, at, deliver, reader) for name, at in config.participants.items()
         }
         local = LocalTransport(participants, deliver, reader=reader)
         routes |= dict.fromkeys(local.names, local)
+        for name in local.describing:
+            self._catalogue.offer(name, partial(local.offered, name))
         return Router(routes, Unroutable(deliver))
+
+    def _transport(self, name: str, at: ParticipantConfig, deliver: Deliver, reader: AnswerReader) -> Transport:
+        connection = GrpcConnection(at.address)
+        reached = partial(self._describing.reached, name, connection.describe)
+        if at.stream:
+            return StreamTransport(name, connection, deliver, reader=reader, reached=reached)
+        return UnaryTransport(connection, deliver, reader=reader, reached=reached)
 
     async def start(self) -> None:
         """Open the store, take up what a former life left, run.
@@ -76,6 +93,7 @@ class Runtime:
             NameTaken: Another coordinator with this one's name is at work there.
             StoreRefused, StoreUnavailable.
         """
+        self.home.enter("this coordinator")
         await self._reach_store()
         try:
             await self._take_name()
@@ -128,19 +146,18 @@ class Runtime:
             await backoff.wait()
 
     async def stop(self, grace_s: float) -> None:
-        """Refuse new sagas, let those under way go on for at most ``grace_s``, close. Safe to call twice."""
+        """Refuse new sagas, let those under way go on for at most ``grace_s``, close. Safe to call twice.
+
+        In a process forked off nothing is stopped: store, leases and sagas are its parent's.
+        """
+        if self.home.is_elsewhere:
+            return
         try:
             await self.engine.stop(grace_s)
+            await self._describing.close()
             await self.service.close()
         finally:
             await self._store.close()
-
-
-def _transport(name: str, at: ParticipantConfig, deliver: Deliver, reader: AnswerReader) -> Transport:
-    connection = GrpcConnection(at.address)
-    if at.stream:
-        return StreamTransport(name, connection, deliver, reader=reader)
-    return UnaryTransport(connection, deliver, reader=reader)
 
 
 @asynccontextmanager

@@ -11,10 +11,10 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from structlog.testing import capture_logs
 
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga_server.rpc.serving import SERVICES, is_refused
+from tests.support.logs import logged
 from tests.support.rpc.serve import ORDER, Served, serve
 
 METHODS = [m for s in SERVICES for m in s.methods]
@@ -69,7 +69,7 @@ def name_of(method: MethodDescriptor) -> str:
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 async def test_bytes_that_are_no_request_are_refused_in_words(tmp_path, method):
     async with serve(tmp_path) as s:
-        with capture_logs() as logs:
+        with logged() as logs:
             sent = [data for data in BYTES.values() if not reads(method, data)]
             for data in sent:
                 failed = await said(s, name_of(method), kind_of(method), data)
@@ -82,7 +82,7 @@ async def test_bytes_that_are_no_request_are_refused_in_words(tmp_path, method):
                 if is_refused(method):
                     expected = (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
                 assert (failed.code(), info.reason) == expected
-        assert [line for line in logs if line["log_level"] != "debug"] == []
+        assert [line for line in logs if line["level"] != "debug"] == []
         assert len(logs) == (0 if is_refused(method) else len(sent))
 
 
@@ -122,11 +122,11 @@ async def test_what_came_before_on_a_stream_is_still_answered(tmp_path):
 )
 async def test_calls_that_are_none_never_look_like_our_own_mistake(tmp_path, name, kind, messages):
     async with serve(tmp_path) as s:
-        with capture_logs() as logs:
+        with logged() as logs:
             failed = await said(s, name, kind, *messages, within_s=0.5)
         assert failed is not None
         assert failed.code() not in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN), failed
-        assert [line for line in logs if line["log_level"] not in ("debug", "info")] == []
+        assert [line for line in logs if line["level"] not in ("debug", "info")] == []
 
 
 async def test_too_much_metadata_is_refused(tmp_path):

@@ -6,9 +6,11 @@ from typing import ParamSpec, TypeVar
 
 import grpc.aio
 
+from swit_saga.ids import refuse_name
 from swit_saga.participant import serving
 from swit_saga.participant.execution import Execution
 from swit_saga.participant.handler import StepHandler
+from swit_saga.participant.signature import name_of
 from swit_saga.participant.stream import ParticipantStreamServicer
 from swit_saga.payload import Codecs
 
@@ -26,6 +28,9 @@ class Participant(Execution):
             name: As definitions name it.
             codecs: How values become payloads; must match the client's.
             threads: Plain (not async) handlers run at once at most.
+
+        Raises:
+            TypeError, ValueError: No definition could name it so.
         """
         super().__init__(name, codecs=codecs, threads=threads)
 
@@ -36,12 +41,17 @@ class Participant(Execution):
         or ``Payload``. Async functions run on the event loop, plain ones in a thread.
 
         Raises:
-            ValueError: ``action`` has a handler.
-            TypeError: The function asks for more than there is.
+            ValueError: ``action`` has a handler, or is none that a definition could name.
+            TypeError: The function cannot be called with what there is, or its annotations cannot be read; or this
+                was written without parentheses.
         """
+        if callable(action):
+            raise TypeError(f"a step needs its action's name: @{self.name}.step({name_of(action)!r})")
+        refuse_name("an action", action)
+        any_kind = self._codecs.has_own
 
         def decorate(function: Callable[P, R]) -> StepHandler[P, R]:
-            handler = StepHandler(action, function)
+            handler = StepHandler(action, function, any_kind=any_kind)
             self.add(handler)
             return handler
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import signal
-import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -14,8 +13,11 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.participant.answers import ANSWER_BYTES, RECEIVED_BYTES, sendable
-from swit_saga.participant.execution import Answer, Execution, TooLate
+from swit_saga.participant.execution import Answer, Execution
+from swit_saga.participant.failures import TooLate, describe, is_signalled, trace_of
+from swit_saga.participant.journal import Journal
 from swit_saga.participant.stream import ParticipantStreamServicer
 from swit_saga.v1 import command_pb2, participant_service_pb2_grpc, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import (
@@ -36,6 +38,7 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.so_reuseport", 0),
 )
 DRAIN_S = 20.0
+ENDING = (signal.SIGTERM, signal.SIGINT)
 MESSAGE_BYTES, TRACE_BYTES = 500, 3_000
 """gRPC carries the status in headers, and a peer may refuse those beyond 8 KiB. There the message stands twice, once
 with three characters for a byte, and the traceback takes a third more than it has.
@@ -81,16 +84,10 @@ def _sendable(response: R) -> R:
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
     """An ordinary exception: a status that no coordinator takes for a rejection, with the traceback for the record."""
     code = code_pb2.DEADLINE_EXCEEDED if isinstance(error, TooLate) else code_pb2.UNKNOWN
-    text = (
-        "".join(traceback.format_exception(error))
-        .encode(errors="backslashreplace")[-TRACE_BYTES:]
-        .decode(errors="ignore")
-    )
+    text = trace_of(error).encode(errors="backslashreplace")[-TRACE_BYTES:].decode(errors="ignore")
     detail = AnyMessage()
     detail.Pack(error_details_pb2.DebugInfo(stack_entries=text.splitlines(), detail=type(error).__name__))
-    message = f"{type(error).__name__}: {error}".encode(errors="backslashreplace")[:MESSAGE_BYTES].decode(
-        errors="ignore"
-    )
+    message = describe(error).encode(errors="backslashreplace")[:MESSAGE_BYTES].decode(errors="ignore")
     status = rpc_status.to_status(status_pb2.Status(code=code, message=message, details=[detail]))
     await context.abort_with_status(status)
     raise AssertionError("abort_with_status returned")
@@ -122,7 +119,9 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
 
     Raises:
         RuntimeError: The address cannot be bound.
+        ForkedError: This process was forked off one that had used gRPC with asyncio.
     """
+    enter_grpc_with_asyncio()
     server = grpc.aio.server(options=SERVER_OPTIONS)
     streams = add_to(participant, server)
     port = server.add_insecure_port(listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}")
@@ -137,15 +136,33 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
 
 
 def run(participant: Execution, listen: str) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what runs."""
+    """Serve until SIGTERM or SIGINT, then finish what runs; a second one ends it at once."""
 
     async def main() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def on_signal() -> None:
+            for number in ENDING:
+                loop.remove_signal_handler(number)
+            stop.set()
+
+        for number in ENDING:
+            loop.add_signal_handler(number, on_signal)
         async with serve(participant, listen) as serving:
             actions = ", ".join(sorted(participant.actions))
-            print(f"participant {participant.name} on port {serving.port}: {actions}", flush=True)
+            with suppress(OSError, ValueError):  # Nobody has to read it.
+                print(f"participant {participant.name} on port {serving.port}: {actions}", flush=True)
             await stop.wait()
 
-    asyncio.run(main())
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        serving = loop.create_task(main())
+        while True:
+            try:
+                loop.run_until_complete(serving)
+                return
+            except (SystemExit, KeyboardInterrupt) as error:
+                # A task or a callback that a handler left behind raised it. Those asked to end the program do.
+                if serving.done() or is_signalled(error):
+                    raise
+                Journal(participant.name).stray(error)

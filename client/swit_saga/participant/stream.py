@@ -6,7 +6,6 @@ where this is not served.
 
 import asyncio
 import time
-import traceback
 from collections import deque
 from collections.abc import AsyncIterator
 from functools import partial
@@ -15,7 +14,16 @@ from typing import Any
 import grpc.aio
 
 from swit_saga.participant.answers import ANSWER_BYTES, sendable, sendable_failure
-from swit_saga.participant.execution import Answer, Execution, HandlerCancelled, TooLate
+from swit_saga.participant.execution import Answer, Execution
+from swit_saga.participant.failures import (
+    MESSAGE_TEXT,
+    TRACE_TEXT,
+    HandlerCancelled,
+    TooLate,
+    describe,
+    trace_of,
+    writable,
+)
 from swit_saga.v1 import command_pb2, error_pb2, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import CompensateRequest, ExecuteRequest
 from swit_saga.v1.participant_stream_service_pb2 import (
@@ -35,8 +43,6 @@ MESSAGE_ANSWERS, MESSAGE_BYTES = 256, 1 << 20
 QUIET_S = 15.0
 """A stream is never silent for longer than this. A gRPC server counts the pings of coordinators as abuse, by default,
 unless it has sent something since the last one; and proxies cut what is silent for long."""
-MESSAGE_TEXT, TRACE_TEXT = 500, 3_000
-"""Characters of an exception and of its traceback that are passed on."""
 
 
 class ParticipantStreamServicer(participant_stream_service_pb2_grpc.ParticipantStreamServiceServicer):
@@ -219,15 +225,10 @@ def _unknown(error: BaseException) -> error_pb2.SagaError:
     late = isinstance(error, TooLate)
     made = error_pb2.SagaError(
         code="DEADLINE_EXCEEDED" if late else "UNKNOWN",
-        message=_writable(f"{type(error).__name__}: {error}"[:MESSAGE_TEXT]),
+        message=writable(describe(error)[:MESSAGE_TEXT]),
         type=error_pb2.ERROR_TYPE_TIMEOUT if late else error_pb2.ERROR_TYPE_SERVICE,
         retryable=True,
-        stack_trace=_writable("".join(traceback.format_exception(error))[-TRACE_TEXT:]),
+        stack_trace=writable(trace_of(error)[-TRACE_TEXT:]),
     )
     made.timestamp.FromNanoseconds(time.time_ns())
     return made
-
-
-def _writable(text: str) -> str:
-    """Protobuf takes no lone surrogates, such as file names can hold."""
-    return text.encode(errors="backslashreplace").decode()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, NoReturn, Self, TypeVar, overload
 
 import grpc
 
@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 class SagaClient:
     """A connection to a coordinator. Use it as a context manager, or ``close`` it. Safe to use from many threads.
+
+    Its thread and its connection are made by the first call, in the process that makes it; see ``ForkedError``.
 
     Attributes:
         definitions: Everything about definitions; ``register`` and ``definition`` are short for two of its calls.
@@ -48,23 +50,21 @@ class SagaClient:
         Raises:
             ValueError: An option is not valid.
         """
-        stubs = BlockingStubs.to(checked_target(target), credentials)
-        try:
-            self._client = AsyncSagaClient(
-                stubs=stubs,
-                codecs=codecs,
-                metadata=metadata,
-                service=service,
-                timeout=timeout,
-                batch_starts=batch_starts,
-                batch_waits=batch_waits,
-            )
-        except BaseException:
-            stubs.channel.close()
-            raise
+        self._client = AsyncSagaClient(
+            stubs=BlockingStubs(checked_target(target), credentials),
+            codecs=codecs,
+            metadata=metadata,
+            service=service,
+            timeout=timeout,
+            batch_starts=batch_starts,
+            batch_waits=batch_waits,
+        )
         self._loop = LoopThread()
         self.definitions = SyncDefinitions(self._client.definitions, self._loop)
         self.operator = SyncOperator(self._client.operator, self._loop)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a SagaClient cannot be sent to another process; make one there")
 
     def __enter__(self) -> Self:
         return self

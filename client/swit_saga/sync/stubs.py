@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import grpc
@@ -25,28 +26,44 @@ from swit_saga.v1 import (
 
 
 class BlockingStubs:
-    """See ``swit_saga.channel.Stubs``.
+    """See ``swit_saga.channel.Stubs``. The channel is made when it is used first, and closed with these stubs."""
 
-    Attributes:
-        channel: Closed with these stubs.
-    """
+    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None) -> None:
+        """Say where to; ``credentials`` as for a channel."""
+        self._target = target
+        self._credentials = credentials
+        self._made = False
 
-    def __init__(self, channel: grpc.Channel) -> None:
-        self._blocking: Any = coordinator_service_pb2_grpc.CoordinatorServiceStub(channel)
-        self.coordinator: Any = _Stub(self._blocking)
-        self.definitions: Any = _Stub(definition_service_pb2_grpc.DefinitionServiceStub(channel))
-        self.operator: Any = _Stub(operator_service_pb2_grpc.OperatorServiceStub(channel))
-        self.health: Any = _Stub(HealthStub(channel))
-        self.channel = channel
+    @cached_property
+    def _channel(self) -> grpc.Channel:
+        self._made = True
+        if self._credentials is not None:
+            return grpc.secure_channel(self._target, self._credentials, options=CHANNEL_OPTIONS)
+        return grpc.insecure_channel(self._target, options=CHANNEL_OPTIONS)
 
-    @classmethod
-    def to(cls, target: str, credentials: grpc.ChannelCredentials | None) -> "BlockingStubs":
-        """Over a channel made here."""
-        return cls(
-            grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
-            if credentials is not None
-            else grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
-        )
+    @cached_property
+    def _blocking(self) -> Any:
+        return coordinator_service_pb2_grpc.CoordinatorServiceStub(self._channel)
+
+    @cached_property
+    def coordinator(self) -> Any:
+        """See ``swit_saga.channel.Stubs``."""
+        return _Stub(self._blocking)
+
+    @cached_property
+    def definitions(self) -> Any:
+        """See ``swit_saga.channel.Stubs``."""
+        return _Stub(definition_service_pb2_grpc.DefinitionServiceStub(self._channel))
+
+    @cached_property
+    def operator(self) -> Any:
+        """See ``swit_saga.channel.Stubs``."""
+        return _Stub(operator_service_pb2_grpc.OperatorServiceStub(self._channel))
+
+    @cached_property
+    def health(self) -> Any:
+        """See ``swit_saga.channel.Stubs``."""
+        return _Stub(HealthStub(self._channel))
 
     def open_stream(self, rpc: str, metadata: Metadata) -> StreamCall:
         """See ``swit_saga.streams.CanStream``."""
@@ -54,7 +71,8 @@ class BlockingStubs:
 
     async def close(self) -> None:
         """Close the channel."""
-        await asyncio.to_thread(self.channel.close)
+        if self._made:
+            await asyncio.to_thread(self._channel.close)
 
 
 class _Stub:

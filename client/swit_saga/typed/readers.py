@@ -49,7 +49,7 @@ def reader(kind: Any) -> Reader:
     if is_typeddict(origin):
         return typed_dict_reader(kind, reader)
     if not isinstance(origin, type):
-        return _nothing_reads(kind)
+        return _NothingReads(kind)
     if origin in _SCALARS:
         return _SCALARS[origin]
     if issubclass(origin, Enum):
@@ -60,7 +60,7 @@ def reader(kind: Any) -> Reader:
         return _model(kind)
     if is_named_tuple(origin):
         return named_tuple_reader(kind, reader)
-    return _text(origin) if way_of(origin) else _nothing_reads(kind)
+    return _text(origin) if way_of(origin) else _NothingReads(kind)
 
 
 def _expected(kind: Any, value: Any) -> CodecError:
@@ -68,11 +68,17 @@ def _expected(kind: Any, value: Any) -> CodecError:
     return CodecError(f"expected {type_name(kind)}, got {got}")
 
 
-def _nothing_reads(kind: Any) -> Reader:
-    def read(value: Any) -> Any:
-        raise CodecError(f"expected {type_name(kind)}, got {type(value).__name__}; JSON cannot be read as such")
+class _NothingReads:
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
 
-    return read
+    def __call__(self, value: Any) -> Any:
+        raise CodecError(f"expected {type_name(self._kind)}, got {type(value).__name__}; JSON cannot be read as such")
+
+
+def is_readable(kind: Any) -> bool:
+    """Whether there is JSON at all that can be read as ``kind``, its parts left aside."""
+    return not isinstance(reader(kind), _NothingReads)
 
 
 # ---- scalars ---------------------------------------------------------------------------------------------------------

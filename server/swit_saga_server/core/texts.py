@@ -48,7 +48,7 @@ def describe(error: BaseException) -> str:
     """The class of an exception and what it says, also of one that cannot say it."""
     try:
         text = str(error)
-    except Exception as unspeakable:
+    except BaseException as unspeakable:  # It may even end the program.
         text = f"(its text could not be had: {type(unspeakable).__name__})"
     return f"{type(error).__name__}: {text}"
 

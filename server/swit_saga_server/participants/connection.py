@@ -15,6 +15,10 @@ from swit_saga_server.core.errors import Portable
 Metadata: TypeAlias = Sequence[tuple[str, str]]
 
 
+def nobody_asks() -> None:
+    """For transports whose participant's description is of no interest."""
+
+
 class CallFailed(Portable):
     """A call ended without a response, or a stream ended.
 

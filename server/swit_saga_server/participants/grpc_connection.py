@@ -10,13 +10,14 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.v1.participant_service_pb2 import (
     CompensateRequest,
     CompensateResponse,
     ExecuteRequest,
     ExecuteResponse,
 )
-from swit_saga.v1.participant_stream_service_pb2 import StreamRequest, StreamResponse
+from swit_saga.v1.participant_stream_service_pb2 import DescribeRequest, DescribeResponse, StreamRequest, StreamResponse
 from swit_saga_server.core.limits import MAX_TEXT_BYTES
 from swit_saga_server.core.texts import cut
 from swit_saga_server.participants.connection import CallFailed, Metadata
@@ -25,6 +26,7 @@ from swit_saga_server.wire import decoding
 M = TypeVar("M", ExecuteResponse, CompensateResponse)
 
 EXECUTE, COMPENSATE = "/swit_saga.v1.ParticipantService/Execute", "/swit_saga.v1.ParticipantService/Compensate"
+DESCRIBE = "/swit_saga.v1.ParticipantStreamService/Describe"
 STREAM = "/swit_saga.v1.ParticipantStreamService/Stream"
 
 STATUS_BYTES = 8 << 20
@@ -73,6 +75,23 @@ class GrpcConnection:
         """See ``Connection``."""
         return await self._call(COMPENSATE, request, timeout_s, metadata, decoding.compensate_response)
 
+    async def describe(self, timeout_s: float) -> DescribeResponse:
+        """``ParticipantStreamService.Describe``, once.
+
+        Raises:
+            CallFailed: It did not say, or does not serve this.
+        """
+        call: Any = self._connected().unary_unary(
+            DESCRIBE,
+            request_serializer=DescribeRequest.SerializeToString,
+            response_deserializer=DescribeResponse.FromString,
+        )
+        try:
+            described: DescribeResponse = await call(DescribeRequest(), timeout=timeout_s)
+        except grpc.aio.AioRpcError as failed:
+            raise _call_failed(failed) from failed
+        return described
+
     async def changed(self) -> None:
         """See ``Connection``."""
         channel = self._connected()
@@ -87,6 +106,7 @@ class GrpcConnection:
 
     def _connected(self) -> grpc.aio.Channel:
         if self._channel is None:
+            enter_grpc_with_asyncio()
             self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
         return self._channel
 

@@ -1,8 +1,10 @@
 """Participants in the coordinator's own process: the same commands, the same three answers, no network."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
+from swit_saga.participant.failures import is_signalled
 from swit_saga.v1 import participant_service_pb2
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.identity import Kind
@@ -96,8 +98,26 @@ class LocalTransport:
             undo = wire.compensate_request(command)
             self._ledger.hand_over([send], carrier)
             return self._reader.compensate(await participant.compensate(undo))
-        except Exception as error:
+        except BaseException as error:
+            if is_signalled(error) or (isinstance(error, asyncio.CancelledError) and _is_called_off()):
+                raise
+            # Whatever a participant of one's own raises: it ends neither the event loop nor this command's wait.
             return raised_answer(error)
+
+    @property
+    def describing(self) -> frozenset[str]:
+        """The participants that say which of their actions can be undone."""
+        return frozenset(name for name, participant in self._participants.items() if hasattr(participant, "handlers"))
+
+    def offered(self, participant: str) -> Mapping[str, bool]:
+        """The actions of one that says so, as they are now, and whether each can be undone."""
+        handlers: Mapping[str, Any] = getattr(self._participants[participant], "handlers", {})
+        return {action: handler.undo is not None for action, handler in handlers.items()}
+
+
+def _is_called_off() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _late(command: ParticipantCommand) -> Unknown:

@@ -1,6 +1,7 @@
 """One stream to a participant, from its beginning to its end: commands out as far as it takes them, answers in."""
 
 import asyncio
+from collections.abc import Callable
 
 from swit_saga.v1.participant_stream_service_pb2 import StreamCommand, StreamRequest, StreamResponse
 from swit_saga_server.core.identity import Kind
@@ -29,7 +30,15 @@ class Session:
         is_used: Anything was handed over to it.
     """
 
-    def __init__(self, participant: str, stream: Stream, ledger: Ledger, calls: Calls, reader: AnswerReader) -> None:
+    def __init__(
+        self,
+        participant: str,
+        stream: Stream,
+        ledger: Ledger,
+        calls: Calls,
+        reader: AnswerReader,
+        reached: Callable[[], None],
+    ) -> None:
         """See ``run``.
 
         Args:
@@ -38,12 +47,14 @@ class Session:
             ledger: Has what is queued.
             calls: Carry what is too large for the stream.
             reader: Reads the answers.
+            reached: Called once, when the participant speaks.
         """
         self._participant = participant
         self._stream = stream
         self._ledger = ledger
         self._calls = calls
         self._read = reader.streamed
+        self._reached = reached
         self._has_complained = False
         self._credits = 0
         self._withdrawn: list[int] = []
@@ -63,6 +74,7 @@ class Session:
                 response = await self._stream.read()
                 if writing is None:
                     self.has_begun = True
+                    self._reached()
                     writing = asyncio.create_task(self._write())
                 self._take(response)
         except CallFailed as over:

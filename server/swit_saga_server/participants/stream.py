@@ -14,7 +14,7 @@ from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.logs import get_logger
-from swit_saga_server.participants.connection import CallFailed, Connection
+from swit_saga_server.participants.connection import CallFailed, Connection, nobody_asks
 from swit_saga_server.participants.ledger import Ledger, wall_clock
 from swit_saga_server.participants.session import Session
 from swit_saga_server.participants.unary import calls_over
@@ -38,6 +38,7 @@ class StreamTransport:
         deliver: Deliver,
         clock: Callable[[], Instant] = wall_clock,
         reader: AnswerReader | None = None,
+        reached: Callable[[], None] = nobody_asks,
     ) -> None:
         """Take the connection, which is this transport's from now on, and where the answers go.
 
@@ -47,12 +48,14 @@ class StreamTransport:
             deliver: Gets the answers.
             clock: See ``Ledger``.
             reader: Reads them.
+            reached: Called whenever the participant is there, perhaps in a new version.
         """
         self._participant = participant
         self._connection = connection
         self._ledger = Ledger(deliver, address=connection.address, clock=clock)
         self._reader = reader or AnswerReader()
         self._calls = calls_over(connection, self._ledger, self._reader)
+        self._reached = reached
         self._session: Session | None = None
         self._streaming: asyncio.Task[None] | None = None
         self._not_served: asyncio.Task[None] | None = None
@@ -108,7 +111,9 @@ class StreamTransport:
             Whether it took any.
         """
         opened = self._connection.open_stream()
-        self._session = session = Session(self._participant, opened, self._ledger, self._calls, self._reader)
+        self._session = session = Session(
+            self._participant, opened, self._ledger, self._calls, self._reader, self._reached
+        )
         try:
             over = await session.run()
         finally:

@@ -9,7 +9,7 @@ from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.engine.transport import Deliver
 from swit_saga_server.participants.calls import Calls
-from swit_saga_server.participants.connection import CallFailed, Connection
+from swit_saga_server.participants.connection import CallFailed, Connection, nobody_asks
 from swit_saga_server.participants.ledger import Carrier, Ledger, Send, wall_clock
 from swit_saga_server.wire import command as wire
 from swit_saga_server.wire.answer import AnswerReader, failed_here, status_answer, with_advice
@@ -24,6 +24,7 @@ class UnaryTransport:
         deliver: Deliver,
         clock: Callable[[], Instant] = wall_clock,
         reader: AnswerReader | None = None,
+        reached: Callable[[], None] = nobody_asks,
     ) -> None:
         """Take the connection, which is this transport's from now on, and where the answers go.
 
@@ -32,8 +33,10 @@ class UnaryTransport:
             deliver: Gets the answers.
             clock: See ``Ledger``.
             reader: Reads them.
+            reached: Called with the first command.
         """
         self._connection = connection
+        self._reached: Callable[[], None] | None = reached
         self._ledger = Ledger(deliver, address=connection.address, clock=clock)
         self._calls = calls_over(connection, self._ledger, reader or AnswerReader())
 
@@ -49,6 +52,9 @@ class UnaryTransport:
     def send(self, commands: Sequence[ParticipantCommand]) -> None:
         """See ``Transport.send``."""
         self._calls.begin(self._ledger.enter(commands))
+        if (reached := self._reached) is not None:
+            self._reached = None
+            reached()
 
     def cancel(self, command_ids: Sequence[str]) -> None:
         """See ``Transport.cancel``."""

@@ -6,15 +6,15 @@ No decoder raises within gRPC, which would answer UNKNOWN or INTERNAL and log a 
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from swit_saga_server.core.errors import InvalidRequest
+from swit_saga_server.logs import get_logger
 from swit_saga_server.wire.door import admit
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 Handler = Callable[[Any, Any], Any]
 
 OWN_DOOR = frozenset(

@@ -16,6 +16,7 @@ from swit_saga_server.core.model import Saga
 from swit_saga_server.core.start import StartRequest
 from swit_saga_server.core.units import Instant
 from swit_saga_server.engine.transport import Transport
+from swit_saga_server.service.catalogue import Catalogue
 from swit_saga_server.service.limits import Limits
 from swit_saga_server.store.codec import pack_definition
 from swit_saga_server.store.contract import DefinitionPage, StateStorage, StoredDefinition
@@ -27,7 +28,14 @@ DEFINITIONS_KEPT = 1_000
 class Definitions:
     """What can be asked about definitions. All methods belong to the engine's event loop."""
 
-    def __init__(self, store: StateStorage, transport: Transport, limits: Limits, now: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        store: StateStorage,
+        transport: Transport,
+        limits: Limits,
+        now: Callable[[], Instant],
+        catalogue: Catalogue,
+    ) -> None:
         """Take what is needed.
 
         Args:
@@ -35,12 +43,14 @@ class Definitions:
             transport: Says which participants and actions it knows.
             limits: How large one may be.
             now: The time by the store's clock.
+            catalogue: Is told which definitions are in use.
         """
         self._store = store
         self._transport = transport
         self._limits = limits
         self._now = now
         self._within_bounds: LRUCache[tuple[str, int, str], bool] = LRUCache(DEFINITIONS_KEPT)
+        self._catalogue = catalogue
         self._kept: LRUCache[tuple[str, int, str], StoredDefinition] = LRUCache(DEFINITIONS_KEPT)
 
     def validate(self, definition: Definition) -> None:
@@ -70,7 +80,10 @@ class Definitions:
             InvalidDefinition, PayloadTooLarge, StoreUnavailable.
         """
         self.validate(definition)
-        return await self._store.register(definition, digest(definition), self._now())
+        key = digest(definition)
+        registered = await self._store.register(definition, key, self._now())
+        self._catalogue.expect(key, definition)
+        return registered
 
     async def get(self, definition_id: str, version: int) -> StoredDefinition:
         """One version; 0 is the latest not disabled.
@@ -135,6 +148,7 @@ class Definitions:
         if key not in self._within_bounds:
             found.definition.validate()  # It may have been registered before there were bounds.
             self._within_bounds[key] = True
+        self._catalogue.expect(found.digest, found.definition)
         return found
 
     def _inline(self, request: StartRequest, definition: Definition) -> StoredDefinition:
@@ -150,6 +164,7 @@ class Definitions:
                 raise InvalidDefinition(tuple(within)) from invalid
             found = StoredDefinition(definition=definition, version=0, digest=key[2], registered_at=self._now())
             self._kept[key] = found
+            self._catalogue.expect(found.digest, definition)
         return found
 
 

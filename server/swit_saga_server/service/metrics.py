@@ -41,15 +41,17 @@ class Metrics:
     refused_starts: int
     queued_starts: int
     queued_steps: int
+    uncompensatable_actions: int
     store_rewinds: int
 
 
-async def metrics_of(engine: Engine, queued_starts: int) -> Metrics:
+async def metrics_of(engine: Engine, queued_starts: int, uncompensatable_actions: int) -> Metrics:
     """What was counted so far.
 
     Args:
         engine: Counts what it drives.
         queued_starts: Starts that wait before the engine.
+        uncompensatable_actions: See ``Catalogue.uncompensatable``.
 
     Raises:
         StoreUnavailable.
@@ -87,5 +89,6 @@ async def metrics_of(engine: Engine, queued_starts: int) -> Metrics:
         refused_starts=engine.starts_refused,
         queued_starts=queued_starts + engine.starts_waiting,
         queued_steps=engine.sagas_waiting,
+        uncompensatable_actions=uncompensatable_actions,
         store_rewinds=counters.rewinds,
     )

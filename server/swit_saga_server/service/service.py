@@ -5,6 +5,7 @@ from swit_saga_server.core.model import Settings
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.engine import Engine
 from swit_saga_server.service.admission_queue import AdmissionQueue
+from swit_saga_server.service.catalogue import Catalogue
 from swit_saga_server.service.definitions import Definitions
 from swit_saga_server.service.limits import Limits
 from swit_saga_server.service.metrics import Metrics, metrics_of
@@ -25,13 +26,21 @@ class SagaService:
         limits: How large what is sent may be, and what is answered.
     """
 
-    def __init__(self, engine: Engine, defaults: Settings, limits: Limits) -> None:
-        """Serve what ``engine`` drives; ``defaults`` fill what neither request nor definition says."""
+    def __init__(self, engine: Engine, defaults: Settings, limits: Limits, catalogue: Catalogue | None = None) -> None:
+        """Serve what ``engine`` drives.
+
+        Args:
+            engine: Drives it.
+            defaults: Fill what neither request nor definition says.
+            limits: How large what is sent may be.
+            catalogue: Is told which definitions are in use.
+        """
         clock = engine.env.clock
         self._engine = engine
         self.limits = limits
         self.sagas = Sagas(engine)
-        self.definitions = Definitions(engine.store, engine.transport, limits, clock.now)
+        self._catalogue = catalogue or Catalogue()
+        self.definitions = Definitions(engine.store, engine.transport, limits, clock.now, self._catalogue)
         self.starts = AdmissionQueue(engine, Starting(engine, self.definitions, defaults, limits))
 
     def now(self) -> Instant:
@@ -48,7 +57,7 @@ class SagaService:
         Raises:
             StoreUnavailable.
         """
-        return await metrics_of(self._engine, len(self.starts))
+        return await metrics_of(self._engine, len(self.starts), self._catalogue.uncompensatable)
 
     async def health(self) -> None:
         """Return if the coordinator can serve: it runs, and reaches its store.

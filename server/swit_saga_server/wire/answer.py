@@ -5,10 +5,10 @@ what says *rejected* was not done, whatever its error looks like. docs/participa
 time that the participant gave it, or none: the ledger dates it.
 """
 
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from swit_saga.participant.failures import trace_of
 from swit_saga.v1 import command_pb2, error_pb2
 from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResponse
 from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer
@@ -147,7 +147,7 @@ def broken_answer(code: str, details: str) -> Unknown:
 
 def raised_answer(error: BaseException) -> Unknown:
     """What an exception of a participant in this process means."""
-    trace = "".join(traceback.format_exception(error))
+    trace = trace_of(error)
     return Unknown(
         _error(type(error).__name__, describe(error), ErrorType.SERVICE, retryable=True, stack_trace=trace),
     )

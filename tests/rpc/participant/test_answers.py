@@ -103,21 +103,6 @@ async def test_what_utf8_cannot_say_is_passed_on_escaped(serve):
         assert trace_of(unknown.value)[-1] == "ValueError: \\ud800"
 
 
-async def test_an_output_that_cannot_be_written_is_unknown(serve):
-    """The step has happened: it must not look as if it had not."""
-    shop = Participant("shop")
-
-    @shop.step("reserve")
-    async def reserve() -> object:
-        return object()
-
-    async with serve(shop) as stub:
-        with pytest.raises(grpc.aio.AioRpcError) as unknown:
-            await stub.Execute(execute())
-        assert unknown.value.code() is grpc.StatusCode.UNKNOWN
-        assert trace_of(unknown.value)[-1].startswith("swit_saga.errors.CodecError: object cannot be written as JSON")
-
-
 async def test_reject(serve):
     shop = Participant("shop")
 

@@ -52,7 +52,11 @@ async def main(messages: int, seed: int, folder: Path) -> int:
         finally:
             if process.returncode is None:
                 process.terminate()
-            code = await process.wait()
+            try:
+                code = await asyncio.wait_for(process.wait(), 60)
+            except TimeoutError:
+                process.kill()
+                code = await process.wait()
         tracebacks = (folder / "log").read_text().count("Traceback")
         growth = report.memory[-1] / report.memory[len(report.memory) // 4]
         print(f"exit code {code}, {tracebacks} tracebacks in the log, memory grew by {growth:.2f} (at most {GROWTH})")

@@ -11,9 +11,16 @@ CODECS = Codecs()
 
 
 def execute(
-    action: str = "reserve", value: Any = None, *, key: str = "o-1/reserve", left_s: float = 30
+    action: str = "reserve",
+    value: Any = None,
+    *,
+    key: str = "o-1/reserve",
+    left_s: float = 30,
+    compensatable: bool = False,
 ) -> ExecuteRequest:
-    return ExecuteRequest(command=_command(action, key, left_s), input=CODECS.encode(value))
+    made = ExecuteRequest(command=_command(action, key, left_s), input=CODECS.encode(value))
+    made.command.compensatable = compensatable
+    return made
 
 
 def compensate(

@@ -90,7 +90,7 @@ def test_each_answer_is_taken_as_documented(said: str) -> None:
 def codes_in(folder: Path) -> set[str]:
     """Those that are written in the source as a code of an error on record."""
     made = re.compile(
-        r"""(?:made_up|_made_up|_error|broken_answer|_rejected|_fill_unreadable)\(\s*(?:[a-z.]+,\s*)?"([A-Z_]{4,})"|"""
+        r"""(?:made_up|_made_up|_error|broken_answer|_refused|_fill_unreadable)\(\s*(?:[a-z.]+,\s*)?"([A-Z_]{4,})"|"""
         r"""\bcode(?:, \w+)*\s*=\s*"([A-Z_]{4,})"|\bcode, what = "([A-Z_]{4,})"|OUTPUT_INVALID = "(\w+)", "(\w+)\""""
     )
     texts = (path.read_text() for path in folder.rglob("*.py") if "/v1/" not in str(path) and "/cli/" not in str(path))
