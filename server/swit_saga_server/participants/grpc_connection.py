@@ -74,6 +74,8 @@ class GrpcConnection:
         """Name the address; nothing is opened yet."""
         self.address = address
         self._channel: grpc.aio.Channel | None = None
+        self._calls: dict[str, Any] = {}
+        """By path; kept, for making one costs as much as a tenth of a call."""
 
     def open_stream(self) -> "GrpcStream":
         """See ``Connection``."""
@@ -114,6 +116,7 @@ class GrpcConnection:
     async def close(self) -> None:
         """See ``Connection``."""
         channel, self._channel = self._channel, None
+        self._calls.clear()
         if channel is not None:
             await channel.close()
 
@@ -127,7 +130,10 @@ class GrpcConnection:
         self, path: str, request: Message, timeout_s: float, metadata: Metadata, decode: Callable[[bytes], M]
     ) -> M:
         """Responses come as bytes: of one that does not decode more can be saved than gRPC would."""
-        call: Any = self._connected().unary_unary(path, request_serializer=type(request).SerializeToString)
+        call = self._calls.get(path)
+        if call is None:
+            call = self._connected().unary_unary(path, request_serializer=type(request).SerializeToString)
+            self._calls[path] = call
         try:
             return decode(await call(request, timeout=timeout_s, metadata=metadata))
         except grpc.aio.AioRpcError as failed:

@@ -1,6 +1,6 @@
 """The walk over a message: compiled once for each kind of message, and one for all that there is to find."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -55,10 +55,10 @@ class _Plan:
         for field, value in message.ListFields():
             check = checks[field.number]
             if check is not None and (wrong := check(value)):
-                found += _under(field.name, wrong)
+                found += _of_field(field.name, wrong)
         for field, check in self._required:
             if not (value := getattr(message, field.name)):
-                found += _under(field.name, check(value) or ())
+                found += _of_field(field.name, check(value) or ())
         if self._has_more:
             named = {fault.path for fault in found}
             found += [fault for fault in between_fields(message) if fault.path not in named]
@@ -89,7 +89,11 @@ def _inner(field: FieldDescriptor) -> Check:
     return check_each
 
 
-def _under(name: str, faults: Any) -> Iterator[Fault]:
+def _of_field(name: str, wrong: str | Iterable[Fault]) -> Iterable[Fault]:
+    return (Fault(name, wrong),) if isinstance(wrong, str) else _under(name, wrong)
+
+
+def _under(name: str, faults: Iterable[Fault]) -> Iterator[Fault]:
     for path, description, unsupported in faults:
         joint = "." if path and not path.startswith("[") else ""
         yield Fault(f"{name}{joint}{path}", description, unsupported)
