@@ -18,7 +18,7 @@ from swit_saga.v1.participant_service_pb2 import (
     ExecuteResponse,
 )
 from swit_saga.v1.participant_stream_service_pb2 import DescribeRequest, DescribeResponse, StreamRequest, StreamResponse
-from swit_saga_server.core.limits import MAX_TEXT_BYTES
+from swit_saga_server.core.limits import MAX_MESSAGE_BYTES, MAX_TEXT_BYTES
 from swit_saga_server.core.texts import cut
 from swit_saga_server.participants.connection import CallFailed, Metadata
 from swit_saga_server.wire import decoding
@@ -53,7 +53,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.keepalive_timeout_ms", ACKNOWLEDGED_S * 1000),
     ("grpc.http2.max_pings_without_data", 0),
     # What is over max_payload_bytes is judged here, with words, and not by gRPC.
-    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # A status travels in headers, up to three bytes for one. With a limit below the other gRPC refuses by chance.
     ("grpc.max_metadata_size", STATUS_BYTES),
     ("grpc.absolute_max_metadata_size", STATUS_BYTES),

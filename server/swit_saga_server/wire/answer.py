@@ -8,7 +8,7 @@ time that the participant gave it, or none: the ledger dates it.
 from collections.abc import Mapping
 from typing import Any
 
-from swit_saga.participant.failures import trace_of
+from swit_saga.participant.failures import describe, trace_of
 from swit_saga.v1 import command_pb2, error_pb2
 from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResponse
 from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer
@@ -19,7 +19,7 @@ from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
 from swit_saga_server.core.limits import MAX_STACK_TRACE_BYTES, MAX_TEXT_BYTES
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve
-from swit_saga_server.core.texts import cut, cut_middle, describe
+from swit_saga_server.core.texts import cut, cut_middle
 from swit_saga_server.engine.commands import ParticipantCommand
 from swit_saga_server.wire.command import STOCK_COMMAND_BYTES
 from swit_saga_server.wire.decoding import OUTPUT_INVALID, UNREADABLE_ANSWER
