@@ -18,6 +18,11 @@ gone, and whoever made it fall may hold one for as long as they like.
 PAUSE_S = 0.2
 """Between tries to listen again, should somebody else have taken the port meanwhile."""
 
+FALLEN: list[grpc.aio.Server] = []
+"""Kept for as long as the process lives: a server that is freed before its last connection has gone blocks the process
+when the last of all servers is freed, and whoever made it fall may hold one.
+"""
+
 
 class StandingServer:
     """A server at one address, made anew whenever it has ended by itself.
@@ -65,6 +70,7 @@ class StandingServer:
             await asyncio.sleep(LOOK_S)
             if not is_running(self.server):
                 self._on_fall()
+                FALLEN.append(self.server)
                 self.server = await self._again()
 
     async def _again(self) -> grpc.aio.Server:

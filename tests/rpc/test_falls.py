@@ -1,6 +1,8 @@
 """A call whose path is no UTF-8 ends a ``grpc.aio`` server: it stands up again, at the same port."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -86,3 +88,22 @@ async def test_it_waits_for_a_port_that_somebody_else_has_taken():
     await standing.stop(0)
     await standing.stop(0)
     assert not is_running(standing.server)
+
+
+PROGRAM = "from swit_saga import Participant\nParticipant('shop').run(listen='127.0.0.1:0')"
+
+
+def test_a_program_whose_server_fell_ends_when_it_is_asked_to():
+    """Also while whoever made it fall holds the connection."""
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shop:
+        assert shop.stdout is not None
+        assert shop.stderr is not None
+        port = int(shop.stdout.readline().split(b"port ")[1].split(b":")[0])
+        with fall(port, PATHS[0]):
+            while b"it listens again" not in shop.stderr.readline():
+                assert shop.poll() is None
+            shop.terminate()
+            try:
+                assert shop.wait(10) == 0
+            finally:
+                shop.kill()
