@@ -4,8 +4,13 @@ import secrets
 import time
 import zlib
 from collections.abc import Collection
+from operator import index
+from typing import SupportsIndex
 
 from swit_saga.limits import MAX_ID_LENGTH
+
+MAX_VERSION = 2**32 - 1
+"""Of a definition."""
 
 
 def new_saga_id() -> str:
@@ -20,15 +25,40 @@ def given_id(value: str, name: str = "saga_id") -> str:
         TypeError: It is no text.
         ValueError: It is empty, or no Unicode text.
     """
+    if not given_text(value, name):
+        raise ValueError(f"{name} is empty; give the id that is meant")
+    return value
+
+
+def given_text(value: str, name: str) -> str:
+    """A text that somebody gave; may be empty.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is no Unicode text.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text, not {type(value).__name__}")
-    if not value:
-        raise ValueError(f"{name} is empty; give the id that is meant")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{name} {value!r} is no Unicode text: {error.reason}") from error
     return value
+
+
+def given_number(value: int, name: str, lowest: int = 0, highest: int = 2**31 - 1) -> int:
+    """A whole number that somebody gave.
+
+    Raises:
+        TypeError: It is no whole number.
+        ValueError: It lies outside.
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
+    number = index(value)
+    if not lowest <= number <= highest:
+        raise ValueError(f"{name} is {number if abs(number) < 2**64 else 'far'} outside {lowest} to {highest}")
+    return number
 
 
 class SagaIds:

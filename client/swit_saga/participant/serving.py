@@ -20,6 +20,7 @@ from swit_saga.participant.execution import Answer, Execution
 from swit_saga.participant.failures import TooLate, describe, is_signalled, trace_of
 from swit_saga.participant.journal import Journal
 from swit_saga.participant.stream import ParticipantStreamServicer
+from swit_saga.standing import StandingServer
 from swit_saga.v1 import command_pb2, participant_service_pb2_grpc, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import (
     CompensateRequest,
@@ -98,7 +99,7 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
 class Serving:
     """A participant's running server."""
 
-    server: grpc.aio.Server
+    server: StandingServer
     port: int
 
 
@@ -123,15 +124,21 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
         ForkedError: This process was forked off one that had used gRPC with asyncio.
     """
     enter_grpc_with_asyncio()
-    server = grpc.aio.server(options=SERVER_OPTIONS)
-    streams = add_to(participant, server)
-    port = server.add_insecure_port(listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}")
+    streams: list[ParticipantStreamServicer] = []
+
+    def made() -> grpc.aio.Server:
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        streams[:] = [add_to(participant, server)]
+        return server
+
+    address = listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}"
+    server = StandingServer(made, address, Journal(participant.name).fell)
     await server.start()
     try:
-        yield Serving(server, port)
+        yield Serving(server, server.port)
     finally:
         stop_by = asyncio.get_running_loop().time() + DRAIN_S
-        streams.end()
+        streams[0].end()
         await server.stop(DRAIN_S)
         await participant.drained(max(stop_by - asyncio.get_running_loop().time(), 0.0))
 

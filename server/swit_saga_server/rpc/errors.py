@@ -69,11 +69,11 @@ def to_status(error: Exception) -> status_pb2.Status:
 
 
 def _bad_request(violations: Sequence[errors.Violation]) -> error_details_pb2.BadRequest:
-    """As many violations as a status can carry; the last one says how many more there are."""
+    """As many violations as a status can carry; the last one says how many more were found."""
     found = error_details_pb2.BadRequest()
     for n, v in enumerate(violations):
         if found.ByteSize() > VIOLATION_BYTES:
-            found.field_violations.add(field="", description=f"and {len(violations) - n} more")
+            found.field_violations.add(field="", description=f"and at least {len(violations) - n} more")
             break
         found.field_violations.add(field=cut(v.field, MESSAGE_BYTES), description=cut(v.description, MESSAGE_BYTES))
     return found

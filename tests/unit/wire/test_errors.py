@@ -90,5 +90,5 @@ def test_a_status_is_small_enough_for_every_peer():
     bad_request = error_details_pb2.BadRequest()
     assert status.details[1].Unpack(bad_request)
     shown = len(bad_request.field_violations) - 1
-    assert bad_request.field_violations[shown].description == f"and {500 - shown} more"
+    assert bad_request.field_violations[shown].description == f"and at least {500 - shown} more"
     assert shown >= 2

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from swit_saga_server.core import limits
 from swit_saga_server.core.errors import InvalidDefinition, InvalidRequest, UnsupportedField, Violation
 from swit_saga_server.wire.door.rules import Check, Fault
 from swit_saga_server.wire.door.table import BETWEEN_FIELDS, between_fields, most_of, rule_of
@@ -14,6 +16,8 @@ from swit_saga_server.wire.door.table import BETWEEN_FIELDS, between_fields, mos
 
 def admit(message: Message, refusal: type[InvalidRequest] = InvalidRequest) -> None:
     """Return if every field of a message may be as it is, at any depth. What is output only is judged like the rest.
+
+    Of many things wrong the first ``MAX_FAULTS`` are found.
 
     Raises:
         UnsupportedField: All that is wrong is not supported yet.
@@ -30,7 +34,7 @@ def admit(message: Message, refusal: type[InvalidRequest] = InvalidRequest) -> N
 
 
 def violations(message: Message) -> Iterator[Violation]:
-    """Everything wrong with a message, but for what is only not supported yet."""
+    """What is wrong with a message, as ``admit`` finds it, but for what is only not supported yet."""
     for fault in _plan(message.DESCRIPTOR).faults(message):
         if not fault.unsupported:
             yield Violation(fault.path, fault.description)
@@ -51,11 +55,14 @@ class _Plan:
 
     def faults(self, message: Any) -> list[Fault]:
         found: list[Fault] = []
+        most = limits.MAX_FAULTS
         checks = self._checks
         for field, value in message.ListFields():
             check = checks[field]
             if check is not None and (wrong := check(value)):
-                found += _of_field(field.name, wrong)
+                found += islice(_of_field(field.name, wrong), most - len(found))
+                if len(found) == most:
+                    return found
         for name, check in self._required:
             if not (value := getattr(message, name)):
                 found += _of_field(name, check(value) or ())
@@ -79,7 +86,7 @@ def _inner(field: FieldDescriptor) -> Check:
         return lambda value: _plan(kind).faults(value)
 
     def check_each(values: Any) -> Iterator[Fault]:
-        if most and len(values) > most:
+        if len(values) > most:
             yield Fault("", f"has {len(values)} items; at most {most}")
             return
         plan = _plan(kind)

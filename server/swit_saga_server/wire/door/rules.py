@@ -154,6 +154,7 @@ CONTENT_TYPE = of(
     f"1 to {limits.MAX_CONTENT_TYPE_LENGTH} characters, printable ASCII", bounds.content_type_fault, required=True
 )
 CONTENT = Rule("at most `coordinator.max_payload_bytes`")
+WITHDRAWN = Rule(f"at most {limits.MAX_MESSAGE_ITEMS}")
 LEFT_OUT = of("0", _left_out)
 MULTIPLIER = of(f"1 to {limits.MAX_MULTIPLIER:g} (0 or unset: the default)", bounds.multiplier_fault)
 ATTEMPTS = of(
