@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from swit_saga.connection import Connection
 from swit_saga.definition import DefinitionLike, definition_message
+from swit_saga.given import given_count, given_text
 from swit_saga.ids import given_id
 from swit_saga.paging import every
 from swit_saga.v1 import definition_service_pb2 as pb
@@ -36,7 +37,9 @@ class Definitions:
         Raises:
             NotFoundError, UnavailableError.
         """
-        request = pb.GetDefinitionRequest(definition_id=given_id(definition_id, "definition_id"), version=version)
+        request = pb.GetDefinitionRequest(
+            definition_id=given_id(definition_id, "definition_id"), version=given_count(version, "version")
+        )
         response = await self._connection.call(self._connection.stubs.definitions.GetDefinition, request)
         found: SagaDefinition = response.definition
         return found
@@ -54,6 +57,8 @@ class Definitions:
         Raises:
             InvalidRequestError, UnavailableError.
         """
+        given_text(definition_id, "definition_id")
+        given_count(page_size, "page_size", least=1)
 
         async def page(token: str) -> tuple[Iterable[SagaDefinition], str]:
             request = pb.ListDefinitionsRequest(
@@ -95,6 +100,7 @@ class Definitions:
 
     async def _disable(self, definition_id: str, version: int, *, enable: bool) -> SagaDefinition:
         name = given_id(definition_id, "definition_id")
+        given_count(version, "version", least=1)
         request = pb.DisableDefinitionRequest(definition_id=name, version=version, enable=enable)
         response = await self._connection.call(self._connection.stubs.definitions.DisableDefinition, request)
         changed: SagaDefinition = response.definition

@@ -194,4 +194,7 @@ def from_rpc_error(error: Any) -> CallError:
     if status is not None:
         return from_status(status)
     code = error.code()
-    return _BY_CODE.get(code, CallError)(error.details() or code.name, code=code)
+    said = error.details() or code.name
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        said = f"what answers there does not know this call: it is no coordinator, or an older one ({said})"
+    return _BY_CODE.get(code, CallError)(said, code=code)

@@ -14,6 +14,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from swit_saga.forks import enter_grpc_with_asyncio
+from swit_saga.listening import checked_listening
+from swit_saga.loops import running_loop
 from swit_saga.participant.answers import ANSWER_BYTES, RECEIVED_BYTES, sendable
 from swit_saga.participant.execution import Answer, Execution
 from swit_saga.participant.failures import TooLate, describe, is_signalled, trace_of
@@ -118,13 +120,15 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
     """Serve while the context lasts; on leaving, running handlers are finished first, at most ``DRAIN_S``.
 
     Raises:
-        RuntimeError: The address cannot be bound.
+        RuntimeError: The address cannot be listened at; the message says why.
         ForkedError: This process was forked off one that had used gRPC with asyncio.
     """
+    # Before gRPC tries: it would say what is wrong on standard error, in its own words, and take a port past 65535.
+    address = checked_listening(listen, f"another {participant.name!r}, or another program,")
     enter_grpc_with_asyncio()
     server = grpc.aio.server(options=SERVER_OPTIONS)
     streams = add_to(participant, server)
-    port = server.add_insecure_port(listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}")
+    port = server.add_insecure_port(address)
     await server.start()
     try:
         yield Serving(server, port)
@@ -136,7 +140,14 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
 
 
 def run(participant: Execution, listen: str) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what runs; a second one ends it at once."""
+    """Serve until SIGTERM or SIGINT, then finish what runs; a second one ends it at once.
+
+    Raises:
+        RuntimeError: An event loop runs here already, or the address cannot be listened at.
+    """
+    if running_loop() is not None:
+        how = f"async with {participant.name}.serve({listen!r})"
+        raise RuntimeError(f"run() has an event loop of its own, and one runs here already: write '{how}'")
 
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
