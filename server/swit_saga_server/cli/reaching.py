@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-import re
 import select
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ import grpc.aio
 
 from swit_saga import AsyncSagaClient
 from swit_saga.channel import CHANNEL_OPTIONS
+from swit_saga.connecting import why
 from swit_saga.durations import format_duration
 from swit_saga.errors import TimedOutError, UnavailableError
 from swit_saga_server.cli.failures import Unreachable
@@ -156,19 +156,3 @@ async def _changes(channel: grpc.aio.Channel, within_s: float | None) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-_REASONS = (
-    (r"connection refused", "nothing listens there (connection refused)"),
-    (r"no such file", "there is no such socket"),
-    (r"permission denied", "permission denied"),
-    (r"domain name not found|could not resolve|name resolution|no address|misformatted", "there is no such host"),
-    (r"unreachable|no route", "there is no way to that host"),
-    (r"timed? ?out|deadline|silent", "it did not answer in time"),
-    (r"reset|closed|broken|eof|goaway|frame|settings|http|handshake|ssl", "the connection broke"),
-)
-
-
-def why(details: str) -> str:
-    """What gRPC says of a connection, in words."""
-    return next((words for sign, words in _REASONS if re.search(sign, details, re.I)), "no connection")

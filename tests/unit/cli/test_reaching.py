@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import grpc.aio
 import pytest
 
+from swit_saga.connecting import why
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, event_pb2, saga_pb2
 from swit_saga_server.cli import reaching
@@ -141,4 +142,4 @@ async def test_a_wait_is_silent_while_the_saga_runs(monkeypatch, port):
     ],
 )
 def test_why_there_is_no_connection(details, words):
-    assert reaching.why(details).startswith(words)
+    assert why(details).startswith(words)
