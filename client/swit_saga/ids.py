@@ -5,6 +5,8 @@ import time
 import zlib
 from collections.abc import Collection
 
+from swit_saga.limits import MAX_ID_LENGTH
+
 
 def new_saga_id() -> str:
     """Unique: 11 hex digits of milliseconds since the epoch, 21 random ones."""
@@ -51,9 +53,6 @@ class SagaIds:
                 return saga_id
 
 
-MAX_LENGTH = 200
-
-
 def refuse_name(what: str, value: object) -> None:
     """Refuse a name, of ``what``, that no definition could use: the coordinator takes none such.
 
@@ -65,7 +64,7 @@ def refuse_name(what: str, value: object) -> None:
         raise TypeError(f"{what} must be text, not {type(value).__name__}: {value!r}")
     if not value:
         raise ValueError(f"{what} must not be empty")
-    if len(value) > MAX_LENGTH:
-        raise ValueError(f"{what} is {len(value)} characters long; at most {MAX_LENGTH}")
+    if len(value) > MAX_ID_LENGTH:
+        raise ValueError(f"{what} is {len(value)} characters long; at most {MAX_ID_LENGTH}")
     if not value.isprintable() or value != value.strip() or "/" in value:
         raise ValueError(f"{what} must be printable, without '/' and without spaces at its ends: {value!r}")

@@ -14,9 +14,10 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from swit_saga.forks import enter_grpc_with_asyncio
+from swit_saga.limits import MAX_MESSAGE_BYTES
 from swit_saga.listening import checked_listening
 from swit_saga.loops import running_loop
-from swit_saga.participant.answers import ANSWER_BYTES, RECEIVED_BYTES, sendable
+from swit_saga.participant.answers import ANSWER_BYTES, sendable
 from swit_saga.participant.execution import Answer, Execution
 from swit_saga.participant.failures import TooLate, describe, is_signalled, trace_of
 from swit_saga.participant.journal import Journal
@@ -33,7 +34,7 @@ R = TypeVar("R", ExecuteResponse, CompensateResponse)
 
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     # A Compensate has the step's input, its output and the saga's initial data: thrice what a coordinator allows one.
-    ("grpc.max_receive_message_length", RECEIVED_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     # Two processes on one port would share its calls by chance.

@@ -45,6 +45,8 @@ MAX_SAGA_BYTES = 128 << 20
 SMALL_PAYLOAD_BYTES = MAX_SAGA_BYTES // MAX_STEPS
 """Outputs of as many bytes are taken however large their saga is: a thousand of them have no more than another saga."""
 
+MAX_MESSAGE_BYTES = 64 << 20
+"""The most that coordinator, SDK clients and SDK participants take or send in one message."""
 MIN_MESSAGE_BYTES = 3_584 << 10
 """3.5 MiB: any gRPC client receives 4 MiB without being told to."""
 MESSAGE_EXTRA_BYTES = 512 << 10

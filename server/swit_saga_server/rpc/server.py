@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
+from swit_saga_server.core.limits import MAX_MESSAGE_BYTES
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
@@ -128,7 +129,7 @@ def _options(config: SagaConfig) -> list[tuple[str, int]]:
     return [
         # Twice the limit, so that what is somewhat too large is refused by us and in words.
         ("grpc.max_receive_message_length", 2 * largest),
-        ("grpc.max_send_message_length", 64 << 20),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_concurrent_streams", server.max_concurrent_streams),
         # Calls that came and were not taken up yet. By default gRPC cancels a part of them past 1,000, without a word;
         # these are two connections as full as they may be.

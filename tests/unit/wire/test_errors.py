@@ -64,6 +64,11 @@ def test_an_error_without_a_message_says_what_its_class_says():
     assert to_status(errors.SagaNotFound()).message == "There is no saga with this id."
 
 
+def test_a_message_that_is_no_utf_8_is_spelled_out():
+    """The name of a file may be none."""
+    assert to_status(errors.StoreUnavailable("cannot write \udcff.db")).message == "cannot write \\udcff.db"
+
+
 def test_what_was_not_raised_on_purpose_says_nothing():
     status = to_status(KeyError("the customer's card number"))
     assert status.code == Code.INTERNAL

@@ -1,6 +1,6 @@
 """The walk over a message: compiled once for each kind of message, and one for all that there is to find."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -37,28 +37,28 @@ def violations(message: Message) -> Iterator[Violation]:
 
 
 class _Plan:
-    """The checks of one kind of message, by field number."""
+    """The checks of one kind of message, by field."""
 
     def __init__(self, kind: Descriptor) -> None:
-        self._checks: dict[int, Check | None] = {}
-        self._required: list[tuple[FieldDescriptor, Check]] = []
+        self._checks: dict[FieldDescriptor, Check | None] = {}
+        self._required: list[tuple[str, Check]] = []
         for field in kind.fields:
             rule = rule_of(field)
-            self._checks[field.number] = check = _inner(field) if rule is None else rule.check
+            self._checks[field] = check = _inner(field) if rule is None else rule.check
             if rule is not None and rule.required and check is not None:
-                self._required.append((field, check))
+                self._required.append((field.name, check))
         self._has_more = kind.name in BETWEEN_FIELDS
 
     def faults(self, message: Any) -> list[Fault]:
         found: list[Fault] = []
         checks = self._checks
         for field, value in message.ListFields():
-            check = checks[field.number]
+            check = checks[field]
             if check is not None and (wrong := check(value)):
-                found += _under(field.name, wrong)
-        for field, check in self._required:
-            if not (value := getattr(message, field.name)):
-                found += _under(field.name, check(value) or ())
+                found += _of_field(field.name, wrong)
+        for name, check in self._required:
+            if not (value := getattr(message, name)):
+                found += _of_field(name, check(value) or ())
         if self._has_more:
             named = {fault.path for fault in found}
             found += [fault for fault in between_fields(message) if fault.path not in named]
@@ -89,7 +89,11 @@ def _inner(field: FieldDescriptor) -> Check:
     return check_each
 
 
-def _under(name: str, faults: Any) -> Iterator[Fault]:
+def _of_field(name: str, wrong: str | Iterable[Fault]) -> Iterable[Fault]:
+    return (Fault(name, wrong),) if isinstance(wrong, str) else _under(name, wrong)
+
+
+def _under(name: str, faults: Iterable[Fault]) -> Iterator[Fault]:
     for path, description, unsupported in faults:
         joint = "." if path and not path.startswith("[") else ""
         yield Fault(f"{name}{joint}{path}", description, unsupported)
