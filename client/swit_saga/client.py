@@ -12,11 +12,12 @@ from swit_saga.channel import ChannelStubs, Stubs, checked_target
 from swit_saga.connection import Connection
 from swit_saga.definition import DefinitionLike, definition_message
 from swit_saga.definitions import Definitions
-from swit_saga.durations import DurationLike, duration_message, parse_duration
+from swit_saga.durations import DurationLike, duration_message, named_duration
 from swit_saga.filters import saga_filter
+from swit_saga.given import UINT32, given, given_count, given_headers, given_text
 from swit_saga.handle import SagaHandle
 from swit_saga.health import health_request, refuse_unless_serving
-from swit_saga.ids import MAX_VERSION, SagaIds, given_id, given_number, given_text
+from swit_saga.ids import SagaIds, given_id
 from swit_saga.operator import Operator
 from swit_saga.outcomes import result_of
 from swit_saga.paging import every
@@ -31,6 +32,7 @@ from swit_saga.waiting import Waiting
 from swit_saga.watching import watch
 
 T = TypeVar("T")
+CREDENTIALS = "such as grpc.ssl_channel_credentials()"
 
 
 class AsyncSagaClient:
@@ -75,12 +77,15 @@ class AsyncSagaClient:
             batch_waits: The same for ``wait`` and ``result``.
 
         Raises:
-            ValueError: Not exactly one of ``target``, ``channel`` and ``stubs`` is given, or one is not valid.
+            ValueError: Not exactly one of ``target``, ``channel`` and ``stubs`` is given, or an option is not valid.
+            TypeError: An option is of another type.
         """
         if sum(x is not None for x in (target, channel, stubs)) != 1:
             raise ValueError("give exactly one of target, channel and stubs")
         if target is not None:
             checked_target(target)
+        if credentials is not None:
+            given(credentials, "credentials", grpc.ChannelCredentials, CREDENTIALS)
 
         def connect() -> Stubs:
             if stubs is not None:
@@ -90,16 +95,20 @@ class AsyncSagaClient:
             assert target is not None
             return ChannelStubs.to(target, credentials)
 
-        timeout_s = parse_duration(timeout).total_seconds()
+        timeout_s = named_duration(timeout, "timeout").total_seconds()
         if not timeout_s:
             raise ValueError("timeout must be greater than 0")
+        if codecs is not None:
+            given(codecs, "codecs", Codecs)
         self.codecs = codecs or Codecs()
         # A channel that is given was made in this process; any other is made by the process that makes the first call.
-        self._connection = Connection(connect, metadata=metadata or {}, timeout_s=timeout_s, begun=channel is not None)
+        self._connection = Connection(
+            connect, metadata=given_headers(metadata or {}), timeout_s=timeout_s, begun=channel is not None
+        )
         self._waiting = Waiting(self._connection, self.codecs, batched=batch_waits)
         self.definitions = Definitions(self._connection)
         self.operator = Operator(self._connection, self.codecs)
-        self._service = service
+        self._service = given_text(service, "service")
         self._batch_starts = batch_starts
         self._ids = SagaIds()
 
@@ -166,7 +175,7 @@ class AsyncSagaClient:
         """
         request = pb.StartSagaRequest(
             saga_id=self._ids.new() if saga_id is None else given_id(saga_id),
-            definition_version=given_number(version, "version", highest=MAX_VERSION),
+            definition_version=given_count(version, "version", most=UINT32),
             initial_data=self.codecs.encode(data),
             timeout=duration_message(timeout),
             labels=texts(labels or {}, "labels"),
@@ -270,7 +279,7 @@ class AsyncSagaClient:
             stuck=stuck,
         )
 
-        size, order = given_number(page_size, "page_size", lowest=1), given_text(order_by, "order_by")
+        size, order = given_count(page_size, "page_size", least=1), given_text(order_by, "order_by")
 
         async def page(token: str) -> tuple[Iterable[SagaView], str]:
             request = pb.ListSagasRequest(
@@ -344,6 +353,7 @@ class AsyncSagaClient:
             NotFoundError: There is no such saga.
             InvalidRequestError: ``after`` lies beyond its latest event.
         """
+        given_count(after, "after", most=2**63 - 1)
         return watch(self._connection, self.codecs, given_id(saga_id), after=after, follow=follow)
 
     async def metrics(self) -> CoordinatorMetrics:

@@ -11,6 +11,7 @@ from swit_saga.calls import call
 from swit_saga.channel import Stubs
 from swit_saga.errors import CallError, ClientClosed, from_rpc_error
 from swit_saga.forks import Home
+from swit_saga.loops import running_loop
 from swit_saga.streams import CanStream, Metadata, Shape, Shared
 
 WHAT = "this client"
@@ -40,6 +41,7 @@ class Connection:
             self._home.enter(WHAT)
         self._connect = connect
         self._stubs: Stubs | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._metadata = tuple(metadata.items())
         self._shared: dict[Shape, Shared] = {}
         self._closed = False
@@ -51,12 +53,18 @@ class Connection:
         Raises:
             ClientClosed: There is no connection any more.
             ForkedError: It is another process's.
+            RuntimeError: It is another event loop's.
         """
         if self._closed:
             raise ClientClosed
         self._home.enter(WHAT)
         if self._stubs is None:
-            self._stubs = self._connect()
+            self._stubs, self._loop = self._connect(), running_loop()
+        elif running_loop() is not self._loop:
+            raise RuntimeError(
+                "this client was used in another event loop before, and belongs to that one; make a client in each "
+                "asyncio.run(), or use SagaClient"
+            )
         return self._stubs
 
     def shared(self, shape: Shape, on_message: Callable[[Any], None] = _ignore) -> Any:

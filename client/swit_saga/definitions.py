@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Iterable
 
 from swit_saga.connection import Connection
 from swit_saga.definition import DefinitionLike, definition_message
-from swit_saga.ids import MAX_VERSION, given_id, given_number, given_text
+from swit_saga.given import UINT32, given_count, given_text
+from swit_saga.ids import given_id
 from swit_saga.paging import every
 from swit_saga.v1 import definition_service_pb2 as pb
 from swit_saga.v1.definition_pb2 import SagaDefinition
@@ -38,7 +39,7 @@ class Definitions:
         """
         request = pb.GetDefinitionRequest(
             definition_id=given_id(definition_id, "definition_id"),
-            version=given_number(version, "version", highest=MAX_VERSION),
+            version=given_count(version, "version", most=UINT32),
         )
         response = await self._connection.call(self._connection.stubs.definitions.GetDefinition, request)
         found: SagaDefinition = response.definition
@@ -57,8 +58,7 @@ class Definitions:
         Raises:
             InvalidRequestError, UnavailableError.
         """
-
-        size = given_number(page_size, "page_size", lowest=1)
+        size = given_count(page_size, "page_size", least=1)
         given_text(definition_id, "definition_id")
 
         async def page(token: str) -> tuple[Iterable[SagaDefinition], str]:
@@ -101,9 +101,8 @@ class Definitions:
 
     async def _disable(self, definition_id: str, version: int, *, enable: bool) -> SagaDefinition:
         name = given_id(definition_id, "definition_id")
-        request = pb.DisableDefinitionRequest(
-            definition_id=name, version=given_number(version, "version", lowest=1, highest=MAX_VERSION), enable=enable
-        )
+        given_count(version, "version", least=1, most=UINT32)
+        request = pb.DisableDefinitionRequest(definition_id=name, version=version, enable=enable)
         response = await self._connection.call(self._connection.stubs.definitions.DisableDefinition, request)
         changed: SagaDefinition = response.definition
         return changed

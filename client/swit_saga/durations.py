@@ -65,8 +65,8 @@ def format_duration(value: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
-def duration_message(value: DurationLike | None) -> Duration | None:
-    """A duration as it is sent; None for none.
+def duration_message(value: DurationLike | None, name: str = "timeout") -> Duration | None:
+    """A duration as it is sent; None for none. ``name`` is what it is, for messages.
 
     Raises:
         ValueError: It is not one.
@@ -74,5 +74,17 @@ def duration_message(value: DurationLike | None) -> Duration | None:
     if value is None:
         return None
     made = Duration()
-    made.FromTimedelta(parse_duration(value))
+    made.FromTimedelta(named_duration(value, name))
     return made
+
+
+def named_duration(value: DurationLike, name: str) -> timedelta:
+    """As ``parse_duration``; what is wrong is said of ``name``.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    try:
+        return parse_duration(value)
+    except ValueError as wrong:
+        raise type(wrong)(f"{name}: {wrong}") from None

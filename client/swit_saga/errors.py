@@ -8,6 +8,7 @@ import grpc.aio
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from swit_saga.connecting import in_words
 from swit_saga.times import timedelta_of
 
 
@@ -194,4 +195,5 @@ def from_rpc_error(error: Any) -> CallError:
     if status is not None:
         return from_status(status)
     code = error.code()
-    return _BY_CODE.get(code, CallError)(error.details() or code.name, code=code)
+    said = in_words(code, error.details() or code.name, "coordinator")
+    return _BY_CODE.get(code, CallError)(said, code=code)

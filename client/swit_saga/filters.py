@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from swit_saga.durations import DurationLike, duration_message
+from swit_saga.given import several
 from swit_saga.ids import given_id
 from swit_saga.trees import texts, tree
 from swit_saga.v1 import coordinator_service_pb2 as pb
-from swit_saga.views import ACTIVE, state_value
+from swit_saga.views import ACTIVE, state_values
 
 
 def saga_filter(
@@ -32,16 +33,16 @@ def saga_filter(
             ``active`` are both given.
         TypeError: A label, an id or a metadata's value is of no type that can be sent.
     """
-    wanted = [state_value(s) for s in states]
+    wanted = state_values(states)
     if active:
         if wanted:
             raise ValueError("give states or active, not both: active stands for " + ", ".join(sorted(ACTIVE)))
-        wanted = sorted(state_value(s) for s in ACTIVE)
+        wanted = sorted(state_values(ACTIVE))
     made = pb.SagaFilter(
         states=wanted,
-        definition_ids=[given_id(d, "definitions") for d in definitions],
+        definition_ids=[given_id(d, "definitions") for d in several(definitions, "definitions")],
         labels=texts(labels or {}, "labels"),
-        overdue_by=duration_message(overdue_by),
+        overdue_by=duration_message(overdue_by, "overdue_by"),
         stuck=stuck,
     )
     if metadata:

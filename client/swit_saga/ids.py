@@ -4,13 +4,9 @@ import secrets
 import time
 import zlib
 from collections.abc import Collection
-from operator import index
-from typing import SupportsIndex
 
+from swit_saga.given import given_text
 from swit_saga.limits import MAX_ID_LENGTH
-
-MAX_VERSION = 2**32 - 1
-"""Of a definition."""
 
 
 def new_saga_id() -> str:
@@ -28,37 +24,6 @@ def given_id(value: str, name: str = "saga_id") -> str:
     if not given_text(value, name):
         raise ValueError(f"{name} is empty; give the id that is meant")
     return value
-
-
-def given_text(value: str, name: str) -> str:
-    """A text that somebody gave; may be empty.
-
-    Raises:
-        TypeError: It is no text.
-        ValueError: It is no Unicode text.
-    """
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be text, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{name} {value!r} is no Unicode text: {error.reason}") from error
-    return value
-
-
-def given_number(value: int, name: str, lowest: int = 0, highest: int = 2**31 - 1) -> int:
-    """A whole number that somebody gave.
-
-    Raises:
-        TypeError: It is no whole number.
-        ValueError: It lies outside.
-    """
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
-    number = index(value)
-    if not lowest <= number <= highest:
-        raise ValueError(f"{name} is {number if abs(number) < 2**64 else 'far'} outside {lowest} to {highest}")
-    return number
 
 
 class SagaIds:

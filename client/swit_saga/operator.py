@@ -4,7 +4,8 @@ import uuid
 from typing import Any
 
 from swit_saga.connection import Connection
-from swit_saga.ids import given_id, given_text
+from swit_saga.given import given_text
+from swit_saga.ids import given_id
 from swit_saga.payload import Codecs
 from swit_saga.v1 import operator_service_pb2 as pb
 from swit_saga.views import SagaView

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from swit_saga.connection import Connection
-from swit_saga.durations import DurationLike, duration_message, parse_duration
+from swit_saga.durations import DurationLike, duration_message, named_duration
 from swit_saga.errors import TimedOutError, UnavailableError
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2 as pb
-from swit_saga.views import SagaView, state_value
+from swit_saga.views import SagaView, state_values
 from swit_saga.waits import WAITS
 
 WAIT_SLICE_S = 60.0
@@ -39,8 +39,8 @@ class Waiting:
             UnavailableError, TimedOutError: The coordinator could not be asked, and the time is over.
         """
         connection, loop = self._connection, asyncio.get_running_loop()
-        until = loop.time() + parse_duration(timeout).total_seconds() if timeout is not None else None
-        wanted = [state_value(s) for s in states]
+        until = loop.time() + named_duration(timeout, "timeout").total_seconds() if timeout is not None else None
+        wanted = state_values(states)
         while True:
             left_s = WAIT_SLICE_S if until is None else min(max(until - loop.time(), 0.0), WAIT_SLICE_S)
             request = pb.WaitSagaRequest(

@@ -20,6 +20,7 @@ from opentelemetry import trace
 
 from swit_saga.client import AsyncSagaClient
 from swit_saga.errors import ForkedError, from_status
+from swit_saga.given import given, given_list
 from swit_saga.health import SERVING, Response, health_request
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2, definition_service_pb2, operator_service_pb2
@@ -71,7 +72,13 @@ class Coordinator(AsyncSagaClient):
         Raises:
             StoreRefused: Another process holds the SQLite file. StoreUnavailable.
             ConfigError: What the environment says is not valid.
+            TypeError, ValueError: ``config`` or ``participants`` is no such thing; two participants have one name.
         """
+        if config is not None:
+            given(config, "config", SagaConfig, "make it by SagaConfig.load(overrides={...})")
+        for each in given_list(participants, "participants", "participants"):
+            if isinstance(each, str) or not hasattr(each, "execute"):
+                raise TypeError(f"participants are Participant objects, not {type(each).__name__}")
         config = config or SagaConfig.load()
         if "level" in config.logging.model_fields_set:  # Else it is the program's say, as for any library.
             set_level(config.logging.level)

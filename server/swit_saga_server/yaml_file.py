@@ -77,6 +77,8 @@ def load_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         # PyYAML puts names of tokens into <>, and into quotes what was written.
         problem = re.sub(r"(['\"])(?!<[a-z ]+>\1).{2,}?\1", "…", str(error.problem))
+        if r"'\t'" in str(error.problem):
+            problem = "a tab cannot indent; write spaces"
         wrong = f"{problem}{_place(error)}"
     except yaml.reader.ReaderError as error:
         wrong = f"there is a character (number {error.position + 1}) that is not allowed in YAML"

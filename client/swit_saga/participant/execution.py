@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
 from swit_saga.errors import CodecError
+from swit_saga.given import given, given_count
 from swit_saga.ids import refuse_name
 from swit_saga.participant.context import ErrorType, Reject, StepContext
 from swit_saga.participant.failures import (
@@ -49,6 +50,9 @@ class Execution:
     def __init__(self, name: str, *, codecs: Codecs | None = None, threads: int = 16) -> None:
         """See ``Participant``."""
         refuse_name("a participant's name", name)
+        given_count(threads, "threads", least=1)
+        if codecs is not None:
+            given(codecs, "codecs", Codecs)
         self.name = name
         self._codecs = codecs or Codecs()
         self._handlers: dict[str, StepHandler[Any, Any]] = {}
@@ -98,12 +102,20 @@ class Execution:
             return ExecuteResponse(rejected=answer)
         return ExecuteResponse(completed=answer)
 
-    async def compensate(self, request: CompensateRequest) -> CompensateResponse:
+    def compensate(self, request: CompensateRequest) -> Coroutine[Any, Any, CompensateResponse]:
         """Answer a Compensate. One that meets its Execute still running here waits for it first.
 
         Raises:
             Exception: As ``execute``.
+            TypeError: This was taken for a decorator.
         """
+        if not isinstance(request, CompensateRequest):
+            raise TypeError(
+                f"a compensation belongs to its step's handler: @HANDLER.compensate, not @{self.name}.compensate"
+            )
+        return self._answer_compensate(request)
+
+    async def _answer_compensate(self, request: CompensateRequest) -> CompensateResponse:
         executing = self.running(request.execute_idempotency_key)
         if executing is not None:
             await asyncio.wait([executing])

@@ -1,16 +1,24 @@
 """What a handler raised, told so that telling cannot fail: an exception's own code may raise anything, too."""
 
+import asyncio
+import concurrent.futures
 import dis
 import functools
+import os
 import signal
 import traceback
 import types
+from pathlib import Path
 from typing import Any
 
 from swit_saga.errors import Portable
 
 MESSAGE_TEXT, TRACE_TEXT = 500, 3_000
 """Characters of an exception and of its traceback that are passed on."""
+
+
+_CALLING = tuple(f"{Path(file).parent}{os.sep}" for file in (__file__, asyncio.__file__, concurrent.futures.__file__))
+"""Where the code lies that calls handlers; its places in a traceback tell nobody anything."""
 
 
 class TooLate(Portable):
@@ -40,14 +48,22 @@ def describe(error: BaseException) -> str:
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback as text; where that cannot be made, the places without words."""
+    """The traceback as text, from the handler on; where that cannot be made, the places without words."""
     try:
-        return "".join(traceback.format_exception(error))
+        return "".join(traceback.format_exception(type(error), error, _from_the_handler(error)))
     except BaseException:
         try:
-            return "".join([*traceback.format_tb(error.__traceback__), describe(error), "\n"])
+            return "".join([*traceback.format_tb(_from_the_handler(error)), describe(error), "\n"])
         except BaseException:
             return describe(error)
+
+
+def _from_the_handler(error: BaseException) -> types.TracebackType | None:
+    """The places without those that only lead to the handler; all of them if there are no others."""
+    place = error.__traceback__
+    while place is not None and place.tb_frame.f_code.co_filename.startswith(_CALLING):
+        place = place.tb_next
+    return place or error.__traceback__
 
 
 def writable(text: str) -> str:

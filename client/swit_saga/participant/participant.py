@@ -30,7 +30,7 @@ class Participant(Execution):
             threads: Plain (not async) handlers run at once at most.
 
         Raises:
-            TypeError, ValueError: No definition could name it so.
+            TypeError, ValueError: No definition could name it so, or an option is none.
         """
         super().__init__(name, codecs=codecs, threads=threads)
 

@@ -15,6 +15,8 @@ from grpc_status import rpc_status
 
 from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.limits import MAX_MESSAGE_BYTES
+from swit_saga.listening import checked_listening
+from swit_saga.loops import running_loop
 from swit_saga.participant.answers import ANSWER_BYTES, sendable
 from swit_saga.participant.execution import Answer, Execution
 from swit_saga.participant.failures import TooLate, describe, is_signalled, trace_of
@@ -120,9 +122,11 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
     """Serve while the context lasts; on leaving, running handlers are finished first, at most ``DRAIN_S``.
 
     Raises:
-        RuntimeError: The address cannot be bound.
+        RuntimeError: The address cannot be listened at; the message says why.
         ForkedError: This process was forked off one that had used gRPC with asyncio.
     """
+    # Before gRPC tries: it would say what is wrong on standard error, in its own words, and take a port past 65535.
+    address = checked_listening(listen, f"another {participant.name!r}, or another program,")
     enter_grpc_with_asyncio()
     streams: list[ParticipantStreamServicer] = []
 
@@ -131,7 +135,6 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
         streams[:] = [add_to(participant, server)]
         return server
 
-    address = listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}"
     server = StandingServer(made, address, Journal(participant.name).fell)
     await server.start()
     try:
@@ -144,7 +147,14 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
 
 
 def run(participant: Execution, listen: str) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what runs; a second one ends it at once."""
+    """Serve until SIGTERM or SIGINT, then finish what runs; a second one ends it at once.
+
+    Raises:
+        RuntimeError: An event loop runs here already, or the address cannot be listened at.
+    """
+    if running_loop() is not None:
+        how = f"async with {participant.name}.serve({listen!r})"
+        raise RuntimeError(f"run() has an event loop of its own, and one runs here already: write '{how}'")
 
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()

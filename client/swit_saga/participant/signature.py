@@ -125,7 +125,10 @@ class _Reading:
         taken = len(self._kinds)
         if taken > self._values:
             wanted = "the step's input" if self._values == 1 else "the step's input and its output"
-            _refuse(self._function, f"it takes {taken} values; there is {wanted}, and a StepContext")
+            context = (
+                "a parameter that is annotated StepContext, or called 'step' or 'context', is given the StepContext"
+            )
+            _refuse(self._function, f"it takes {taken} values; there is {wanted}; {context}")
         constants = [place.value for place in places if isinstance(place, _Default)]
         behind = iter(range(taken, taken + len(constants)))
         made = Signature(

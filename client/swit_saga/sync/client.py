@@ -8,9 +8,10 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 import grpc
 
 from swit_saga.channel import checked_target
-from swit_saga.client import AsyncSagaClient
+from swit_saga.client import CREDENTIALS, AsyncSagaClient
 from swit_saga.definition import DefinitionLike
 from swit_saga.durations import DurationLike
+from swit_saga.given import given
 from swit_saga.payload import Codecs
 from swit_saga.sync.definitions import SyncDefinitions
 from swit_saga.sync.loop import LoopThread
@@ -48,8 +49,10 @@ class SagaClient:
         """See ``AsyncSagaClient``.
 
         Raises:
-            ValueError: An option is not valid.
+            ValueError, TypeError: An option is not valid.
         """
+        if credentials is not None:
+            given(credentials, "credentials", grpc.ChannelCredentials, CREDENTIALS)
         self._client = AsyncSagaClient(
             stubs=BlockingStubs(checked_target(target), credentials),
             codecs=codecs,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from swit_saga.errors import CodecError
+from swit_saga.given import article
 from swit_saga.typed.kinds import is_free, type_name
 from swit_saga.typed.numbers import without_exact
 
@@ -75,9 +76,9 @@ def _distinct(kind: Any, made: Callable[[Any], Any], item: Reader) -> Reader:
         try:
             found = made(items)
         except TypeError as unhashable:
-            raise CodecError(f"not a {type_name(kind)}: {unhashable}") from unhashable
+            raise CodecError(f"not {article(type_name(kind))}: {unhashable}") from unhashable
         if len(found) != len(items):
-            raise CodecError(f"not a {type_name(kind)}: an item comes twice")
+            raise CodecError(f"not {article(type_name(kind))}: an item comes twice")
         return found
 
     return read
@@ -93,7 +94,7 @@ def _mapping(kind: Any, key_kind: Any, item_kind: Any, reader: Callable[[Any], R
             return {name: item(each) for name, each in given.items()}
         found = {key(name): item(each) for name, each in given.items()}
         if len(found) != len(given):
-            raise CodecError(f"not a {type_name(kind)}: a key comes twice")
+            raise CodecError(f"not {article(type_name(kind))}: a key comes twice")
         return found
 
     return read

@@ -12,6 +12,7 @@ from enum import Enum, Flag
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, is_typeddict
 
 from swit_saga.errors import CodecError
+from swit_saga.given import article
 from swit_saga.typed.collections import collection_reader
 from swit_saga.typed.kinds import (
     NOTHING,
@@ -73,6 +74,8 @@ class _NothingReads:
         self._kind = kind
 
     def __call__(self, value: Any) -> Any:
+        if isinstance(self._kind, str):
+            raise CodecError(f"{self._kind!r:.80} is text, no type: write the type itself, such as dict")
         raise CodecError(f"expected {type_name(self._kind)}, got {type(value).__name__}; JSON cannot be read as such")
 
 
@@ -123,12 +126,12 @@ def _text(kind: Any) -> Reader:
     def read(value: Any) -> Any:
         if type(value) is not str:
             if not (is_number and type(value) in (int, float, ExactFloat)):
-                raise CodecError(f"not a {type_name(kind)}: expected text, got {type(value).__name__}")
+                raise CodecError(f"not {article(type_name(kind))}: expected text, got {type(value).__name__}")
             value = value.written if type(value) is ExactFloat else repr(value)
         try:
             return read_text(kind, value)
         except Exception as invalid:  # Each has errors of its own.
-            raise CodecError(f"not a {type_name(kind)}: {invalid}") from invalid
+            raise CodecError(f"not {article(type_name(kind))}: {invalid}") from invalid
 
     return read
 
@@ -149,8 +152,8 @@ def _one_of(kind: Any, members: tuple[Any, ...]) -> Reader:
         if len(found) == 1:
             return found[0]
         if found:
-            raise CodecError(f"not a {type_name(kind)}: several have this value")
-        raise CodecError(f"not a {type_name(kind)}: no such value")
+            raise CodecError(f"not {article(type_name(kind))}: several have this value")
+        raise CodecError(f"not {article(type_name(kind))}: no such value")
 
     return read
 
@@ -169,7 +172,7 @@ def _member(kind: Any) -> Reader:
         try:
             return kind(value)
         except Exception as invalid:
-            raise CodecError(f"not a {type_name(kind)}: {invalid}") from invalid
+            raise CodecError(f"not {article(type_name(kind))}: {invalid}") from invalid
 
     return read
 
@@ -261,6 +264,18 @@ def _model(kind: Any) -> Reader:
                 return kind.model_validate(made)
             return of_json(json.dumps(plain(made)))
         except Exception as invalid:
-            raise CodecError(f"not a {type_name(kind)}: {invalid}") from invalid
+            raise CodecError(f"not {article(type_name(kind))}: {_said(invalid)}") from None
 
     return read
+
+
+def _said(invalid: Exception) -> str:
+    """What a model's own check says, without the values that it was given: this comes into records and logs."""
+    errors = getattr(invalid, "errors", None)
+    if errors is None:
+        return str(invalid)
+    try:
+        found = errors(include_url=False, include_context=False, include_input=False)
+        return "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in found)
+    except Exception:  # Another version of pydantic.
+        return type(invalid).__name__

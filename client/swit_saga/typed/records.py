@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, get_origin
 
 from swit_saga.errors import CodecError
+from swit_saga.given import article
 from swit_saga.typed.kinds import Unclear, fields_of, type_name
 from swit_saga.typed.numbers import without_exact
 
@@ -40,7 +41,10 @@ class _Record:
             raise CodecError(f"expected {type_name(self._kind)}, got {type(value).__name__}")
         given_by, made_by = self._fields
         # Fields the reader does not know are left out, so that writers can add some first.
-        given = {name: given_by[name](item) for name, item in value.items() if name in given_by}
+        try:
+            given = {name: given_by[name](item) for name, item in value.items() if name in given_by}
+        except CodecError as wrong:
+            raise self._located(value, wrong) from None
         found = self._made(given)
         if any(getattr(found, name) != item for name, item in given.items()):
             self._refuse_unsettled(found, given)
@@ -50,19 +54,34 @@ class _Record:
                 object.__setattr__(found, name, item)
         return found
 
+    def _located(self, value: Mapping[str, Any], wrong: CodecError) -> CodecError:
+        """The same, with the field's name. Fields are gone through again rather than watched while all is well."""
+        for name, item in value.items():
+            try:
+                self._fields[0].get(name, without_exact)(item)
+            except CodecError:
+                return CodecError(f"{name}: {wrong}") if type(wrong) is CodecError else wrong
+        return wrong
+
     def _made(self, given: Mapping[str, Any]) -> Any:
         try:
             return self._origin(**given)
         except CodecError:
             raise
         except Exception as invalid:  # A field is missing, or its __post_init__ refuses, in whatever way.
-            raise CodecError(f"not a {type_name(self._kind)}: {invalid}") from invalid
+            missing = [f.name for f in dataclasses.fields(self._origin) if _is_needed(f) and f.name not in given]
+            why = f"{', '.join(missing)} missing" if missing else str(invalid)
+            raise CodecError(f"not {article(type_name(self._kind))}: {why}") from invalid
 
     def _refuse_unsettled(self, found: Any, given: Mapping[str, Any]) -> None:
         """A class may put its fields right; but one that changes them whenever it is made cannot be read back."""
         again = self._made({name: getattr(found, name) for name in given})
         if any(getattr(again, name) != getattr(found, name) for name in given):
             raise Unclear(f"{type_name(self._kind)} changes its fields each time it is made: it cannot be read back")
+
+
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def named_tuple_reader(kind: Any, reader: MakeReader) -> Reader:
@@ -77,12 +96,12 @@ def named_tuple_reader(kind: Any, reader: MakeReader) -> Reader:
             kinds = fields_of(kind)
             made.extend(reader(kinds[name]) if name in kinds else without_exact for name in origin._fields)
         if len(value) > len(made):
-            raise CodecError(f"not a {type_name(kind)}: expected {len(made)} items, got {len(value)}")
+            raise CodecError(f"not {article(type_name(kind))}: expected {len(made)} items, got {len(value)}")
         items = [read_item(item) for read_item, item in zip(made, value, strict=False)]
         try:
             return origin(*items)
         except Exception as invalid:
-            raise CodecError(f"not a {type_name(kind)}: {invalid}") from invalid
+            raise CodecError(f"not {article(type_name(kind))}: {invalid}") from invalid
 
     return read
 
@@ -99,7 +118,7 @@ def typed_dict_reader(kind: Any, reader: MakeReader) -> Reader:
             kinds.update({name: reader(each) for name, each in fields_of(kind).items()})
         missing = origin.__required_keys__ - value.keys()
         if missing:
-            raise CodecError(f"not a {type_name(kind)}: {', '.join(sorted(missing))} missing")
+            raise CodecError(f"not {article(type_name(kind))}: {', '.join(sorted(missing))} missing")
         return {name: kinds.get(name, without_exact)(item) for name, item in value.items()}
 
     return read

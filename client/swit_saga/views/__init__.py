@@ -7,7 +7,7 @@ from swit_saga.views.error import ErrorView
 from swit_saga.views.event import EventView
 from swit_saga.views.retry_policy import RetryPolicyView
 from swit_saga.views.saga import SagaView
-from swit_saga.views.states import ACTIVE, TERMINAL, state_name, state_value
+from swit_saga.views.states import ACTIVE, TERMINAL, state_name, state_value, state_values
 from swit_saga.views.step import CompensationView, StepView
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "StepView",
     "state_name",
     "state_value",
+    "state_values",
 ]

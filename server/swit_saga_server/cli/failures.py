@@ -27,6 +27,13 @@ WORDS = {
     grpc.StatusCode.INVALID_ARGUMENT: "what answers there could not read the request",
 }
 """Refusals that the coordinator gave no reason for: they come from gRPC, or from something in between."""
+_TYPERS = (
+    ("Value error, ", ""),
+    ("Input should be a valid integer, unable to parse string as an integer", "it must be a whole number"),
+    ("Input should be greater than or equal to", "it must be at least"),
+    ("Input should be less than or equal to", "it must be at most"),
+)
+"""What typer says in words that are its own, and ours."""
 OTHERWISE = "the call failed on its way, or what answers there is no coordinator"
 
 
@@ -106,7 +113,8 @@ def _usage(error: Exception) -> Failure:
     if type(error).__name__ == "NoArgsIsHelpError":
         return Failure(Exit.USAGE, tuple(words.split("\n")), is_help=True)
     context = getattr(error, "ctx", None)
-    words = words.replace("Value error, ", "")  # Typer's, before words that need none.
+    for typers, ours in _TYPERS:
+        words = words.replace(typers, ours)
     hint = f"; '{context.command_path} --help' says more" if context is not None else ""
     return Failure(Exit.USAGE, (shown(f"{words.rstrip('.')}{hint}"),))
 

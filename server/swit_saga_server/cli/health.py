@@ -4,10 +4,11 @@ import typer
 
 from swit_saga import AsyncSagaClient
 from swit_saga.addresses import host_port
+from swit_saga.connecting import why
 from swit_saga.errors import TimedOutError, UnavailableError
 from swit_saga_server.cli.exits import Exit
 from swit_saga_server.cli.failures import Unreachable
-from swit_saga_server.cli.reaching import Way, why
+from swit_saga_server.cli.reaching import Way
 from swit_saga_server.cli.screen import say
 
 ANYWHERE = ("0.0.0.0", "::")

@@ -3,9 +3,8 @@
 import asyncio
 import errno
 import os
-import re
 import select
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,8 +15,9 @@ import grpc.aio
 
 from swit_saga import AsyncSagaClient
 from swit_saga.channel import CHANNEL_OPTIONS
+from swit_saga.connecting import why
 from swit_saga.durations import format_duration
-from swit_saga.errors import TimedOutError, UnavailableError
+from swit_saga.errors import CallError, TimedOutError, UnavailableError
 from swit_saga_server.cli.failures import Unreachable
 from swit_saga_server.cli.screen import note, output_pipe, shown
 
@@ -53,6 +53,12 @@ async def reached(way: Way) -> AsyncIterator[AsyncSagaClient]:
         Unreachable: There was no connection, or no answer, for too long.
     """
     tried = f"tried for {format_duration(way.timeout)}" if way.timeout else "tried"
+    trouble = f"cannot reach {way.address}"
+
+    def troubled(now: str) -> None:
+        nonlocal trouble
+        trouble = now
+
     channel = grpc.aio.insecure_channel(way.address, options=CHANNEL_OPTIONS)
     # Calls on streams of their own would be answered just as well; a single command gains nothing by sharing one.
     client = AsyncSagaClient(
@@ -60,7 +66,7 @@ async def reached(way: Way) -> AsyncIterator[AsyncSagaClient]:
     )
     try:
         async with channel, client, asyncio.timeout(None) as limit:
-            saying = asyncio.create_task(_say_how_it_is(channel, way, limit))
+            saying = asyncio.create_task(_say_how_it_is(client, channel, way, limit, troubled))
             try:
                 yield client
             finally:
@@ -73,7 +79,7 @@ async def reached(way: Way) -> AsyncIterator[AsyncSagaClient]:
     except TimedOutError as error:
         raise Unreachable(f"{way.address} did not answer; {tried} (--timeout)") from error
     except TimeoutError as error:
-        raise Unreachable(f"cannot reach {way.address}; {tried} (--timeout)") from error
+        raise Unreachable(f"{trouble}; {tried} (--timeout)") from error
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
@@ -112,7 +118,13 @@ async def _while_read(work: Coroutine[Any, Any, int]) -> int:
         loop.remove_reader(pipe)
 
 
-async def _say_how_it_is(channel: grpc.aio.Channel, way: Way, limit: asyncio.Timeout) -> None:
+async def _say_how_it_is(
+    client: AsyncSagaClient,
+    channel: grpc.aio.Channel,
+    way: Way,
+    limit: asyncio.Timeout,
+    troubled: Callable[[str], None],
+) -> None:
     loop = asyncio.get_running_loop()
     address = shown(way.address)
     trying = f"trying for {format_duration(way.timeout)} (--timeout)" if way.timeout else "trying on (Ctrl-C ends this)"
@@ -132,9 +144,43 @@ async def _say_how_it_is(channel: grpc.aio.Channel, way: Way, limit: asyncio.Tim
         if said:
             note(f"connected to {address}")
         was_connected = True
-        if not way.lasting and not await _changes(channel, SILENT_S):
+        if way.lasting:
+            await _say_whether_it_serves(client, channel, way, limit, troubled)
+            troubled(f"cannot reach {way.address}")
+        elif not await _changes(channel, SILENT_S):
             note(f"{address} has not answered yet; {trying}")
         await _changes(channel, None)
+
+
+async def _say_whether_it_serves(
+    client: AsyncSagaClient,
+    channel: grpc.aio.Channel,
+    way: Way,
+    limit: asyncio.Timeout,
+    troubled: Callable[[str], None],
+) -> None:
+    """As long as it is connected: a coordinator may be there and not serve, for want of its store."""
+    loop = asyncio.get_running_loop()
+    since: float | None = None
+    while not await _changes(channel, SILENT_S if since is None else NEXT_WORD_S):
+        try:
+            await client.health()
+        except (UnavailableError, TimedOutError) as away:
+            if channel.get_state() is not READY:
+                return
+            if since is None:
+                since = loop.time()
+                if way.timeout is not None:
+                    limit.reschedule(since + way.timeout.total_seconds())
+            troubled(f"{way.address} does not serve: {away}")
+            note(f"{shown(f'{way.address} does not serve: {away}')}; trying on")
+        except CallError:
+            return  # It does not say.
+        else:
+            if since is not None:
+                note(f"{shown(way.address)} serves again")
+                limit.reschedule(None)
+            since = None
 
 
 async def _ready(channel: grpc.aio.Channel, within_s: float) -> bool:
@@ -156,19 +202,3 @@ async def _changes(channel: grpc.aio.Channel, within_s: float | None) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-_REASONS = (
-    (r"connection refused", "nothing listens there (connection refused)"),
-    (r"no such file", "there is no such socket"),
-    (r"permission denied", "permission denied"),
-    (r"domain name not found|could not resolve|name resolution|no address|misformatted", "there is no such host"),
-    (r"unreachable|no route", "there is no way to that host"),
-    (r"timed? ?out|deadline|silent", "it did not answer in time"),
-    (r"reset|closed|broken|eof|goaway|frame|settings|http|handshake|ssl", "the connection broke"),
-)
-
-
-def why(details: str) -> str:
-    """What gRPC says of a connection, in words."""
-    return next((words for sign, words in _REASONS if re.search(sign, details, re.I)), "no connection")

@@ -12,10 +12,18 @@ from swit_saga_server.logs.folding import Folding
 from swit_saga_server.logs.logger import ROOT
 from swit_saga_server.logs.output import Output
 
+_AGAIN = "The step is taken as 'unknown' and asked for again with the same key."
 EXPLAINED = {
-    "step_in_doubt": "an ordinary exception or a lost answer says nothing certain: the step is taken as 'unknown' and "
-    "asked again with the same key. Raise Reject(...) in the participant to say no for good.",
+    (
+        "step_in_doubt",
+        "UNAVAILABLE",
+    ): f"the participant was not reached, or the connection broke: does it run, and at this address? {_AGAIN}",
+    ("step_in_doubt", "UNIMPLEMENTED"): f"what answers at the participant's address is no participant. {_AGAIN}",
+    ("step_in_doubt", "DEADLINE_EXCEEDED"): f"the participant did not answer within the step's timeout. {_AGAIN}",
+    ("step_in_doubt", None): f"an ordinary exception or a lost answer says nothing certain. {_AGAIN} "
+    "Raise Reject(...) in the participant to say no for good.",
 }
+"""What an event with this code means; None stands for every other code."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -97,7 +105,7 @@ class _Lines(logging.Formatter):
 
 
 def _explain(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    meaning = EXPLAINED.get(event["event"])
+    meaning = EXPLAINED.get((event["event"], event.get("code"))) or EXPLAINED.get((event["event"], None))
     if meaning:
         event["meaning"] = meaning
     return event

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from swit_saga.connecting import in_words
 from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.v1.participant_service_pb2 import (
     CompensateRequest,
@@ -181,7 +182,8 @@ class GrpcStream:
 
 
 def _call_failed(failed: grpc.aio.AioRpcError) -> CallFailed:
-    return CallFailed(failed.code().name, cut(failed.details() or "", MAX_TEXT_BYTES), _stack_trace(failed))
+    said = in_words(failed.code(), failed.details() or "", "participant")
+    return CallFailed(failed.code().name, cut(said, MAX_TEXT_BYTES), _stack_trace(failed))
 
 
 def _stack_trace(failed: grpc.aio.AioRpcError) -> str:

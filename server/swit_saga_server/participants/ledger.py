@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
+from swit_saga.connecting import NO_ANSWER
 from swit_saga_server.core.errors import SagaError
 from swit_saga_server.core.inputs import Answer, Rejected, Unknown
 from swit_saga_server.core.record import evolve
@@ -66,7 +67,7 @@ def wall_clock() -> Instant:
 
 def late_answer(command: ParticipantCommand) -> Unknown:
     """What a send comes to whose time is up."""
-    return broken_answer("DEADLINE_EXCEEDED", "Deadline Exceeded")
+    return broken_answer("DEADLINE_EXCEEDED", NO_ANSWER)
 
 
 class Ledger:

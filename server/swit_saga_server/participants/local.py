@@ -52,8 +52,15 @@ class LocalTransport:
         clock: Callable[[], Instant] = wall_clock,
         reader: AnswerReader | None = None,
     ) -> None:
-        """``deliver`` gets the answers, which ``reader`` reads; for ``clock`` see ``Ledger``."""
-        self._participants = {p.name: p for p in participants}
+        """``deliver`` gets the answers, which ``reader`` reads; for ``clock`` see ``Ledger``.
+
+        Raises:
+            ValueError: Two participants have one name.
+        """
+        self._participants: dict[str, LocalParticipant] = {}
+        for participant in participants:
+            if self._participants.setdefault(participant.name, participant) is not participant:
+                raise ValueError(f"there are two participants named {participant.name!r} in this program")
         self._ledger = Ledger(deliver, late=_late, clock=clock)
         self._calls = Calls(self._ledger, self._ask)
         self._reader = reader or AnswerReader()

@@ -1,12 +1,7 @@
 """Whether an address can be listened at, found out before anything else is touched, and said in words."""
 
-import errno
-import socket
-
-from swit_saga.addresses import host_port
+from swit_saga import listening
 from swit_saga_server.core.errors import SwitSagaError
-
-WILDCARDS = ("0.0.0.0", "::")
 
 
 class CannotListen(SwitSagaError):
@@ -25,30 +20,6 @@ def check_listening(address: str) -> None:
         CannotListen: It is in use, not ours, or not allowed.
     """
     try:
-        at = host_port(address, port_from=0)
-    except ValueError as wrong:
-        raise CannotListen(f"cannot listen at {address}: {wrong}") from None
-    try:
-        # Of all of a machine's addresses gRPC takes those of both families, whichever way they are written.
-        hosts = WILDCARDS if at.host in WILDCARDS else (at.host,)
-        found = [i for host in hosts for i in socket.getaddrinfo(host, at.port, type=socket.SOCK_STREAM)]
-    except (OSError, UnicodeError) as unknown:
-        said = getattr(unknown, "strerror", None) or "no such host"
-        raise CannotListen(f"cannot listen at {address}: {said}") from unknown
-    failed: list[OSError] = []
-    for family, kind, protocol, _, where in found:
-        try:
-            with socket.socket(family, kind, protocol) as tried:
-                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family is socket.AF_INET6:
-                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                tried.bind(where)
-        except OSError as wrong:
-            if wrong.errno == errno.EADDRINUSE:
-                # Also where another address of the host is free: who asks for the host would meet either.
-                raise CannotListen(
-                    f"cannot listen at {address}: the address is in use; is another coordinator running?"
-                ) from wrong
-            failed.append(wrong)
-    if failed and len(failed) == len(found):
-        raise CannotListen(f"cannot listen at {address}: {failed[0].strerror}") from failed[0]
+        listening.check_listening(address, "another coordinator")
+    except listening.CannotListen as refused:
+        raise CannotListen(str(refused)) from refused

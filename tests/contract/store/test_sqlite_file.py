@@ -227,7 +227,7 @@ async def rows(path: Path, sql: str) -> list[Any]:
 
 
 async def test_folder_that_is_not_there_is_refused(path: Path) -> None:
-    with pytest.raises(StoreRefused, match="cannot be used"):
+    with pytest.raises(StoreRefused, match=r"cannot be used: there is no folder .*; make it"):
         await SqliteStore(path / "nowhere" / "saga.db").open()
 
 

@@ -88,8 +88,8 @@ def test_files(tmp_path):
 
 WRONG = [
     (["list", "--state", "bogus"], "'bogus' is not one of 'pending', 'running', 'step_completed'"),
-    (["list", "--limit", "0"], "'--limit'"),
-    (["list", "--limit", "many"], "'--limit'"),
+    (["list", "--limit", "0"], "'--limit': it must be at least 1"),
+    (["list", "--limit", "many"], "'--limit': it must be a whole number"),
     (["watch", "o", "--after", "-1"], "'--after'"),
     (["watch", "o", "--after", "9" * 30], "'--after'"),
     (["start", "d", "--data", "notjson"], "--data: is not JSON"),

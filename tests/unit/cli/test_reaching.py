@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import grpc.aio
 import pytest
 
+from swit_saga.connecting import why
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.v1 import coordinator_service_pb2_grpc, event_pb2, saga_pb2
-from swit_saga_server.cli import reaching
+from swit_saga_server.cli import reaching, screen
 from tests.support.cli.command import Said, run
 from tests.support.rpc.fake import GOT, Fake
 from tests.support.waiting import eventually
@@ -77,13 +78,20 @@ async def test_a_start_that_was_not_answered_says_which_saga_it_may_have_begun(m
 
 
 async def test_one_that_comes_late_is_found(monkeypatch, port, capsys):
+    spoken, loop, note = asyncio.Event(), asyncio.get_running_loop(), screen.note
+
+    def noted(text: str) -> None:
+        loop.call_soon_threadsafe(spoken.set)
+        note(text)
+
+    monkeypatch.setattr(reaching, "note", noted)
     said = asyncio.create_task(run(monkeypatch, "get", "o-1", "--address", f"127.0.0.1:{port}"))
-    await asyncio.wait([said], timeout=0.5)
+    await spoken.wait()
     async with coordinator(port, Fake(GOT)):
         found: Said = await said
-    first, *_, last = found.err.splitlines()
+    first, *others = found.err.splitlines()
     assert first == f"swit-saga: cannot reach 127.0.0.1:{port} yet; trying for 30s (--timeout)"
-    assert last == f"swit-saga: connected to 127.0.0.1:{port}"
+    assert f"swit-saga: connected to 127.0.0.1:{port}" in others
     assert (found.code, "o-1" in found.out) == (0, True)
 
 
@@ -141,4 +149,4 @@ async def test_a_wait_is_silent_while_the_saga_runs(monkeypatch, port):
     ],
 )
 def test_why_there_is_no_connection(details, words):
-    assert reaching.why(details).startswith(words)
+    assert why(details).startswith(words)

@@ -48,7 +48,7 @@ def test_every_field_of_the_filter_has_a_keyword():
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"states": ["dancing"]}, "dancing"),
+        ({"states": ["dancing"]}, "'dancing' is no state; there are pending, running"),
         ({"states": ["failed"], "active": True}, "compensating, running, step_completed"),
         ({"overdue_by": "soon"}, "duration"),
     ],

@@ -18,7 +18,7 @@ def saga(**fields):
 
 
 def test_an_unknown_state_is_refused():
-    with pytest.raises(ValueError, match="dancing"):
+    with pytest.raises(ValueError, match="'dancing' is no state"):
         state_value("dancing")
 
 

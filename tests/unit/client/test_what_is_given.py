@@ -273,7 +273,15 @@ def test_no_attempts_are_not_taken_for_the_default(make):
         make("1s", max_attempts=0)
 
 
-@pytest.mark.parametrize("state", ["bogus", "", "unspecified", 5, None, [], "\ud800"], ids=repr)
-async def test_a_state_that_is_none_is_refused_with_those_there_are(state):
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        *((name, "step_completed") for name in ("bogus", "", "unspecified")),
+        *((value, "states must be text") for value in (5, None, [])),
+        ("\ud800", "no Unicode"),
+    ],
+    ids=repr,
+)
+async def test_a_state_that_is_none_is_refused_in_words(state, says):
     for asked in (lambda c, x: c.list(states=[x]), lambda c, x: c.wait("s", states=[x])):
-        assert "step_completed" in str(await refused(asked, state))
+        assert says in str(await refused(asked, state))

@@ -44,6 +44,7 @@ def test_plain_values(text, value):
         ("outer:\n  a: 1\n  a: 2", r"'a' comes twice \(line 3, column 3\)"),
         ("a: &x 1\nb: *x", r"aliases .* not allowed \(line 2, column 4\)"),
         ("a: !!python/object/apply:os.system [ls]", "there is a tag"),
+        ("a:\n\tb: 1", r"a tab cannot indent; write spaces \(line 2, column 1\)"),
         ("a: [1", "line 1"),
         ("a: 1\n---\nb: 2", "document"),
         ("? [1, 2]\n: x", "key"),

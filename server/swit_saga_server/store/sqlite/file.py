@@ -235,6 +235,9 @@ class SqliteFile:
             ) from orphaned
         except Held as held:
             raise self._refused("is in use by another coordinator; stop it or choose another file") from held
+        except FileNotFoundError as error:
+            folder = str(Path(self._path).parent)
+            raise self._refused(f"cannot be used: there is no folder {folder!r}; make it") from error
         except OSError as error:
             raise self._refused(f"cannot be used: {error}") from error
         if identity.names > 1:
