@@ -68,7 +68,10 @@ class SagaService:
             raise CoordinatorUnavailable(f"the engine failed: {self._engine.failure!r}")
         if not self._engine.requests.accepting:
             raise CoordinatorUnavailable("the coordinator is stopping, or has stopped")
-        await self._engine.store.now()
+        if trouble := self._engine.store.trouble:
+            raise CoordinatorUnavailable(trouble)
+        if refused := self._engine.ownership.refused:
+            raise CoordinatorUnavailable(refused)
 
     def begin_stop(self) -> None:
         """Refuse new sagas from now on; those under way go on."""
