@@ -42,6 +42,11 @@ UNSTORABLE = (
 )
 """What a value does that SQLite cannot hold: it is that value's fault, whenever it is tried."""
 
+_NOT_ITS_VALUE = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY, apsw.SQLITE_CONSTRAINT_ROWID)
+"""Of the errors above, those that say what is there already: rows that we do not know of."""
+
+_SCHEMA_GONE = ("no such table", "no such column")
+
 _PASSING = (
     apsw.BusyError,
     apsw.LockedError,
@@ -189,19 +194,30 @@ class SqliteFile:
         except _Lost as lost:
             self._fail(f"{lost}; nothing is written until it is back, or the coordinator is started again", lost)
         except _DAMAGED as error:
-            self.damage = f"SQLite: {self._path!r} is damaged: {error}; stop, and restore it from a backup"
-            self._fail(self.damage, error)
+            self._damaged(error)
         except _PASSING as error:
             self._fail(f"SQLite: {self._path!r}: {error}", error)
         except UNSTORABLE as error:
+            if getattr(error, "extendedresult", 0) in _NOT_ITS_VALUE:
+                self._fault(error)
             raise UnstorableValue(message=f"SQLite cannot hold it: {type(error).__name__}: {error}") from error
         except apsw.Error as error:
-            text = f"SQLite: {self._path!r}: {type(error).__name__}: {error}"
-            self.troubles.fault(text, text)
-            raise StoreFault(text) from error
+            if isinstance(error, apsw.SQLError) and str(error).startswith(_SCHEMA_GONE):
+                self._damaged(error)
+            self._fault(error)
+
+    def _damaged(self, error: Exception) -> NoReturn:
+        self.damage = f"SQLite: {self._path!r} is damaged: {error}; stop, and restore it from a backup"
+        self._fail(self.damage, error)
+
+    def _fault(self, error: Exception) -> NoReturn:
+        text = f"SQLite: {self._path!r}: {type(error).__name__}: {error}"
+        self.troubles.fault(text, text)
+        raise StoreFault(text) from error
 
     def _fail(self, text: str, error: Exception) -> NoReturn:
-        self.troubles.note(type(error).__name__, text)
+        # What is lost or damaged stays so, whoever meets it next.
+        self.troubles.note("lost" if self._lost or self.damage else type(error).__name__, text)
         raise StoreUnavailable(text) from error
 
     def _look(self) -> None:
