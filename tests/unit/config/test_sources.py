@@ -111,7 +111,7 @@ def test_a_pipe_is_read_and_one_that_nobody_writes_to_is_refused(tmp_path):
 
 @pytest.mark.parametrize("path", ["redis:6379", "u:s3cr3t@h:6379", "[::1]:6379"])
 def test_where_redis_is_is_not_taken_for_a_file(path):
-    with pytest.raises(ConfigError, match="connection (looks like HOST:PORT|is a URL)") as refused:
+    with pytest.raises(ConfigError, match=r"connection (looks like HOST:PORT|is a URL)") as refused:
         SagaConfig.load(None, variables={"SWIT_SAGA_STORAGE__CONNECTION": path})
     assert SECRET not in str(refused.value)
     assert SagaConfig.load(None, variables={"SWIT_SAGA_STORAGE__CONNECTION": f"./{path}"})
