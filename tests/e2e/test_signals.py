@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from asyncio.subprocess import PIPE
+from collections.abc import Iterator
 from signal import SIGHUP, SIGINT, SIGSTOP, SIGTERM
 from typing import Any
 
@@ -17,6 +18,14 @@ from tests.support.redis_server import RedisServer, running
 
 pytestmark = pytest.mark.e2e
 REDIS = {"SWIT_SAGA_STORAGE__TYPE": "redis", "SWIT_SAGA_STORAGE__MAX_RETRIES": "1000"}
+
+
+@pytest.fixture(autouse=True)
+def hears_sighup() -> Iterator[None]:
+    """What is started inherits what is ignored, and these tests may run under ``nohup``."""
+    before = signal.signal(SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(SIGHUP, before)
 
 
 def silent() -> socket.socket:

@@ -36,8 +36,9 @@ class StopSignals:
     def __enter__(self) -> Self:
         # In another thread than the main one there are no signals to be had, and none come.
         if threading.current_thread() is threading.main_thread():
-            # What is ignored stays so: ``nohup`` means it.
-            heeded = [number for number in NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+            heeded = list(NUMBERS)
+            if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+                heeded.remove(signal.SIGHUP)  # ``nohup`` means it.
             self._before = {number: signal.signal(number, self._on_signal) for number in heeded}
         return self
 
