@@ -93,7 +93,7 @@ async def test_a_second_one_ends_the_drain_at_once(tmp_path, first, second):
         async with command(tmp_path, *words) as run:
             port = int((await run.says("listening on port")).split()[-1])
             async with AsyncSagaClient(f"127.0.0.1:{port}") as sagas:
-                await sagas.start(Saga("slow", [Step("pay", "slow", timeout="1m")]), {})
+                await sagas.start(Saga("slow", [Step("pay", "slow", timeout="1m", compensation=False)]), {})
                 await reached.wait()
             run.process.send_signal(first)
             await run.says("draining")

@@ -95,9 +95,10 @@ async def test_rows_that_are_there_already_are_not_the_values_fault(path: Path) 
             await store.commit([start()], leases)
 
 
-async def test_tables_that_are_gone_at_the_start(path: Path) -> None:
+@pytest.mark.parametrize("table", ["step", "event", "meta", "inbox", "definition"])
+async def test_a_table_that_is_gone_at_the_start(path: Path, table: str) -> None:
     async with opened(path):
         pass
-    await another_runs(path, "drop table event")
-    with pytest.raises(StoreRefused, match="damaged"):
+    await another_runs(path, f"drop table {table}")
+    with pytest.raises(StoreRefused, match=f"damaged: it lacks the table {table}; restore"):
         await SqliteStore(path).open()

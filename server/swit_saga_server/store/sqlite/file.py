@@ -192,7 +192,8 @@ class SqliteFile:
                 raise _Lost(self._lost or self.damage)
             return await thread.run(work)
         except _Lost as lost:
-            self._fail(f"{lost}; nothing is written until it is back, or the coordinator is started again", lost)
+            until = "" if self.damage else "; nothing is written until it is back, or the coordinator is started again"
+            self._fail(f"{lost}{until}", lost)
         except _DAMAGED as error:
             self._damaged(error)
         except _PASSING as error:
@@ -277,12 +278,14 @@ class SqliteFile:
         if is_new or steps:
             with db:
                 if is_new:
-                    db.execute(files(__package__).joinpath("schema.sql").read_text())
+                    db.execute(_schema())
                     db.execute("insert into meta values ('partitions', ?), ('position', 0)", (self.partitions,))
                     db.pragma("application_id", APPLICATION_ID)
                 for step in steps:
                     db.execute(step)
                 db.pragma("user_version", version + len(steps))
+        if missing := sorted(_tables(self._model()) - _tables(db)):
+            raise self._refused(f"is damaged: it lacks the table {', '.join(missing)}; restore it from a backup")
         try:
             row: Any = db.execute("select value from meta where key = 'partitions'").fetchone()
         except apsw.SQLError:
@@ -291,8 +294,24 @@ class SqliteFile:
             raise self._refused("is damaged: it does not say how many partitions it has; restore it from a backup")
         return int(row[0])
 
+    def _model(self) -> apsw.Connection:
+        """An empty database as a file must be once it is set up."""
+        model = apsw.Connection(MEMORY)
+        model.execute(_schema())
+        for step in steps_from(FIRST, self._migrations):
+            model.execute(step)
+        return model
+
     def _refused(self, why: str) -> StoreRefused:
         return StoreRefused(f"{self._path!r} {why}", path=self._path)
+
+
+def _schema() -> str:
+    return files(__package__).joinpath("schema.sql").read_text()
+
+
+def _tables(db: apsw.Connection) -> set[str]:
+    return {str(name) for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
 
 
 class _Thread:
