@@ -1,8 +1,10 @@
 """Other programs in the file of a running coordinator: what is their right, and what is not."""
 
 import asyncio
+import os
+import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,22 @@ async def test_a_table_that_is_gone_at_the_start(path: Path, table: str) -> None
     await another_runs(path, f"drop table {table}")
     with pytest.raises(StoreRefused, match=f"damaged: it lacks the table {table}; restore"):
         await SqliteStore(path).open()
+
+
+async def test_a_disk_that_is_full_at_the_very_start(path: Path) -> None:
+    """SQLite rolls back by itself; it is told as what it is."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limit[1]))
+    try:
+        with pytest.raises(StoreUnavailable, match="SQLite cannot open"):
+            await SqliteStore(path).open()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/null", path)])
+async def test_what_is_no_regular_file(path: Path, make: Callable[[Path], None]) -> None:
+    make(path)
+    with pytest.raises(StoreRefused, match="regular file"):
+        await SqliteStore(path).open()
+    assert list(path.parent.iterdir()) == [path]

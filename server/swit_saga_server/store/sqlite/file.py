@@ -5,8 +5,9 @@ Writes have a connection of their own and so have reads: in WAL mode a read does
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -151,14 +152,8 @@ class SqliteFile:
 
         def transaction(db: apsw.Connection) -> T:
             self._look()
-            db.execute("begin immediate")
-            try:
+            with _transaction(db):
                 result = work(db)
-                db.execute("commit")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("rollback")
-                raise
             self._look()
             return result
 
@@ -237,7 +232,7 @@ class SqliteFile:
             self._looked_at = 0.0
             self._look()
             if self.troubles.current:
-                with db:
+                with _transaction(db):
                     db.execute("update meta set value = value where key = 'position'")
 
         self._lost = ""  # It may be back.
@@ -276,7 +271,7 @@ class SqliteFile:
             raise self._refused(f"is on a file system without write-ahead logging (journal mode {mode})")
         db.pragma("synchronous", 2)  # FULL: a commit is on disk before it is acknowledged.
         if is_new or steps:
-            with db:
+            with _transaction(db):
                 if is_new:
                     db.execute(_schema())
                     db.execute("insert into meta values ('partitions', ?), ('position', 0)", (self.partitions,))
@@ -304,6 +299,19 @@ class SqliteFile:
 
     def _refused(self, why: str) -> StoreRefused:
         return StoreRefused(f"{self._path!r} {why}", path=self._path)
+
+
+@contextmanager
+def _transaction(db: apsw.Connection) -> Iterator[None]:
+    """Not apsw's own: that fails at a rollback which SQLite has made by itself, as where the disk is full."""
+    db.execute("begin immediate")
+    try:
+        yield
+        db.execute("commit")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("rollback")
+        raise
 
 
 def _schema() -> str:

@@ -3,6 +3,7 @@
 A file that was deleted, moved or replaced is written on by whoever has it open, and nobody will ever read that again.
 """
 
+import errno
 import fcntl
 import os
 import sys
@@ -56,6 +57,8 @@ class FileIdentity:
         self._file = self._index = -1
         self._key = (0, 0)
         try:
+            if self.real.exists() and not self.real.is_file():
+                raise OSError(errno.EINVAL, "it is no regular file")
             # Beside the file, for coordinators of before that know of no other lock.
             self._lock(f"{self.real}-lock", os.O_APPEND | os.O_WRONLY)
             log = Path(f"{self.real}-wal")
