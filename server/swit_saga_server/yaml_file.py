@@ -8,6 +8,10 @@ import yaml
 
 MAX_DIGITS = 400
 """Of a whole number."""
+_PLAIN_KEY = re.compile(r"[\w.-]{1,200}")
+"""What can be the name of something; anything else may be a value in the wrong place."""
+_WRITTEN = re.compile(r"(['\"])(.+?)\1")
+_TOKEN = re.compile(r"<[a-z ]+>|.")
 
 
 class YamlError(ValueError):
@@ -32,7 +36,8 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, Hashable):
                 raise YamlError(f"a key must be a plain value, not a list or a mapping{_at(key_node.start_mark)}")
             if key in seen:
-                raise YamlError(f"the key {key!r} comes twice{_at(key_node.start_mark)}")
+                named = f"the key {key!r}" if _PLAIN_KEY.fullmatch(str(key)) else "a key"
+                raise YamlError(f"{named} comes twice{_at(key_node.start_mark)}")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -76,7 +81,7 @@ def load_yaml(text: str) -> Any:
         wrong = f"there is a tag, '!' and a word; put a text that begins with '!' in quotes{_place(error)}"
     except yaml.MarkedYAMLError as error:
         # PyYAML puts names of tokens into <>, and into quotes what was written.
-        problem = re.sub(r"(['\"])(?!<[a-z ]+>\1).{2,}?\1", "…", str(error.problem))
+        problem = _WRITTEN.sub(lambda found: found[0] if _TOKEN.fullmatch(found[2]) else "…", str(error.problem))
         if r"'\t'" in str(error.problem):
             problem = "a tab cannot indent; write spaces"
         wrong = f"{problem}{_place(error)}"

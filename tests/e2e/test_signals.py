@@ -1,21 +1,31 @@
-"""SIGTERM and SIGINT in every phase of a coordinator's life: the first stops in good order, the second at once."""
+"""SIGTERM, SIGINT and SIGHUP in every phase of a coordinator's life: the first stops in order, the second at once."""
 
 import asyncio
 import os
 import signal
 import socket
 import time
-from signal import SIGINT, SIGSTOP, SIGTERM
+from asyncio.subprocess import PIPE
+from collections.abc import Iterator
+from signal import SIGHUP, SIGINT, SIGSTOP, SIGTERM
 from typing import Any
 
 import pytest
 
 from swit_saga import AsyncSagaClient, Participant, Saga, Step
-from tests.support.processes import command
+from tests.support.processes import COMMAND, command
 from tests.support.redis_server import RedisServer, running
 
 pytestmark = pytest.mark.e2e
 REDIS = {"SWIT_SAGA_STORAGE__TYPE": "redis", "SWIT_SAGA_STORAGE__MAX_RETRIES": "1000"}
+
+
+@pytest.fixture(autouse=True)
+def hears_sighup() -> Iterator[None]:
+    """What is started inherits what is ignored, and these tests may run under ``nohup``."""
+    before = signal.signal(SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(SIGHUP, before)
 
 
 def silent() -> socket.socket:
@@ -53,7 +63,7 @@ async def test_while_the_store_does_not_answer(tmp_path):
     assert "Traceback" not in run.said
 
 
-@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP])
 async def test_before_anything_is_begun(tmp_path, number):
     """It waits for its configuration, from a pipe into which nobody writes."""
     os.mkfifo(tmp_path / "saga.yaml")
@@ -66,7 +76,9 @@ async def test_before_anything_is_begun(tmp_path, number):
     assert run.said == ""
 
 
-@pytest.mark.parametrize(("first", "second"), [(SIGTERM, SIGTERM), (SIGINT, SIGINT), (SIGTERM, SIGINT)])
+@pytest.mark.parametrize(
+    ("first", "second"), [(SIGTERM, SIGTERM), (SIGINT, SIGINT), (SIGTERM, SIGINT), (SIGHUP, SIGTERM)]
+)
 async def test_a_second_one_ends_the_drain_at_once(tmp_path, first, second):
     reached, hold = asyncio.Event(), asyncio.Event()
     slow = Participant("slow")
@@ -81,7 +93,7 @@ async def test_a_second_one_ends_the_drain_at_once(tmp_path, first, second):
         async with command(tmp_path, *words) as run:
             port = int((await run.says("listening on port")).split()[-1])
             async with AsyncSagaClient(f"127.0.0.1:{port}") as sagas:
-                await sagas.start(Saga("slow", [Step("pay", "slow", timeout="1m")]), {})
+                await sagas.start(Saga("slow", [Step("pay", "slow", timeout="1m", compensation=False)]), {})
                 await reached.wait()
             run.process.send_signal(first)
             await run.says("draining")
@@ -93,6 +105,25 @@ async def test_a_second_one_ends_the_drain_at_once(tmp_path, first, second):
             assert "Traceback" not in run.said
         hold.set()
     assert list(tmp_path.iterdir()) == [], "what dev keeps for itself is gone all the same"
+
+
+async def test_a_closed_terminal(tmp_path):
+    """It drains, however many SIGHUP that is; under ``nohup`` it lives on."""
+    async with command(tmp_path, "dev", "--listen", "127.0.0.1:0") as run:
+        await run.says("listening on port")
+        for _ in range(3):
+            run.process.send_signal(SIGHUP)
+        assert await run.ends(8) == 0, run.said
+        assert "draining" in run.said
+    assert list(tmp_path.iterdir()) == []
+    nohup = ("nohup", *COMMAND, "dev", "--listen", "127.0.0.1:0")
+    ignoring = await asyncio.create_subprocess_exec(*nohup, stdout=PIPE, stderr=PIPE, cwd=tmp_path)
+    assert ignoring.stdout is not None
+    assert b"listening" in await asyncio.wait_for(ignoring.stdout.readline(), 15)
+    ignoring.send_signal(SIGHUP)
+    ignoring.send_signal(SIGTERM)
+    _, said = await asyncio.wait_for(ignoring.communicate(), 15)
+    assert (ignoring.returncode, b"second signal" in said) == (0, False), said.decode()
 
 
 async def test_while_the_drain_waits_for_a_store_that_has_gone_silent(tmp_path):

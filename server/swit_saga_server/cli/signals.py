@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, from the first moment to the last: the first one stops in good order, the second one at once."""
+"""SIGTERM, SIGINT and SIGHUP, from the first moment to the last: the first one stops in good order, another at once."""
 
 import asyncio
 import os
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-NUMBERS = (signal.SIGTERM, signal.SIGINT)
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""SIGHUP comes when the terminal is closed."""
 START_GRACE_S = 3.0
 """How long what was begun may take to end when a signal comes before anything is served."""
 
@@ -35,7 +36,10 @@ class StopSignals:
     def __enter__(self) -> Self:
         # In another thread than the main one there are no signals to be had, and none come.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._on_signal) for number in NUMBERS}
+            heeded = list(NUMBERS)
+            if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+                heeded.remove(signal.SIGHUP)  # ``nohup`` means it.
+            self._before = {number: signal.signal(number, self._on_signal) for number in heeded}
         return self
 
     def __exit__(
@@ -61,6 +65,8 @@ class StopSignals:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._is_over:
             return
+        if self._has_come and number == signal.SIGHUP:
+            return  # Of one closed terminal, several may come.
         if self._has_come:
             name = signal.Signals(number).name
             _say(f"swit-saga: ended at once by a second signal ({name}); the next start resumes what was under way")

@@ -13,7 +13,7 @@ NO_OPTIONS = ("SWIT_SAGA_CONFIG", "SWIT_SAGA_ADDRESS")
 """Variables of the command line."""
 
 _PARTICIPANT = re.compile(
-    f"{PREFIX}PARTICIPANTS__(.+)__({'|'.join(name.upper() for name in ParticipantConfig.model_fields)})"
+    f"{PREFIX}PARTICIPANTS__(.*[^_].*)__({'|'.join(name.upper() for name in ParticipantConfig.model_fields)})"
 )
 # Kubernetes sets these in every pod beside a Service whose name begins with "swit-saga".
 _SERVICE_LINK = re.compile(PREFIX + r"(?:[A-Z0-9]+_)*(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9]+)*)")
@@ -35,6 +35,7 @@ def read_environment(
     known = {variable(path): path for path in options(root)}
     found: dict[str, Any] = {}
     problems = []
+    came_from: dict[Path, str] = {}
     for name, value in sorted(variables.items()):
         if not name.upper().startswith(PREFIX) or name in NO_OPTIONS or _is_service_link(name, value):
             continue
@@ -47,6 +48,8 @@ def read_environment(
                     f"{name}: the file calls this participant {other}; write {variable((path[0], other, path[2]))}"
                 )
                 continue
+            if value and (said := came_from.setdefault(path, name)) != name:
+                problems.append(f"{name}: {said} says the same of the same participant, {spelt}; leave one of them out")
         if path is None:
             problems.append(f"{dotted((name,))}: {_unknown(name, known, not_yet)}")
         elif value:
@@ -75,7 +78,7 @@ def _unknown(name: str, known: Mapping[str, Path], not_yet: Mapping[str, str]) -
 def _of_participant(name: str) -> Iterator[str]:
     """Variables of the participant that is meant, if one is."""
     parts = name.split("__")
-    if len(parts) >= 3:
+    if len(parts) >= 3 and any(parts[1:-1]):
         for option in ParticipantConfig.model_fields:
             yield variable((PARTICIPANTS, "__".join(parts[1:-1]), option))
     yield variable((PARTICIPANTS, "NAME", "address"))

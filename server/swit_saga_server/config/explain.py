@@ -23,6 +23,10 @@ def explain(invalid: ValidationError, root: type[BaseModel], place: Callable[[Pa
     # pydantic is not asked for the values that were given, so that none can be repeated.
     for e in invalid.errors(include_input=False, include_url=False):
         path = tuple(map(str, e["loc"]))
+        if path[-1:] == ("[key]",):
+            # Pydantic's word for a key itself: what is wrong is the name.
+            lines.append(f"{place(path[:-1])}: {dotted(path[:-1])}: a name {_words(e, path, root)}")
+            continue
         where = f"{dotted(path)}: " if path else ""
         lines.append(f"{place(path)}: {where}{_words(e, path, root)}")
     return lines

@@ -1,5 +1,8 @@
 """Where options come from: the file as it is read, the shape every source must have, and which goes before which."""
 
+import os
+import select
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,30 +14,62 @@ from swit_saga_server.config.section import ConfigError
 from swit_saga_server.yaml_file import YamlError, load_yaml
 
 MAX_FILE_BYTES = 1 << 20
+PATIENCE_S = 30.0
+"""How long the next piece of a pipe is waited for."""
 
 
-def read_file(path: str | Path) -> Any:
-    """What a YAML file says; nothing in it is no option set.
+def read_file(path: str | Path, patience_s: float = PATIENCE_S) -> Any:
+    """What a YAML file, or what comes out of a pipe, says; nothing in it is no option set.
+
+    Args:
+        path: Of the file.
+        patience_s: How long the next piece of a pipe is waited for.
 
     Raises:
         ConfigError: It cannot be read, is larger than ``MAX_FILE_BYTES``, or is no YAML.
     """
     problem = ""
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        content = _content_of(path, patience_s)
         if len(content) > MAX_FILE_BYTES:
             problem = f"is larger than {MAX_FILE_BYTES} bytes"
         else:
             return load_yaml(content.decode("utf-8-sig"))
     except UnicodeDecodeError as wrong:
         problem = f"is not UTF-8 (byte {wrong.start + 1})"
-    except OSError as unreadable:
-        problem = unreadable.strerror or type(unreadable).__name__
     except YamlError as wrong:
         problem = str(wrong)
+    except TimeoutError:
+        problem = f"nothing comes out of it, for {patience_s:g} s; it is a pipe that nobody writes to"
+    except (OSError, ValueError) as unreadable:
+        problem = getattr(unreadable, "strerror", None) or "cannot be read"
     # Outside of the handlers: what they caught may hold parts of the file.
     raise ConfigError(f"{path}: {problem}")
+
+
+def _content_of(path: str | Path, patience_s: float) -> bytes:
+    """As much as may be in it, and one byte. A pipe without a writer is waited for, and not for ever."""
+    # Without O_NONBLOCK the mere opening of such a pipe would wait for somebody to write to it.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        content = b""
+        ready = select.poll()
+        ready.register(fd, select.POLLIN)
+        until = time.monotonic() + patience_s
+        while len(content) <= MAX_FILE_BYTES:
+            if not ready.poll(max(0.0, until - time.monotonic()) * 1000):
+                raise TimeoutError
+            try:
+                piece = os.read(fd, MAX_FILE_BYTES + 1 - len(content))
+            except BlockingIOError:
+                continue
+            if not piece:
+                break
+            content += piece
+            until = time.monotonic() + patience_s
+        return content
+    finally:
+        os.close(fd)
 
 
 def shaped(values: Any, root: type[BaseModel], source: str) -> tuple[dict[str, Any], list[str]]:

@@ -1,5 +1,6 @@
 """The section ``storage``: where state is kept, and the way to open it."""
 
+import re
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,8 @@ from swit_saga_server.store.redis.checks import Durability
 from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from swit_saga_server.store.sqlite import SqliteStore
+
+_HOST_PORT = re.compile(r"[^/]+:[0-9]{1,5}")
 
 
 class StorageType(StrEnum):
@@ -96,6 +99,11 @@ class StorageConfig(Section):
             )
         if "\0" in path or path != path.strip():
             raise ValueError("connection must be the path of a file, without spaces at its ends")
+        if _HOST_PORT.fullmatch(path):
+            raise ValueError(
+                "connection looks like HOST:PORT, and type 'sqlite' wants the path of a file: set type to 'redis' and "
+                "redis.address if it is where Redis is, or write ./ before the name of a file"
+            )
 
     def _check_url(self) -> None:
         try:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
-from swit_saga_server.core.errors import NameTaken, StoreRewound, StoreUnavailable
+from swit_saga_server.core.errors import NameTaken, StoreFault, StoreRewound, StoreUnavailable
 from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.levels import Levels
@@ -49,6 +49,7 @@ class Ownership:
     Attributes:
         tenant: Who works in them.
         refused: Why this coordinator may hold nothing now; empty if it may.
+        fault: What the store has in it that keeps this coordinator from holding anything; empty if nothing.
         levels: What this coordinator reads, and what all that live read; learnt with every heartbeat.
     """
 
@@ -65,6 +66,7 @@ class Ownership:
         self._good_until: dict[int, Span] = {}
         self._again = asyncio.Event()
         self.refused = ""
+        self.fault = ""
 
     @property
     def leases(self) -> Mapping[int, Lease]:
@@ -108,7 +110,8 @@ class Ownership:
             log.info("partitions_given_away", partitions=given, living=len(peers))
             await self._give_up(given)
         for partition in chain(shares.to_take(held), shares.left_over(held, self._clock.elapsed())):
-            await self._take(partition)
+            with suppress(StoreFault):  # The store said so; the other partitions can be had all the same.
+                await self._take(partition)
 
     async def run(self) -> None:
         """Renew for ever, drop what could not be renewed in time, keep a fair share. Ends by cancellation.
@@ -127,11 +130,13 @@ class Ownership:
                     await self._renew()
                     renew_at = self._clock.elapsed() + self._options.lease_term * 3 // 10
                 await self.take_share()
+                self.fault = ""
             except NameTaken as taken:
                 self._has_no_name(taken)
             except StoreRewound as rewound:
                 self._rewound(rewound)
             except StoreUnavailable as unavailable:
+                self.fault = str(unavailable) if isinstance(unavailable, StoreFault) else ""
                 log.debug("lease_not_renewed", error=str(unavailable))
             if lapsed := [p for p in self._held if not self.holds(p)]:
                 log.warning("partitions_lapsed", partitions=lapsed)

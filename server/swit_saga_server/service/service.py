@@ -73,7 +73,7 @@ class SagaService:
             raise CoordinatorUnavailable("the coordinator is stopping, or has stopped")
         if trouble := self._engine.store.trouble:
             raise CoordinatorUnavailable(trouble)
-        if refused := self._engine.ownership.refused:
+        if refused := self._engine.ownership.refused or self._engine.ownership.fault:
             raise CoordinatorUnavailable(refused)
         for left in range(HEALTH_TRIES - 1, -1, -1):
             try:

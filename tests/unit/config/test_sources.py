@@ -1,5 +1,6 @@
 """What a file may be, what goes before what, and what must not hide behind it; contradictions; secrets."""
 
+import os
 import traceback
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from swit_saga_server.config import ConfigError, SagaConfig
+from swit_saga_server.config.sources import read_file
 
 SECRET = "s3cr3t"
 
@@ -51,6 +53,8 @@ def test_files_that_say_nothing(file, content):
         ("x: " + "[" * 20_000, "too deep"),
         ("coordinator: {max_queue_length: " + "9" * 5_000 + "}", "more than 400 digits"),
         ("x: '" + "y" * (2 << 20) + "'", "larger than"),
+        ("redis://:s3cr3t@h:1 : x\nredis://:s3cr3t@h:1 : y", "a key comes twice .line 2"),
+        ("s3cr3t: [1", r"expected ',' or '\]', but got '<stream end>' .line 1"),
         ("5: x", "key must be text"),
         ("coordinator: {5: x}", r"coordinator\.5: a key must be text"),
         ("storage: redis://:s3cr3t@h:1", "storage: must be a mapping of options"),
@@ -60,7 +64,7 @@ def test_files_that_say_nothing(file, content):
         ("participants: {shop: 'shop:1'}", r"participants\.shop: must be a mapping of options"),
         ("participants: {shop: [x]}", r"participants\.shop: must be a mapping of options"),
         ("participants: {shop: }", r"participants\.shop\.address: is missing"),
-        ("participants: {'': {address: 'h:1'}}", "at least 1 char"),
+        ("participants: {'': {address: 'h:1'}}", "a name must have at least 1 char"),
         ("participants: {' shop': {address: 'h:1'}}", "spaces"),
         ("participants: {'a/b': {address: 'h:1'}}", "without '/'"),
         ("participants: {" + "x" * 201 + ": {address: 'h:1'}}", "at most 200"),
@@ -89,6 +93,41 @@ def test_files_that_cannot_be_read(tmp_path):
     for path, message in ((tmp_path, "Is a directory"), (tmp_path / "no.yaml", "No such file"), ("", "directory")):
         with pytest.raises(ConfigError, match=message):
             SagaConfig.load(path, variables={})
+
+
+def test_a_pipe_is_read_and_one_that_nobody_writes_to_is_refused(tmp_path):
+    # As ``--config <(decrypt saga.yaml)`` in a shell; and a pipe by a name, which a mistake may leave there.
+    out, into = os.pipe()
+    os.write(into, b"coordinator: {name: a}")
+    os.close(into)
+    assert SagaConfig.load(f"/dev/fd/{out}", variables={}).coordinator.name == "a"
+    os.close(out)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe: nothing comes out of it"):
+        read_file(tmp_path / "pipe", patience_s=0.05)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_file("a\0b")
+
+
+@pytest.mark.parametrize("path", ["redis:6379", "u:s3cr3t@h:6379", "[::1]:6379"])
+def test_where_redis_is_is_not_taken_for_a_file(path):
+    with pytest.raises(ConfigError, match=r"connection (looks like HOST:PORT|is a URL)") as refused:
+        SagaConfig.load(None, variables={"SWIT_SAGA_STORAGE__CONNECTION": path})
+    assert SECRET not in str(refused.value)
+    assert SagaConfig.load(None, variables={"SWIT_SAGA_STORAGE__CONNECTION": f"./{path}"})
+
+
+def test_two_variables_of_one_participant():
+    one, other = (f"SWIT_SAGA_PARTICIPANTS__{name}__ADDRESS" for name in ("PAYMENT", "payment"))
+    with pytest.raises(ConfigError, match=f"{other}: {one} says the same of the same participant, payment"):
+        SagaConfig.load(None, variables={one: "a:1", other: "b:1"})
+    assert SagaConfig.load(None, variables={one: "", other: "b:1"}).participants["payment"].address == "b:1"
+
+
+@pytest.mark.parametrize("name", ["SWIT_SAGA_PARTICIPANTS____ADDRESS", "SWIT_SAGA_PARTICIPANTS______ADDRESS"])
+def test_a_variable_without_a_participants_name(name):
+    with pytest.raises(ConfigError, match="did you mean SWIT_SAGA_PARTICIPANTS__NAME__ADDRESS"):
+        SagaConfig.load(None, variables={name: "a:1"})
 
 
 def test_an_empty_variable_is_as_good_as_none(file):

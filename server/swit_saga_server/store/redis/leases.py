@@ -3,9 +3,10 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from swit_saga_server.core.errors import NameTaken
+from swit_saga_server.core.errors import NameTaken, StoreFault
 from swit_saga_server.core.units import NO_TIME, Instant, Span
 from swit_saga_server.store.contract import Lease, Peer
 from swit_saga_server.store.fleet import Fleet
@@ -47,17 +48,23 @@ class RedisLeases:
             *(
                 self._scripts.run("lease", [self._keys.lease(x.partition)], "renew", x.epoch, x.nonce, term)
                 for x in leases
-            )
+            ),
+            return_exceptions=True,
         )
-        return [
-            replace(x, expires_at=Instant(renewed[0])) if renewed else None
-            for x, renewed in zip(leases, found, strict=True)
-        ]
+        renewed: list[Lease | None] = []
+        for lease, got in zip(leases, found, strict=True):
+            # A partition whose lease somebody wrote over is lost; the others are not.
+            if isinstance(got, BaseException) and not isinstance(got, StoreFault):
+                raise got
+            lost = not got or isinstance(got, BaseException)
+            renewed.append(None if lost else replace(lease, expires_at=Instant(got[0])))
+        return renewed
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """See the contract."""
         for x in leases:
-            await self._scripts.run("lease", [self._keys.lease(x.partition)], "release", x.epoch, x.nonce, 0)
+            with suppress(StoreFault):  # Said where it was noted. The others are to be free all the same.
+                await self._scripts.run("lease", [self._keys.lease(x.partition)], "release", x.epoch, x.nonce, 0)
             await self._hints.give("lease", x.partition)
 
     async def heartbeat(self, owner: str, term: Span, level: int, instance: str = "") -> Sequence[Peer]:

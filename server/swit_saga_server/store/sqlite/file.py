@@ -5,8 +5,9 @@ Writes have a connection of their own and so have reads: in WAL mode a read does
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -41,6 +42,11 @@ UNSTORABLE = (
     apsw.RangeError,
 )
 """What a value does that SQLite cannot hold: it is that value's fault, whenever it is tried."""
+
+_NOT_ITS_VALUE = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY, apsw.SQLITE_CONSTRAINT_ROWID)
+"""Of the errors above, those that say what is there already: rows that we do not know of."""
+
+_SCHEMA_GONE = ("no such table", "no such column")
 
 _PASSING = (
     apsw.BusyError,
@@ -146,14 +152,8 @@ class SqliteFile:
 
         def transaction(db: apsw.Connection) -> T:
             self._look()
-            db.execute("begin immediate")
-            try:
+            with _transaction(db):
                 result = work(db)
-                db.execute("commit")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("rollback")
-                raise
             self._look()
             return result
 
@@ -187,21 +187,33 @@ class SqliteFile:
                 raise _Lost(self._lost or self.damage)
             return await thread.run(work)
         except _Lost as lost:
-            self._fail(f"{lost}; nothing is written until it is back, or the coordinator is started again", lost)
+            until = "" if self.damage else "; nothing is written until it is back, or the coordinator is started again"
+            self._fail(f"{lost}{until}", lost)
         except _DAMAGED as error:
-            self.damage = f"SQLite: {self._path!r} is damaged: {error}; stop, and restore it from a backup"
-            self._fail(self.damage, error)
+            self._damaged(error)
         except _PASSING as error:
             self._fail(f"SQLite: {self._path!r}: {error}", error)
         except UNSTORABLE as error:
+            if getattr(error, "extendedresult", 0) in _NOT_ITS_VALUE:
+                self._fault(error)
             raise UnstorableValue(message=f"SQLite cannot hold it: {type(error).__name__}: {error}") from error
         except apsw.Error as error:
-            text = f"SQLite: {self._path!r}: {type(error).__name__}: {error}"
-            self.troubles.fault(text, text)
-            raise StoreFault(text) from error
+            if isinstance(error, apsw.SQLError) and str(error).startswith(_SCHEMA_GONE):
+                self._damaged(error)
+            self._fault(error)
+
+    def _damaged(self, error: Exception) -> NoReturn:
+        self.damage = f"SQLite: {self._path!r} is damaged: {error}; stop, and restore it from a backup"
+        self._fail(self.damage, error)
+
+    def _fault(self, error: Exception) -> NoReturn:
+        text = f"SQLite: {self._path!r}: {type(error).__name__}: {error}"
+        self.troubles.fault(text, text)
+        raise StoreFault(text) from error
 
     def _fail(self, text: str, error: Exception) -> NoReturn:
-        self.troubles.note(type(error).__name__, text)
+        # What is lost or damaged stays so, whoever meets it next.
+        self.troubles.note("lost" if self._lost or self.damage else type(error).__name__, text)
         raise StoreUnavailable(text) from error
 
     def _look(self) -> None:
@@ -220,7 +232,7 @@ class SqliteFile:
             self._looked_at = 0.0
             self._look()
             if self.troubles.current:
-                with db:
+                with _transaction(db):
                     db.execute("update meta set value = value where key = 'position'")
 
         self._lost = ""  # It may be back.
@@ -262,14 +274,16 @@ class SqliteFile:
             raise self._refused(f"is on a file system without write-ahead logging (journal mode {mode})")
         db.pragma("synchronous", 2)  # FULL: a commit is on disk before it is acknowledged.
         if is_new or steps:
-            with db:
+            with _transaction(db):
                 if is_new:
-                    db.execute(files(__package__).joinpath("schema.sql").read_text())
+                    db.execute(_schema())
                     db.execute("insert into meta values ('partitions', ?), ('position', 0)", (self.partitions,))
                     db.pragma("application_id", APPLICATION_ID)
                 for step in steps:
                     db.execute(step)
                 db.pragma("user_version", version + len(steps))
+        if missing := sorted(_tables(self._model()) - _tables(db)):
+            raise self._refused(f"is damaged: it lacks the table {', '.join(missing)}; restore it from a backup")
         try:
             row: Any = db.execute("select value from meta where key = 'partitions'").fetchone()
         except apsw.SQLError:
@@ -278,8 +292,37 @@ class SqliteFile:
             raise self._refused("is damaged: it does not say how many partitions it has; restore it from a backup")
         return int(row[0])
 
+    def _model(self) -> apsw.Connection:
+        """An empty database as a file must be once it is set up."""
+        model = apsw.Connection(MEMORY)
+        model.execute(_schema())
+        for step in steps_from(FIRST, self._migrations):
+            model.execute(step)
+        return model
+
     def _refused(self, why: str) -> StoreRefused:
         return StoreRefused(f"{self._path!r} {why}", path=self._path)
+
+
+@contextmanager
+def _transaction(db: apsw.Connection) -> Iterator[None]:
+    """Not apsw's own: that fails at a rollback which SQLite has made by itself, as where the disk is full."""
+    db.execute("begin immediate")
+    try:
+        yield
+        db.execute("commit")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("rollback")
+        raise
+
+
+def _schema() -> str:
+    return files(__package__).joinpath("schema.sql").read_text()
+
+
+def _tables(db: apsw.Connection) -> set[str]:
+    return {str(name) for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
 
 
 class _Thread:

@@ -3,10 +3,15 @@
 A file that was deleted, moved or replaced is written on by whoever has it open, and nobody will ever read that again.
 """
 
+import errno
 import fcntl
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+WAL_HEADER, FRAME_HEADER = 32, 24
+"""Bytes, of a write-ahead log and of each page in it."""
 
 _open_here: set[tuple[int, int]] = set()
 """Files that this process holds. Opening one of these a second time, and closing it, would drop SQLite's own locks."""
@@ -18,7 +23,7 @@ class _Part:
 
     Attributes:
         key: Device and inode.
-        size: The largest that was seen: none of them ever shrinks while it is open.
+        size: The largest that was seen. They shrink only when another program compacts the database, or cuts them off.
     """
 
     path: Path
@@ -49,8 +54,11 @@ class FileIdentity:
         self.real = Path(os.path.realpath(path))
         self._fds: list[int] = []
         self._parts: list[_Part] = []
+        self._file = self._index = -1
         self._key = (0, 0)
         try:
+            if self.real.exists() and not self.real.is_file():
+                raise OSError(errno.EINVAL, "it is no regular file")
             # Beside the file, for coordinators of before that know of no other lock.
             self._lock(f"{self.real}-lock", os.O_APPEND | os.O_WRONLY)
             log = Path(f"{self.real}-wal")
@@ -62,13 +70,14 @@ class FileIdentity:
         except BaseException:
             self.close()
             raise
+        self._file = fd
         self._key = _key(os.fstat(fd))
         _open_here.add(self._key)
 
     @property
     def names(self) -> int:
         """How many names the file has: hard links."""
-        return os.fstat(self._fds[-1]).st_nlink
+        return os.fstat(self._file).st_nlink
 
     def _lock(self, path: str, flags: int) -> int:
         fd = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -86,6 +95,10 @@ class FileIdentity:
         for path in (self.real, Path(f"{self.real}-wal"), Path(f"{self.real}-shm")):
             found = os.stat(path)
             self._parts.append(_Part(path, _key(found), found.st_size))
+        if self._index < 0:
+            # Kept open for as long as SQLite has it: closing it would drop SQLite's own locks.
+            self._index = os.open(f"{self.real}-shm", os.O_RDONLY | os.O_CLOEXEC)
+            self._fds.append(self._index)
 
     def what_is_wrong(self) -> str:
         """Why nothing that is written now would be found again; empty if it would be."""
@@ -96,7 +109,7 @@ class FileIdentity:
                 return f"{part.path} is gone ({gone.strerror})"
             if _key(found) != part.key:
                 return f"{part.path} was replaced by another file"
-            if found.st_size < part.size and not part.path.name.endswith("-shm"):
+            if found.st_size < part.size and found.st_size < self._least(part):
                 return f"{part.path} was cut off from {part.size} to {found.st_size} bytes"
             part.size = found.st_size
         try:
@@ -106,10 +119,29 @@ class FileIdentity:
             return f"{self.named} is gone ({gone.strerror})"
         return ""
 
+    def _least(self, part: _Part) -> int:
+        """The bytes that a file must have, as SQLite's own headers say: VACUUM and a checkpoint may make it smaller."""
+        if part.path.name.endswith("-shm"):
+            return 0
+        if part.path == self.real:
+            # https://sqlite.org/fileformat.html: a page's size, 1 for 64 KiB; and the number of pages.
+            header = os.pread(self._file, 32, 0)
+            if len(header) < 32:
+                return part.size
+            page_size, pages = int.from_bytes(header[16:18]), int.from_bytes(header[28:32])
+            return max(1, pages) * (65_536 if page_size == 1 else page_size)
+        # https://sqlite.org/walformat.html: what of the log holds is in its index, in the byte order of this machine.
+        index = os.pread(self._index, 20, 0)
+        if len(index) < 20:
+            return part.size
+        page_size, frames = (int.from_bytes(index[at:end], sys.byteorder) for at, end in ((14, 16), (16, 20)))
+        return frames and WAL_HEADER + frames * (FRAME_HEADER + (65_536 if page_size == 1 else page_size))
+
     def close(self) -> None:
         """Let go of it; only once SQLite has. Safe to call twice."""
         while self._fds:
             os.close(self._fds.pop())
+        self._file = self._index = -1
         _open_here.discard(self._key)
 
 
