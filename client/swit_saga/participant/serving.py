@@ -13,7 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from swit_saga.forks import enter_grpc_with_asyncio
+from swit_saga.forks import enter_grpc_with_asyncio, give_children_their_signals
 from swit_saga.participant.answers import ANSWER_BYTES, RECEIVED_BYTES, sendable
 from swit_saga.participant.execution import Answer, Execution
 from swit_saga.participant.failures import TooLate, describe, is_signalled, trace_of
@@ -138,6 +138,9 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
 def run(participant: Execution, listen: str) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs; a second one ends it at once."""
 
+    before = {int(number): signal.getsignal(number) for number in ENDING}
+    participant.keep_nobody_waiting()
+
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
@@ -148,6 +151,7 @@ def run(participant: Execution, listen: str) -> None:
 
         for number in ENDING:
             loop.add_signal_handler(number, on_signal)
+        give_children_their_signals(before)
         async with serve(participant, listen) as serving:
             actions = ", ".join(sorted(participant.actions))
             with suppress(OSError, ValueError):  # Nobody has to read it.
@@ -166,3 +170,8 @@ def run(participant: Execution, listen: str) -> None:
                 if serving.done() or is_signalled(error):
                     raise
                 Journal(participant.name).stray(error)
+            except RuntimeError as stopped:
+                # The loop was stopped by what a handler did; nothing of it is lost.
+                if serving.done():
+                    raise
+                Journal(participant.name).stray(stopped)
