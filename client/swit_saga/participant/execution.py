@@ -50,6 +50,10 @@ class Execution:
     def __init__(self, name: str, *, codecs: Codecs | None = None, threads: int = 16) -> None:
         """See ``Participant``."""
         refuse_name("a participant's name", name)
+        if type(threads) is not int:
+            raise TypeError(f"threads must be a whole number, not {threads!r}")
+        if threads < 1:
+            raise ValueError(f"threads must be 1 at least, not {threads}")
         self.name = name
         self._codecs = codecs or Codecs()
         self._handlers: dict[str, StepHandler[Any, Any]] = {}

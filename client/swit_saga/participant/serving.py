@@ -13,6 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from swit_saga.addresses import check_target, host_port
 from swit_saga.forks import enter_grpc_with_asyncio, give_children_their_signals
 from swit_saga.participant.answers import ANSWER_BYTES, RECEIVED_BYTES, sendable
 from swit_saga.participant.execution import Answer, Execution
@@ -118,13 +119,18 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
     """Serve while the context lasts; on leaving, running handlers are finished first, at most ``DRAIN_S``.
 
     Raises:
-        RuntimeError: The address cannot be bound.
+        ValueError: The address is none; HOST:PORT, :PORT for all of the machine's, or unix:PATH.
+        RuntimeError: It cannot be bound.
         ForkedError: This process was forked off one that had used gRPC with asyncio.
     """
+    address = _address(listen)
     enter_grpc_with_asyncio()
     server = grpc.aio.server(options=SERVER_OPTIONS)
     streams = add_to(participant, server)
-    port = server.add_insecure_port(listen if ":" in listen and not listen.startswith(":") else f"[::]{listen}")
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as failed:
+        raise RuntimeError(f"cannot listen at {listen}: it is in use, or no address of this machine") from failed
     await server.start()
     try:
         yield Serving(server, port)
@@ -133,6 +139,18 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
         streams.end()
         await server.stop(DRAIN_S)
         await participant.drained(max(stop_by - asyncio.get_running_loop().time(), 0.0))
+
+
+def _address(listen: str) -> str:
+    """What gRPC would take for some other port, without a word, is refused."""
+    try:
+        if isinstance(listen, str) and listen.startswith(("unix:", "unix-abstract:")):
+            return check_target(listen)
+        address = f"[::]{listen}" if isinstance(listen, str) and listen.startswith(":") else listen
+        host_port(address, port_from=0)
+        return address
+    except ValueError as wrong:
+        raise ValueError(f"a participant cannot listen there: {wrong}") from None
 
 
 def run(participant: Execution, listen: str) -> None:
