@@ -1,9 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo planted check test simulate soak fuzz bench lint gen proto-check clean
+.PHONY: help setup demo planted check test simulate soak fuzz bench other-languages lint gen proto-check clean
 PYTHON ?= python3
 
 help: ## List what can be made
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: ## Make .venv with everything needed (python3 and pip are enough)
 	@PYTHON=$(PYTHON) scripts/setup
@@ -40,6 +40,10 @@ else
 	@.venv/bin/python -m bench $(if $(QUICK),--quick)
 	@.cache/bench/venv/bin/python -m bench.plot
 endif
+
+other-languages: setup ## Build the Go and TypeScript participants, and try them (STEP_S=180: with steps of 3 minutes)
+	@scripts/other-languages
+	@OTHER_LANGUAGES_STEP_S=$(or $(STEP_S),1.5) .venv/bin/python -m pytest -q tests/e2e/test_other_languages.py
 
 lint: setup ## Lint, types, import rules and the shape of the product
 	.venv/bin/ruff check .

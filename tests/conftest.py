@@ -4,7 +4,7 @@ import pytest
 
 from swit_saga_server.logs import forget_folded
 
-pytest_plugins = ["tests.support.lanes"]
+pytest_plugins = ["tests.support.lanes", "tests.support.reports"]
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from swit_saga.v1 import (
 )
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    # While calls are under way. A coordinator takes a ping every ten seconds; more would end the connection.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     # A coordinator sends less than a stock client receives, unless it is set to larger payloads.

@@ -1,5 +1,6 @@
 """A coordinator put together from its configuration: store, participants, engine, service."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -7,12 +8,13 @@ from functools import partial
 
 from swit_saga.forks import Home
 from swit_saga_server.config import ParticipantConfig, SagaConfig
-from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.errors import NameTaken, StoreUnavailable
 from swit_saga_server.core.inputs import Answered
 from swit_saga_server.engine.engine import Engine
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.patience import Backoff
 from swit_saga_server.engine.transport import Deliver, Transport
+from swit_saga_server.instance import is_gone, shown
 from swit_saga_server.logs import get_logger
 from swit_saga_server.participants.describing import Describing
 from swit_saga_server.participants.grpc_connection import GrpcConnection
@@ -28,6 +30,8 @@ from swit_saga_server.wire.answer import AnswerReader
 
 log = get_logger(__name__)
 
+NAME_TERMS, NAME_POLL_S = 1.2, 0.1
+"""How long a name that another one has is waited for, in terms of leases: a dead one's is free after one."""
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 5.0
 
 
@@ -86,15 +90,45 @@ class Runtime:
         """Open the store, take up what a former life left, run.
 
         Raises:
+            NameTaken: Another coordinator with this one's name is at work there.
             StoreRefused, StoreUnavailable.
         """
         self.home.enter("this coordinator")
         await self._reach_store()
         try:
-            await self.engine.start()
+            await self._take_name()
         except BaseException:
             await self._store.close()
             raise
+
+    async def _take_name(self) -> None:
+        """Start the engine as soon as nobody else has its name: one that died had it for a lease's term.
+
+        Raises:
+            NameTaken: Another one that lives has it.
+        """
+        options = self.engine.options
+        until, said = time.monotonic() + options.lease_term * NAME_TERMS / 1e6, ""
+        while True:
+            try:
+                await self.engine.start()
+                return
+            except NameTaken as taken:
+                holder = str(taken.fields.get("holder", ""))
+                if is_gone(holder):
+                    await self._store.deregister(options.owner, holder)
+                    continue
+                if time.monotonic() > until:
+                    raise NameTaken(
+                        f"another coordinator is at work under the name {options.owner!r} on this store"
+                        f" ({shown(holder)}): give each a name of its own (coordinator.name), or stop that one",
+                        name=options.owner,
+                        holder=holder,
+                    ) from taken
+                if said != holder:
+                    said = holder
+                    log.warning("name_waited_for", name=options.owner, holder=shown(holder))
+            await asyncio.sleep(NAME_POLL_S)
 
     async def _reach_store(self) -> None:
         began, backoff = time.monotonic(), Backoff(FIRST_WAIT_S, MAX_WAIT_S)
@@ -118,10 +152,12 @@ class Runtime:
         """
         if self.home.is_elsewhere:
             return
-        await self.engine.stop(grace_s)
-        await self._describing.close()
-        await self.service.close()
-        await self._store.close()
+        try:
+            await self.engine.stop(grace_s)
+            await self._describing.close()
+            await self.service.close()
+        finally:
+            await self._store.close()
 
 
 @asynccontextmanager

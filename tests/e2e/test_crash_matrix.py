@@ -21,7 +21,7 @@ from examples.order_saga.processes import Process
 from swit_saga import AlreadyFinishedError, AsyncSagaClient, Participant, Reject, Saga, Step, StepContext, fixed
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.engine.failpoints import Point
-from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.invariants import check_history, require
 from tests.support.redis_server import RedisServer, running

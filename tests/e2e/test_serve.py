@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 import typer
+from redis import Redis
 
-from swit_saga import AsyncSagaClient, Participant, Saga, Step, StepContext, fixed
+from swit_saga import AsyncSagaClient, Participant, Saga, SagaClientError, Step, StepContext, fixed
 from swit_saga_server.cli import run
 from swit_saga_server.cli.signals import StopSignals
 from swit_saga_server.config import SagaConfig
@@ -207,3 +208,41 @@ async def test_a_store_that_does_not_let_us_is_said_plainly_and_at_once(tmp_path
     assert said in found
     for never in ("Traceback", "store_not_reached", change):
         assert never not in found
+
+
+async def test_while_its_store_refuses_it_lives_and_ends_in_good_order(tmp_path):
+    """And another one of its name is refused, with a code of its own."""
+    with running(RedisServer(tmp_path / "redis")) as redis, Redis(port=redis.port) as admin:
+        set_user(redis.port, "resetkeys", "~swit-saga:*", "resetchannels", "&swit-saga:*")
+        (tmp_path / "saga.yaml").write_text(
+            "coordinator: {name: here, lease_term: 1s}\nserver: {listen: '127.0.0.1:0', drain_timeout: 1s}\n"
+            f"storage: {{type: redis, connection: 'redis://saga:PASSWORD@127.0.0.1:{redis.port}/0'}}\n"
+        )
+        async with _run(tmp_path, "serve", "--config", "saga.yaml") as first:
+            other = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "swit_saga", "serve", "--config", "saga.yaml",
+                cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            async with asyncio.timeout(20):
+                _, said = await other.communicate()
+            assert other.returncode == 2, said.decode()
+            assert b"under the name 'here' on this store" in said
+            assert b"Traceback" not in said
+            for wrong in ("off", "-evalsha", "-xadd -time"):
+                admin.execute_command("ACL", "SETUSER", "saga", *wrong.split())
+                admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # Who is in, stays in.
+                async with AsyncSagaClient(first.address, timeout="2s") as sagas:
+
+                    async def is_away(c: AsyncSagaClient = sagas) -> bool:
+                        try:
+                            await c.health()
+                        except SagaClientError:
+                            return True
+                        return False
+
+                    await eventually(is_away, within_s=20)
+            log = await first.end(signal.SIGTERM)
+        events = [json.loads(line)["event"] for line in log.splitlines()]
+        assert 1 <= events.count("store_unavailable") <= 4
+        assert "Traceback" not in log
+        assert "engine_failed" not in events

@@ -12,7 +12,7 @@ import pytest
 from examples.order_saga.processes import Process
 from swit_saga import AsyncSagaClient, Participant, Saga, Step, StepContext, fixed
 from swit_saga_server.core.states import SagaState
-from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.invariants import check_history, require
 from tests.support.redis_server import RedisServer, running

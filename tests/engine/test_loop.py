@@ -13,6 +13,7 @@ from swit_saga_server.core.errors import (
     SagaNotFound,
     SagaQuarantined,
     StoreUnavailable,
+    UnstorableValue,
 )
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.model import is_in_flight
@@ -229,7 +230,7 @@ async def test_a_write_the_store_cannot_take_does_not_hold_up_the_others(tmp_pat
         b.store.open_gate.set()
         await blocker
         assert (await good)[1]
-        with pytest.raises(CoordinatorUnavailable):
+        with pytest.raises(UnstorableValue):
             await bad
 
 

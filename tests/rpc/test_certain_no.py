@@ -18,7 +18,7 @@ class Order:
 
 async def outcome_of(tmp_path: Any, participant: Participant, data: Any = None) -> SagaView:
     async with serve(tmp_path, [participant]) as s:
-        handle = await s.client.start(Saga("odd", [Step("sell", participant.name)]), data)
+        handle = await s.client.start(Saga("odd", [Step("sell", participant.name, compensation=False)]), data)
         return await handle.wait(timeout="20s")
 
 
@@ -80,7 +80,7 @@ async def test_a_result_that_is_not_there(tmp_path):
     async def sell() -> None: ...
 
     async with serve(tmp_path, [market]) as s:
-        handle = await s.client.start(Saga("odd", [Step("sell", "market")]))
+        handle = await s.client.start(Saga("odd", [Step("sell", "market", compensation=False)]))
         assert await handle.result() is None
         assert await handle.result(Order | None) is None
         with pytest.raises(CodecError, match="expected Order, got no value"):
@@ -103,6 +103,6 @@ async def test_a_compensation_is_called_with_none_whatever_is_annotated(tmp_path
         raise Reject
 
     async with serve(tmp_path, [market]) as s:
-        handle = await s.client.start(Saga("odd", [Step("sell", "market"), Step("pay", "market")]))
+        handle = await s.client.start(Saga("odd", [Step("sell", "market"), Step("pay", "market", compensation=False)]))
         assert (await handle.wait(timeout="20s")).state == "compensated"
     assert undone == [(None, None)]

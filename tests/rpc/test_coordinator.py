@@ -33,6 +33,8 @@ from swit_saga.v1 import (
     operator_service_pb2,
     operator_service_pb2_grpc,
 )
+from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.units import Instant
 from swit_saga_server.rpc.serving import SERVICES
 from tests.support.rpc.serve import ORDER, serve
 from tests.support.waiting import eventually
@@ -269,8 +271,9 @@ async def test_a_saga_keeps_its_definition_version(tmp_path):
         assert {x.proto.definition_version async for x in s.client.list()} == {1, 2}
 
 
-async def taken_by_another(partition: int, owner: str, term: int) -> None:
-    """In place of ``StateStorage.acquire``."""
+async def away() -> Instant:
+    """In place of ``StateStorage.now``."""
+    raise StoreUnavailable("away")
 
 
 async def test_health_of_every_service(tmp_path):
@@ -279,8 +282,7 @@ async def test_health_of_every_service(tmp_path):
         for name in ("", *(d.full_name for d in SERVICES)):
             response = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert response.status == health_pb2.HealthCheckResponse.SERVING
-        s.runtime.engine.store.acquire = taken_by_another  # type: ignore[method-assign]
-        s.runtime.engine.ownership.fenced(0)
+        s.runtime.engine.store.now = away  # type: ignore[method-assign]
 
         async def serves_no_more() -> bool:
             response = await health.Check(health_pb2.HealthCheckRequest())

@@ -2,15 +2,18 @@
 
 import asyncio
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swit_saga import Participant, Reject, Saga, Step
+from swit_saga.v1.participant_service_pb2 import CompensateRequest
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
 from tests.support.rpc.serve import serve
+from tests.support.waiting import never
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -89,6 +92,7 @@ async def test_the_participants_page(tmp_path, participants_page):
     page["stock"].give_back("late")
     with pytest.raises(Reject, match="UNDONE"):
         page["stock"].take("apple", "late")
+    await page["two_in_one_process"](str(tmp_path / "two.db"))
     config = SagaConfig.load(
         overrides={
             "storage": {"connection": str(tmp_path / "other.db")},
@@ -105,3 +109,25 @@ async def test_the_participants_page(tmp_path, participants_page):
             undone = await (await coordinator.start(definition, data)).wait()
             assert undone.error is not None
             assert (undone.state, undone.error.code) == ("compensated", code)
+
+
+async def test_the_participants_page_without_the_sdk(participants_page):
+    """Its rules, of the page's own code: a duplicate in flight joins, and an Execute after its undo is turned away."""
+    payment, begun, may_end = participants_page["Payment"](), threading.Event(), threading.Event()
+
+    def first() -> str:
+        begun.set()
+        assert may_end.wait(10)
+        return "first"
+
+    doing = asyncio.create_task(asyncio.to_thread(payment.once, "k", first))
+    await asyncio.to_thread(begun.wait, 10)
+    joining = asyncio.create_task(asyncio.to_thread(payment.once, "k", lambda: "second"))
+    undoing = asyncio.create_task(
+        asyncio.to_thread(payment.Compensate, CompensateRequest(execute_idempotency_key="k"), None)
+    )
+    await never(lambda: joining.done() or undoing.done())
+    may_end.set()
+    assert [await doing, await joining] == ["first", "first"]
+    assert (await undoing).HasField("completed")
+    assert payment.pay("me", "k").rejected.error.code == "UNDONE"

@@ -29,7 +29,7 @@ METHODS = {method.name: method for service in SERVICES for method in service.met
 REFUSED = frozenset(
     {"INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "UNIMPLEMENTED", "OUT_OF_RANGE", "FAILED_PRECONDITION"}
 )
-TOO_LARGE = "RESOURCE_EXHAUSTED"
+TOO_MUCH = "RESOURCE_EXHAUSTED"
 TOGETHER = 32
 
 
@@ -153,8 +153,9 @@ async def _send(channel: grpc.aio.Channel, name: str, extreme: Extreme, accepted
 
 def _judged(extreme: Extreme, status: status_pb2.Status, text: str) -> str:
     code = next(c.name for c in grpc.StatusCode if c.value[0] == status.code)
-    if code == TOO_LARGE:
-        return "" if "bytes" in text or "larger" in text else f"{code} {text[:200]}"
+    if code == TOO_MUCH:
+        is_said = any(words in text for words in ("bytes", "larger", "would wait"))
+        return "" if is_said else f"{code} {text[:200]}"
     if code not in REFUSED:
         return f"{code} {text[:200]}"
     if code != "INVALID_ARGUMENT":

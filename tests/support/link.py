@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from tests.support.redis_server import free_port
 
@@ -12,6 +12,7 @@ Filter: TypeAlias = Callable[[bytes], tuple[bytes, bool]]
 """Given what came back from the target: what of it goes on to the caller, and whether the connection is then cut."""
 
 CHUNK = 1 << 16
+L = TypeVar("L", bound="Link")
 
 
 class Link:
@@ -26,8 +27,14 @@ class Link:
         refusing: Connections are reset as soon as they are made.
     """
 
-    def __init__(self, target: int, make_filter: Callable[[], Filter] | None = None) -> None:
-        """``make_filter`` makes what looks at each connection's replies."""
+    def __init__(
+        self,
+        target: int,
+        make_filter: Callable[[], Filter] | None = None,
+        *,
+        make_both: Callable[[], tuple[Filter, Filter]] | None = None,
+    ) -> None:
+        """``make_filter`` makes what looks at each connection's replies; ``make_both``, at what is asked, too."""
         self.target = target
         self.port = free_port()
         self.fired: Counter[str] = Counter()
@@ -35,6 +42,7 @@ class Link:
         self.dropping = False
         self.refusing = False
         self._make_filter = make_filter
+        self._make_both = make_both
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
         self._torn: set[asyncio.StreamWriter] = set()
@@ -86,7 +94,8 @@ class Link:
                 return
             raise
         self._open[near] = far
-        ways = [asyncio.create_task(self._up(reader, far)), asyncio.create_task(self._down(back, near))]
+        ask, look = self._filters()
+        ways = [asyncio.create_task(self._up(reader, far, ask)), asyncio.create_task(self._down(back, near, look))]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -102,15 +111,19 @@ class Link:
                 with suppress(OSError):
                     await writer.wait_closed()
 
-    async def _up(self, reader: asyncio.StreamReader, far: asyncio.StreamWriter) -> None:
+    def _filters(self) -> tuple[Filter | None, Filter | None]:
+        if self._make_both is not None:
+            return self._make_both()
+        return None, self._make_filter() if self._make_filter is not None else None
+
+    async def _up(self, reader: asyncio.StreamReader, far: asyncio.StreamWriter, ask: Filter | None) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
                 await self._wait()
-                far.write(data)
+                far.write(ask(data)[0] if ask is not None else data)
                 await far.drain()
 
-    async def _down(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
-        look = self._make_filter() if self._make_filter is not None else None
+    async def _down(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter, look: Filter | None) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
                 await self._wait()
@@ -134,7 +147,7 @@ class Link:
 
 
 @asynccontextmanager
-async def linked(link: Link) -> AsyncIterator[Link]:
+async def linked(link: L) -> AsyncIterator[L]:
     await link.start()
     try:
         yield link

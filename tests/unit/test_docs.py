@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SERVER, CLIENT = ROOT / "server" / "swit_saga_server", ROOT / "client" / "swit_saga"
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")])
 OF_TODAY = [p for p in DOCUMENTS if p.parent.name != "adr" and p.name != "CHANGELOG.md"]
 """Documents that describe the present code. Decisions and the changelog speak of the code of their day."""
 TO_COME = " (to come"

@@ -198,6 +198,22 @@ def cancel(
     _end(run(talk.cancel(_way(address, timeout), saga_id, reason, as_json=json)))
 
 
+@app.command()
+def health(
+    config: Annotated[
+        str | None, typer.Option("--config", envvar="SWIT_SAGA_CONFIG", help="As 'serve' has it: where it listens.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", envvar="SWIT_SAGA_ADDRESS", metavar="HOST:PORT", help="Asked instead.")
+    ] = None,
+    timeout: Timeout = "5s",
+) -> None:
+    """Ask the coordinator of this machine once whether it takes sagas: code 0, or 4."""
+    from swit_saga_server.cli import health as asking
+
+    _end(run(asking.health(_way(address or asking.own_address(config), timeout))))
+
+
 def _end(code: int) -> None:
     raise typer.Exit(code)
 

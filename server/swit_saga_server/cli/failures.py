@@ -11,7 +11,7 @@ from swit_saga_server.cli.definition_file import BadDefinitions
 from swit_saga_server.cli.exits import Exit
 from swit_saga_server.cli.inputs import Unusable, reason_of
 from swit_saga_server.cli.screen import shown
-from swit_saga_server.core.errors import SwitSagaError
+from swit_saga_server.core.errors import NameTaken, SwitSagaError
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """The root of what is wrong with a command line, of whichever click typer uses."""
@@ -73,6 +73,8 @@ def failure_of(error: BaseException) -> Failure:
         case CallError():
             late = isinstance(error, UnavailableError | TimedOutError)
             return Failure(Exit.UNREACHABLE if late else Exit.FAILED, (shown(call_words(error)),))
+        case NameTaken():
+            return Failure(Exit.USAGE, (shown(str(error)),))
         case SwitSagaError() | SagaClientError():
             # These say several things on lines of their own.
             return Failure(Exit.FAILED, tuple(map(shown, str(error).split("\n"))))

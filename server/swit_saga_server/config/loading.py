@@ -4,6 +4,7 @@ An option that does nothing yet is refused with a plain message, never ignored: 
 """
 
 import os
+import secrets
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from swit_saga_server.config.storage import StorageConfig
 from swit_saga_server.core.model import Settings
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.engine.options import CacheOptions, EngineOptions
+from swit_saga_server.instance import this_instance
 
 NOT_YET: Mapping[str, str] = {
     "storage.postgres": "the PostgreSQL store",
@@ -115,7 +117,8 @@ class SagaConfig(Section):
         kept = [span for span in (c.retention_period, self.storage.ttl) if span is not None]
         round_size, rounds = self.storage.rounds
         return EngineOptions(
-            owner=self.coordinator.name or f"{socket.gethostname()}-{os.getpid()}",
+            owner=self.coordinator.name or _own_name(),
+            instance=this_instance(),
             lease_term=c.lease_term,
             round_size=round_size,
             rounds=rounds,
@@ -130,6 +133,11 @@ class SagaConfig(Section):
             max_queue_wait=c.max_queue_wait or None,
             cache=CacheOptions(enabled=cache.enabled, ttl=cache.ttl, max_size=cache.max_size, policy=cache.policy),
         )
+
+
+def _own_name() -> str:
+    """In containers of one host name, every coordinator has the same PID."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
 def _is_in(values: Any, path: names.Path) -> bool:

@@ -6,6 +6,9 @@ from swit_saga_server.config.section import MAX_COUNT, Count, Duration, ListenAd
 from swit_saga_server.core.limits import DAY
 from swit_saga_server.core.units import SECOND
 
+MAX_CLIENT_INTERVAL = 25 * SECOND
+"""The SDK's clients ping every 30 s: with more than this they would be cut off themselves."""
+
 
 class KeepaliveConfig(Section):
     """gRPC keepalive on the server's side. gRPC counts in milliseconds, and holds no more than 24 days of them."""
@@ -16,9 +19,11 @@ class KeepaliveConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "KeepaliveConfig":
-        for name, least in (("time", SECOND), ("timeout", SECOND), ("min_client_interval", 0)):
+        for name, least in (("time", SECOND), ("timeout", SECOND)):
             if not least <= getattr(self, name) <= DAY:
                 raise ValueError(f"{name} must be from {least // SECOND}s to 1d")
+        if self.min_client_interval > MAX_CLIENT_INTERVAL:
+            raise ValueError("min_client_interval must be at most 25s: the SDK's clients ping every 30 s")
         return self
 
 

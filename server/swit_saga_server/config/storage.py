@@ -12,7 +12,7 @@ from swit_saga_server.core.limits import DAY
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.contract import StateStorage
 from swit_saga_server.store.redis.checks import Durability
-from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from swit_saga_server.store.sqlite import SqliteStore
 
@@ -26,7 +26,7 @@ class StorageType(StrEnum):
 
 
 class RedisConfig(Section):
-    """A Redis server, see ``store.redis.connection.RedisOptions`` and ``store.redis.checks.Durability``."""
+    """A Redis server, see ``store.redis.clients.RedisOptions`` and ``store.redis.checks.Durability``."""
 
     address: HostPortAddress = "127.0.0.1:6379"
     db: Count = Field(default=0, ge=0, le=999_999)

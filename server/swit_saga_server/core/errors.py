@@ -116,6 +116,15 @@ class UnsupportedField(InvalidRequest):
     reason = "UNSUPPORTED_FIELD"
 
 
+class UnstorableValue(InvalidRequest):
+    """A value that the store cannot hold; nothing was written."""
+
+    reason = "UNSTORABLE_VALUE"
+
+    def __init__(self, violations: tuple[Violation, ...] = (), message: str = "") -> None:
+        super().__init__(violations, message or (type(self).__doc__ or "") * (not violations))
+
+
 class PayloadTooLarge(SwitSagaError):
     """A payload exceeds max_payload_bytes."""
 
@@ -126,6 +135,12 @@ class SagaNotFound(SwitSagaError):
     """There is no saga with this id."""
 
     reason = "SAGA_NOT_FOUND"
+
+
+class SagaLost(SwitSagaError):
+    """The saga was there and is gone: the store went back behind what it had confirmed."""
+
+    reason = "SAGA_LOST"
 
 
 class SagaAlreadyExists(SwitSagaError):
@@ -194,6 +209,18 @@ class StoreUnavailable(CoordinatorUnavailable):
     reason = "STORE_UNAVAILABLE"
 
 
+class StoreFault(StoreUnavailable):
+    """The store answered what this version does not understand; nothing is known of what was asked."""
+
+    reason = "STORE_FAULT"
+
+
+class StoreRewound(StoreUnavailable):
+    """The store went back behind what it had confirmed; what it has now is the truth."""
+
+    reason = "STORE_REWOUND"
+
+
 class NewerRecord(CoordinatorUnavailable):
     """A newer version of this software wrote this; a coordinator of that version can read it."""
 
@@ -210,6 +237,12 @@ class StoreRefused(SwitSagaError):
     """The store cannot be used as it is: another process holds it, or its schema is of another version."""
 
     reason = "STORE_REFUSED"
+
+
+class NameTaken(StoreRefused):
+    """Another coordinator with this name is at work on this store."""
+
+    reason = "NAME_TAKEN"
 
 
 class NotImplementedYet(SwitSagaError):

@@ -4,8 +4,8 @@ Applied: commands go out, callers hear, watchers see, timers are armed. Refused 
 disagree, the store is the truth; the saga leaves memory, and its inputs are put to it again if it is still ours.
 """
 
-from swit_saga_server.core.errors import CoordinatorUnavailable, NeedsNewerLevel
-from swit_saga_server.core.units import SECOND, Instant
+from swit_saga_server.core.errors import CoordinatorUnavailable, NeedsNewerLevel, SwitSagaError, UnstorableValue
+from swit_saga_server.core.units import MINUTE, SECOND, Instant, Span
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.deciding import Deciding
 from swit_saga_server.engine.inbox import Inbox
@@ -15,6 +15,12 @@ from swit_saga_server.engine.postponed import PAUSE, Postponed
 from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.wakeups import Wakeups
 from swit_saga_server.engine.working_set import Entry, Phase
+from swit_saga_server.logs import get_logger
+
+log = get_logger(__name__)
+
+LEFT_ALONE: Span = 10 * MINUTE
+"""For so long nothing is tried with a saga of which nothing can be written."""
 
 
 class Applying:
@@ -55,7 +61,7 @@ class Applying:
         events, items, on_applied = entry.events, entry.items, entry.on_applied
         entry.applied, entry.pending = after, None
         entry.events, entry.items, entry.on_applied, entry.answers = [], [], [], []
-        entry.phase = Phase.IDLE
+        entry.phase, entry.is_set_aside = Phase.IDLE, False
         self._counters.observe(before, after, events)
         self._admission.note(after)
         now = self._clock.now()
@@ -103,6 +109,36 @@ class Applying:
         for item in entry.waiting:
             self._mailbox.put(item)
         self._wakeups.arm_at(entry.saga_id, self._clock.now() + PAUSE)
+
+    def unwritable(self, entry: Entry, error: Exception) -> None:
+        """Nothing was written, nor ever will be as it is: what led to it is refused, and its saga is set aside.
+
+        No such write is tried again. If not even that a saga is set aside can be written, it is left alone for a while.
+        """
+        saga, items, waiting = entry.applied, entry.items, list(entry.waiting)
+        is_known = isinstance(error, SwitSagaError)
+        refused = error if is_known else UnstorableValue(message=f"{type(error).__name__}: {error}")
+        for item in items:
+            if item.waiter is not None:
+                item.waiter.fail(refused)
+        may_be_written = saga is not None and entry.pending is not saga and not entry.is_set_aside
+        self.drop(entry)
+        if saga is None:
+            log.error(
+                "start_not_written", saga_id=entry.saga_id, error=str(error), exc_info=None if is_known else error
+            )
+            for item in items:
+                self._inbox.done(item.message_id)
+        elif may_be_written and self._ownership.holds(entry.partition):
+            again = Entry(entry.saga_id, entry.partition, applied=saga, definition=entry.definition)
+            self._working_set.pin(again)
+            self._deciding.set_aside(again, error, [item for item in items if item.message_id])
+        else:
+            log.error("saga_left_alone", saga_id=entry.saga_id, exc_info=error)
+            self._wakeups.arm_at(entry.saga_id, self._clock.now() + LEFT_ALONE)
+        for item in waiting:
+            self._mailbox.put(item)
+        self._mailbox.turn.set()
 
     def done(self) -> None:
         """All of a round is applied."""

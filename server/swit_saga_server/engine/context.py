@@ -11,6 +11,7 @@ from swit_saga_server.engine.left_to_newer import LeftToNewer
 from swit_saga_server.engine.mailbox import Mailbox
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
+from swit_saga_server.engine.rewinds import Rewinds
 from swit_saga_server.engine.working_set import WorkingSet
 from swit_saga_server.store.contract import StateStorage
 
@@ -34,3 +35,4 @@ class Context:
     counters: Counters
     left_to_newer: LeftToNewer
     feed: Feed
+    rewinds: Rewinds

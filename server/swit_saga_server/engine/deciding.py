@@ -3,6 +3,7 @@
 An exception while deciding sets that saga alone aside (``core.quarantine``).
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from swit_saga_server.core.agenda import due_at
@@ -18,6 +19,7 @@ from swit_saga_server.core.errors import (
     SwitSagaError,
 )
 from swit_saga_server.core.inputs import Input, Wake
+from swit_saga_server.core.limits import MAX_TEXT_BYTES
 from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.quarantine import quarantine
@@ -57,6 +59,21 @@ class Deciding:
                 self._postpone(item, refused)
             else:
                 self._refuse(entry, item, refused)
+
+    def set_aside(self, entry: Entry, error: Exception, messages: Sequence[Item]) -> None:
+        """Of ``entry``, idle, nothing could be written of what was decided last: that is written instead.
+
+        Args:
+            entry: The saga as it was before.
+            error: What writing it failed with.
+            messages: Of other coordinators, folded into what could not be written: they are answered so.
+        """
+        before = entry.applied
+        assert before is not None
+        self._fold(entry, Item(entry.saga_id, Wake()), self._quarantine(before, error, "WRITE_FAILED"), created=False)
+        entry.is_set_aside = True
+        for item in messages:
+            self._refuse(entry, item, SagaQuarantined(saga_id=entry.saga_id))
 
     def _decide(self, entry: Entry, item: Item) -> None:
         if isinstance(item.given, Begin):
@@ -160,10 +177,10 @@ class Deciding:
         else:
             self._postponed.put(item)
 
-    def _quarantine(self, saga: Saga, bug: Exception) -> Decision:
+    def _quarantine(self, saga: Saga, bug: Exception, code: str = "DECIDE_FAILED") -> Decision:
         log.error("saga_quarantined", fold_by=type(bug), saga_id=saga.id, state=saga.state, exc_info=bug)
         self._counters.quarantined += 1
         now = self._env.clock.now()
-        text = f"{type(bug).__name__}: {bug}"
-        error = SagaError(code="DECIDE_FAILED", message=text, type=ErrorType.SYSTEM, timestamp=now)
+        text = f"{type(bug).__name__}: {bug}".encode(errors="backslashreplace")[:MAX_TEXT_BYTES].decode(errors="ignore")
+        error = SagaError(code=code, message=text, type=ErrorType.SYSTEM, timestamp=now)
         return quarantine(saga, error, now)

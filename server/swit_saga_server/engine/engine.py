@@ -38,6 +38,7 @@ from swit_saga_server.engine.rejecting import Rejecting
 from swit_saga_server.engine.remote import Remote
 from swit_saga_server.engine.requests import Requests
 from swit_saga_server.engine.retention import Retention
+from swit_saga_server.engine.rewinds import Rewinds
 from swit_saga_server.engine.rounds import Rounds
 from swit_saga_server.engine.supervisor import Supervisor
 from swit_saga_server.engine.takeover import Takeover
@@ -102,6 +103,7 @@ class Engine:
             counters=self.counters,
             left_to_newer=LeftToNewer(self.ownership, self.counters),
             feed=self.feed,
+            rewinds=Rewinds(self.counters, env.clock, self.feed),
         )
         self.reading = Reading(context)
         self._doubts = Doubts(context.working_set, env.clock)
@@ -164,7 +166,12 @@ class Engine:
         await self._drain(grace_s)
         self.outbox.close()
         self._stop_listening()
-        await self.transport.close()
+        try:
+            await self.transport.close()
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
         self.wakeups.stop()
         self._postponed.stop()
         await self.supervisor.stop()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from swit_saga_server.core.errors import NewerRecord, StoreUnavailable
+from swit_saga_server.core.errors import CursorOutOfRange, NewerRecord, StoreUnavailable
 from swit_saga_server.engine.feed import Feed
 from swit_saga_server.engine.options import EngineOptions
 from swit_saga_server.engine.ownership import Ownership
@@ -36,8 +36,12 @@ class FeedPoller:
                 except NewerRecord:
                     # Which sagas it concerns cannot be told: each watcher reads on by itself, and hears it if it must.
                     del self._positions[partition]
+                except CursorOutOfRange as lost:
+                    log.warning("feed_lost", partition=partition, error=str(lost))
+                    del self._positions[partition]
+                    self._feed.notify_all()
                 except StoreUnavailable as unavailable:
-                    log.info("feed_not_read", fold_by="all", partition=partition, error=str(unavailable))
+                    log.debug("feed_not_read", partition=partition, error=str(unavailable))
             await asyncio.sleep(self._options.watch_poll / 1e6)
 
     def _wanted(self) -> list[int]:

@@ -64,7 +64,7 @@ class Inbox:
                 try:
                     await self._read(partition)
                 except StoreUnavailable as unavailable:
-                    log.warning("inbox_not_read", fold_by="all", partition=partition, error=str(unavailable))
+                    log.debug("inbox_not_read", partition=partition, error=str(unavailable))
 
     async def _read(self, partition: int) -> None:
         # Those at work stand first: with a page of them nothing new would ever be seen.

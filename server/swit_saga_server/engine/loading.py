@@ -44,6 +44,7 @@ class Loading:
         self._ownership = context.ownership
         self._working_set = context.working_set
         self._counters = context.counters
+        self._rewinds = context.rewinds
         self._mailbox = context.mailbox
         self._definitions = Definitions(context.store)
         self._left_to_newer = context.left_to_newer
@@ -109,8 +110,8 @@ class Loading:
 
     def _rewound(self, entry: Entry, expected: int) -> None:
         """The store went back behind what it had confirmed. It is the truth: all of the partition is read anew."""
-        log.critical("store_rewound", saga_id=entry.saga_id, partition=entry.partition, expected_version=expected)
-        self._counters.rewinds += 1
+        text = f"of saga {entry.saga_id!r}, version {expected} was confirmed and is not there"
+        self._rewinds.found(text, saga_id=entry.saga_id, partition=entry.partition, expected_version=expected)
         self._applying.drop(entry)
         self._ownership.fenced(entry.partition)
         for item in entry.waiting:

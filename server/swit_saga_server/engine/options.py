@@ -41,6 +41,7 @@ class EngineOptions:
 
     Attributes:
         owner: Names this coordinator in leases and events; unique among those that share a store.
+        instance: Of this process and no other; who has ``owner`` for its name is known by it. Empty: it is not asked.
         cache: The working set.
         lease_term: A partition's lease; renewed every third of it, given up by two thirds without renewal.
         round_size: Sagas in one commit at most.
@@ -66,6 +67,7 @@ class EngineOptions:
     """
 
     owner: str
+    instance: str = ""
     cache: CacheOptions = field(default_factory=CacheOptions)
     lease_term: Span = 10 * SECOND
     round_size: int = 256

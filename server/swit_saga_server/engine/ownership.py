@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
-from swit_saga_server.core.errors import StoreUnavailable
+from swit_saga_server.core.errors import NameTaken, StoreRewound, StoreUnavailable
 from swit_saga_server.core.units import NO_TIME, Span
 from swit_saga_server.engine.environment import Environment
 from swit_saga_server.engine.levels import Levels
@@ -35,6 +35,10 @@ class Tenant(Protocol):
         """The partition is not held any more."""
         ...
 
+    def rewound(self, error: str, partitions: Collection[int]) -> None:
+        """The store went back; these, which were held, were lost by it."""
+        ...
+
 
 class Ownership:
     """The partitions this coordinator holds.
@@ -44,6 +48,7 @@ class Ownership:
 
     Attributes:
         tenant: Who works in them.
+        refused: Why this coordinator may hold nothing now; empty if it may.
         levels: What this coordinator reads, and what all that live read; learnt with every heartbeat.
     """
 
@@ -59,6 +64,7 @@ class Ownership:
         self._held: dict[int, Lease] = {}
         self._good_until: dict[int, Span] = {}
         self._again = asyncio.Event()
+        self.refused = ""
 
     @property
     def leases(self) -> Mapping[int, Lease]:
@@ -92,7 +98,9 @@ class Ownership:
     async def take_share(self) -> None:
         """Take partitions that are free, up to a fair share; give up what goes beyond it. See ``shares``."""
         options, shares, held = self._options, self._shares, self._held
-        peers = await self._store.heartbeat(options.owner, options.lease_term, self.levels.codec.level)
+        level = self.levels.codec.level
+        peers = await self._store.heartbeat(options.owner, options.lease_term, level, options.instance)
+        self._has_name()
         self.levels.met(peers)
         shares.met(peers, self._store.partitions, held, self._clock.elapsed())
         if given := shares.to_give_up(list(held), self._clock.elapsed()):
@@ -119,11 +127,16 @@ class Ownership:
                     await self._renew()
                     renew_at = self._clock.elapsed() + self._options.lease_term * 3 // 10
                 await self.take_share()
+            except NameTaken as taken:
+                self._has_no_name(taken)
+            except StoreRewound as rewound:
+                self._rewound(rewound)
             except StoreUnavailable as unavailable:
-                log.warning("lease_not_renewed", fold_by="all", error=str(unavailable))
-            for partition in [p for p in self._held if not self.holds(p)]:
-                log.warning("partition_lapsed", partition=partition)
-                self._drop(partition)
+                log.debug("lease_not_renewed", error=str(unavailable))
+            if lapsed := [p for p in self._held if not self.holds(p)]:
+                log.warning("partitions_lapsed", partitions=lapsed)
+                for partition in lapsed:
+                    self._drop(partition)
 
     async def release_all(self) -> None:
         """Give everything up, so that others need not wait for the leases to expire."""
@@ -131,7 +144,7 @@ class Ownership:
         for partition in list(self._held):
             self._drop(partition)
         await self._store.release(leases)
-        await self._store.deregister(self._options.owner)
+        await self._store.deregister(self._options.owner, self._options.instance)
 
     async def _take(self, partition: int) -> None:
         asked_at = self._clock.elapsed()
@@ -162,6 +175,30 @@ class Ownership:
                 self.fenced(old.partition)
             else:
                 self._hold(new, asked_at)
+
+    def _has_name(self) -> None:
+        if self.refused:
+            self.refused = ""
+            log.warning("name_free_again", name=self._options.owner)
+
+    def _has_no_name(self, taken: NameTaken) -> None:
+        """Two of one name would take each other's partitions from each other, for ever: this one stands back."""
+        if not self.refused:
+            self.refused = (
+                f"another coordinator is at work under the name {self._options.owner!r}: give each a name of its own"
+                " (coordinator.name)"
+            )
+            log.critical("name_taken", name=self._options.owner, error=self.refused, **taken.fields)
+        for partition in list(self._held):
+            self._drop(partition)
+
+    def _rewound(self, rewound: StoreRewound) -> None:
+        """Nothing that memory says of the partitions held is to be relied on, nor their leases: all are taken anew."""
+        held = list(self._held)
+        for partition in held:
+            self._drop(partition)
+        self.tenant.rewound(str(rewound), held)
+        self._again.set()
 
     def _hold(self, lease: Lease, asked_at: Span) -> None:
         self._held[lease.partition] = lease

@@ -35,5 +35,5 @@ async def until_answered(read: Callable[[], Awaitable[T]]) -> T:
         try:
             return await read()
         except StoreUnavailable as unavailable:
-            log.warning("read_failed", fold_by="all", error=str(unavailable))
+            log.debug("read_failed", error=str(unavailable))
             await backoff.wait()

@@ -35,7 +35,7 @@ class Retention:
                     while await self._clean(partition, self._options.retention):
                         pass
                 except StoreUnavailable as unavailable:
-                    log.info("not_cleaned_up", fold_by="all", partition=partition, error=str(unavailable))
+                    log.debug("not_cleaned_up", partition=partition, error=str(unavailable))
             await asyncio.sleep(self._options.cleanup_interval / 1e6)
 
     async def _clean(self, partition: int, retention: Span) -> bool:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeAlias
 
 from swit_saga_server.core.agenda import due_at
-from swit_saga_server.core.errors import NeedsNewerLevel, StoreUnavailable
+from swit_saga_server.core.errors import NeedsNewerLevel, StoreFault, StoreUnavailable
 from swit_saga_server.core.model import Saga, is_in_flight, same_origin
 from swit_saga_server.engine.applying import Applying
 from swit_saga_server.engine.context import Context
@@ -23,10 +23,14 @@ from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write, 
 
 log = get_logger(__name__)
 
-_Found: TypeAlias = Verdict | NeedsNewerLevel | None
-"""A verdict; that nothing was written, for a coordinator that lives could not read it; None if there will be none."""
+_Found: TypeAlias = Verdict | Exception | None
+"""A verdict; why nothing was written, nor ever will be as it is; None if nobody will know."""
 _Ask: TypeAlias = Callable[[], Awaitable[Sequence[_Found]]]
 """Puts one question to the store. Not a coroutine: one that a killed round never asks would be left unawaited."""
+
+
+FAULTS_BORNE = 3
+"""Tries of a write that the store does not understand: it may be the store's fault, and pass, or the write's."""
 
 
 class Rounds:
@@ -86,6 +90,8 @@ class Rounds:
                     applying.conflicted(entry)
                 case NeedsNewerLevel():
                     applying.refused(entry, verdict)
+                case Exception():
+                    applying.unwritable(entry, verdict)
                 case None:
                     applying.unknown(entry)
         applying.done()
@@ -127,19 +133,18 @@ class Rounds:
                 reach(Point.COMMIT_AFTER)
                 return [verdict]
             except StoreUnavailable as unknown:
-                log.warning("reply_outcome_unknown", saga_id=saga.id, error=str(unknown))
+                log.debug("reply_outcome_unknown", saga_id=saga.id, error=str(unknown))
                 if not self._ownership.holds(partition):
                     return [None]
                 await backoff.wait()
-            except Exception:
-                log.exception("reply_failed", fold_by="all", saga_id=saga.id)
-                return [None]
+            except Exception as failed:
+                return [failed]
         return [Verdict.FENCED]
 
     async def _verdicts(self, writes: Sequence[Write]) -> Sequence[_Found]:
-        """The store's verdicts; None where there is none: its lease ended first, or the store cannot take the write."""
+        """The store's verdicts; None where there is none, because its lease ended first."""
         leases: Mapping[int, Lease] = dict(self._ownership.leases)
-        backoff = Backoff()
+        backoff, faults = Backoff(), 0
         while True:
             try:
                 reach(Point.COMMIT_BEFORE)
@@ -148,19 +153,15 @@ class Rounds:
                 self._counters.rounds += 1
                 self._counters.writes += len(writes)
                 return verdicts
-            except StoreUnavailable as unknown:
+            except Exception as failed:
+                faults += isinstance(failed, StoreFault)
+                if not isinstance(failed, StoreUnavailable) or faults > FAULTS_BORNE:
+                    if len(writes) == 1:
+                        return [failed]
+                    # One bad write must not hold up the others: each on its own.
+                    return [v for write in writes for v in await self._verdicts([write])]
                 held = [self._ownership.holds(partition_of(w.saga.id, self._store.partitions)) for w in writes]
-                log.warning(
-                    "commit_outcome_unknown", fold_by="all", writes=len(writes), held=sum(held), error=str(unknown)
-                )
+                log.debug("commit_outcome_unknown", writes=len(writes), held=sum(held), error=str(failed))
                 if not any(held):
                     return [None] * len(writes)
                 await backoff.wait()
-            except Exception as failed:
-                if len(writes) == 1:
-                    if isinstance(failed, NeedsNewerLevel):
-                        return [failed]
-                    log.exception("write_failed", fold_by="all", saga_id=writes[0].saga.id)
-                    return [None]
-                # One bad write must not hold up the others: each on its own.
-                return [v for write in writes for v in await self._verdicts([write])]

@@ -32,6 +32,7 @@ class Takeover:
         self._left_to_newer = context.left_to_newer
         self._mailbox = context.mailbox
         self._feed = context.feed
+        self._rewinds = context.rewinds
         self._applying = applying
         self._wakeups = wakeups
         self._outbox = outbox
@@ -58,6 +59,10 @@ class Takeover:
             self._inbox.schedule.name_all()
 
         return resume
+
+    def rewound(self, error: str, partitions: Collection[int]) -> None:
+        """What memory says of these is not the store's: they were lost, and are taken again."""
+        self._rewinds.found(error, partitions=sorted(partitions))
 
     async def leaving(self, partitions: Collection[int]) -> None:
         """Send no more for these, and wait a while for the answers to what is out."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count, islice
 from typing import TypeAlias
 
-from swit_saga_server.core.errors import CoordinatorStopping, SagaNotFound, StoreUnavailable
+from swit_saga_server.core.errors import CoordinatorStopping, SagaLost, SagaNotFound, StoreUnavailable
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import TERMINAL_STATES, SagaState
@@ -163,10 +163,11 @@ class Wait:
 
     Attributes:
         is_late: Its time is up: it takes the saga as it is, as soon as that is known.
+        was_seen: Its saga was there, and under way.
         is_done: It was told, or cancelled.
     """
 
-    __slots__ = ("_on_result", "_waits", "_wanted", "is_done", "is_late", "saga_id", "until")
+    __slots__ = ("_on_result", "_waits", "_wanted", "is_done", "is_late", "saga_id", "until", "was_seen")
 
     def __init__(
         self, waits: Waits, saga_id: str, wanted: frozenset[SagaState], until: Span, on_result: OnWaitResult
@@ -178,6 +179,7 @@ class Wait:
         self.until = until
         self.is_late = False
         self.is_done = False
+        self.was_seen = False
 
     def offer(self, saga: Saga, events: Sequence[SagaEvent]) -> None:
         """See ``feed.Reader``."""
@@ -197,6 +199,7 @@ class Wait:
         """This is its saga as it is durably."""
         if saga.state in self._wanted or saga.state.is_terminal or self.is_late:
             self.finish((saga, saga.state in self._wanted))
+        self.was_seen = True
 
     def finish(self, outcome: WaitResult | Exception) -> None:
         """Tell it, if it is not over."""
@@ -207,7 +210,10 @@ class Wait:
 
 def _tell(waits: Iterable[Wait], found: Saga | Exception) -> None:
     for wait in waits:
-        if isinstance(found, Exception):
+        if isinstance(found, SagaNotFound) and wait.was_seen:
+            # What is under way is never deleted.
+            wait.finish(SagaLost(saga_id=wait.saga_id))
+        elif isinstance(found, Exception):
             wait.finish(found)
         else:
             wait.judge(found)

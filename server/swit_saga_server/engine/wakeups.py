@@ -79,7 +79,7 @@ class Wakeups:
                 try:
                     more = await self._read(partition) or more
                 except StoreUnavailable as unavailable:
-                    log.warning("due_poll_failed", fold_by="all", error=str(unavailable))
+                    log.debug("due_poll_failed", error=str(unavailable))
             self._alarm.set(self._timers.next_at)
 
     async def _read(self, partition: int) -> bool:

@@ -41,6 +41,7 @@ class Entry:
         waiting: Inputs that came while the saga was loading or committing.
         on_applied: Calls to make, in order, once ``pending`` is durable.
         answers: To inbox messages, to be written with ``pending``.
+        is_set_aside: ``pending`` sets it aside, because its write before could not be written.
         idle_since: When it came to rest; 0 while something is being done with it.
         uses, came: See ``engine.idle.Ranked``.
     """
@@ -58,6 +59,7 @@ class Entry:
     waiting: deque[Item] = field(default_factory=deque)
     on_applied: list[Callable[[Saga], None]] = field(default_factory=list)
     answers: list[InboxAnswer] = field(default_factory=list)
+    is_set_aside: bool = False
     idle_since: Instant = NEVER
     uses: int = 0
     came: int = 0

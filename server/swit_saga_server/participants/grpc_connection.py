@@ -34,13 +34,25 @@ STATUS_BYTES = 8 << 20
 
 DESCRIPTION_BYTES = 2 << 20
 """Of what a participant says of itself; more is not read."""
+KEEPALIVE_S = 330
+"""How long a connection is silent, with calls under way, before it is asked whether it still is one.
+
+gRPC's servers as they come (Go, Java, C++, Python) take more than one such ping in 5 minutes for abuse: from the third
+on they end the connection and break every call on it. Half a minute more keeps clear of that, and just below the 350 s
+after which some load balancers forget a silent connection.
+"""
+
+ACKNOWLEDGED_S = 10
+"""What is sent, pings too, is acknowledged by the other machine within this, or the connection is given up. gRPC has
+the kernel see to it (TCP_USER_TIMEOUT), but only on channels that ping.
+"""
 
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     # One retry layer, ours: gRPC's own would send a command twice under one attempt number.
     ("grpc.enable_retries", 0),
     ("grpc.service_config_disable_resolution", 1),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),
+    ("grpc.keepalive_timeout_ms", ACKNOWLEDGED_S * 1000),
     ("grpc.http2.max_pings_without_data", 0),
     # What is over max_payload_bytes is judged here, with words, and not by gRPC.
     ("grpc.max_receive_message_length", 64 << 20),

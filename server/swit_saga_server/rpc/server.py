@@ -91,10 +91,13 @@ class Server:
         self._runtime.service.begin_stop()
         grace_s = self._config.server.drain_timeout / SECOND
         log.info("draining", grace_s=grace_s)
-        # The engine first, so that callers who wait for their sagas still hear of them.
-        await self._runtime.stop(grace_s)
-        await self.coordinator.close()
-        await self._server.stop(1.0)
+        try:
+            # The engine first, so that callers who wait for their sagas still hear of them.
+            await self._runtime.stop(grace_s)
+            await self.coordinator.close()
+        finally:
+            # Whatever failed: a server that is not stopped takes the interpreter down with it when that ends.
+            await self._server.stop(1.0)
 
     async def _check_health(self) -> None:
         serving = True

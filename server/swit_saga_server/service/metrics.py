@@ -42,6 +42,7 @@ class Metrics:
     queued_starts: int
     queued_steps: int
     uncompensatable_actions: int
+    store_rewinds: int
 
 
 async def metrics_of(engine: Engine, queued_starts: int, uncompensatable_actions: int) -> Metrics:
@@ -89,4 +90,5 @@ async def metrics_of(engine: Engine, queued_starts: int, uncompensatable_actions
         queued_starts=queued_starts + engine.starts_waiting,
         queued_steps=engine.sagas_waiting,
         uncompensatable_actions=uncompensatable_actions,
+        store_rewinds=counters.rewinds,
     )

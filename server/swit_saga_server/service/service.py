@@ -1,6 +1,6 @@
 """The parts of the service put together, and what concerns the coordinator as a whole."""
 
-from swit_saga_server.core.errors import CoordinatorUnavailable
+from swit_saga_server.core.errors import CoordinatorUnavailable, StoreUnavailable
 from swit_saga_server.core.model import Settings
 from swit_saga_server.core.units import Instant, Span
 from swit_saga_server.engine.engine import Engine
@@ -11,6 +11,9 @@ from swit_saga_server.service.limits import Limits
 from swit_saga_server.service.metrics import Metrics, metrics_of
 from swit_saga_server.service.sagas import Sagas
 from swit_saga_server.service.starting import Starting
+
+HEALTH_TRIES = 4
+"""A connection that was cut while nobody used it is found to be so by whoever does next; that says nothing."""
 
 
 class SagaService:
@@ -68,7 +71,17 @@ class SagaService:
             raise CoordinatorUnavailable(f"the engine failed: {self._engine.failure!r}")
         if not self._engine.requests.accepting:
             raise CoordinatorUnavailable("the coordinator is stopping, or has stopped")
-        await self._engine.store.now()
+        if trouble := self._engine.store.trouble:
+            raise CoordinatorUnavailable(trouble)
+        if refused := self._engine.ownership.refused:
+            raise CoordinatorUnavailable(refused)
+        for left in range(HEALTH_TRIES - 1, -1, -1):
+            try:
+                await self._engine.store.now()
+                return
+            except StoreUnavailable:
+                if not left:
+                    raise
 
     def begin_stop(self) -> None:
         """Refuse new sagas from now on; those under way go on."""

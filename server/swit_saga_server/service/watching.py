@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from swit_saga_server.core.errors import CursorOutOfRange, SagaNotFound
+from swit_saga_server.core.errors import CursorOutOfRange, SagaLost, SagaNotFound
 from swit_saga_server.core.events import SagaEvent, with_data
 from swit_saga_server.core.model import Saga
 from swit_saga_server.engine.engine import Engine
@@ -20,18 +20,29 @@ async def watch(
         saga = await engine.get(saga_id)
         if after > saga.last_sequence:
             # The watcher may have read, here or at another coordinator, what this one does not know of yet.
-            saga = await engine.stored(saga_id)
-        if after > saga.last_sequence:
-            raise CursorOutOfRange(
-                f"saga {saga_id!r} has no event {after}; its latest is {saga.last_sequence}",
-                saga_id=saga_id,
-                oldest=1,
-                latest=saga.last_sequence,
-            )
+            saga = await _check_cursor(engine, saga_id, after)
     except BaseException:
         engine.feed.unsubscribe(saga_id, subscription)
         raise
     return saga, _follow(engine, saga, subscription, after, follow=follow, idle_s=idle_s)
+
+
+async def _check_cursor(engine: Engine, saga_id: str, after: int) -> Saga:
+    """The saga as stored, if it has an event ``after``.
+
+    Raises:
+        CursorOutOfRange: It has none; a watcher who saw it saw what the store took back.
+        SagaNotFound, StoreUnavailable.
+    """
+    saga = await engine.stored(saga_id)
+    if after > saga.last_sequence:
+        raise CursorOutOfRange(
+            f"saga {saga_id!r} has no event {after}; its latest is {saga.last_sequence}",
+            saga_id=saga_id,
+            oldest=1,
+            latest=saga.last_sequence,
+        )
+    return saga
 
 
 async def _follow(
@@ -49,6 +60,8 @@ async def _follow(
                         after = event.sequence
                         yield with_data(event, saga)
                 saga = await engine.get(saga.id)
+                if after > saga.last_sequence:
+                    await _check_cursor(engine, saga.id, after)  # It may be behind the store, or the store went back.
             if subscription.saga is not None and subscription.saga.version > saga.version:
                 saga = subscription.saga
             for event in subscription.take():
@@ -63,6 +76,9 @@ async def _follow(
             if not subscription.overflowed and not await subscription.wait(idle_s):
                 yield None
     except SagaNotFound:
+        if not saga.state.is_terminal:
+            # What is under way is never deleted.
+            raise SagaLost(saga_id=saga.id) from None
         return  # Deleted while watched: there is nothing more to come.
     finally:
         engine.feed.unsubscribe(saga.id, subscription)

@@ -56,13 +56,13 @@ class _WithLeases:
         """See ``Leases``."""
         await self._leases.release(leases)
 
-    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
+    async def heartbeat(self, owner: str, term: Span, level: int, instance: str = "") -> Sequence[Peer]:
         """See ``Leases``."""
-        return await self._leases.heartbeat(owner, term, level)
+        return await self._leases.heartbeat(owner, term, level, instance)
 
-    async def deregister(self, owner: str) -> None:
+    async def deregister(self, owner: str, instance: str = "") -> None:
         """See ``Leases``."""
-        await self._leases.deregister(owner)
+        await self._leases.deregister(owner, instance)
 
 
 class _WithRounds:
@@ -207,3 +207,8 @@ class AssembledStore(
         self._retention = retention
         self._definitions = definitions
         self._hints = hints
+
+    @property
+    def trouble(self) -> str:
+        """See ``StateStorage``; a backend that knows overrides it."""
+        return ""

@@ -4,8 +4,17 @@ store. A backend checks one more: that the events continue the stored ones.
 
 from collections.abc import Sequence
 
+from swit_saga_server.core.errors import UnstorableValue
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.contract import InboxAnswer, Write
+
+UNENCODABLE = (OverflowError, ValueError, TypeError, RecursionError)
+"""What packing a value raises that no store can hold: too large a number, half a character, an object, too deep."""
+
+
+def unstorable(what: str, error: Exception) -> UnstorableValue:
+    """What to raise of a value that cannot be packed; ``what`` names whose it is."""
+    return UnstorableValue(message=f"{what} has a value that cannot be stored: {type(error).__name__}: {error}")
 
 
 def check_round(writes: Sequence[Write]) -> None:

@@ -9,7 +9,7 @@ from swit_saga_server.core.units import Span
 from swit_saga_server.store.codec import PRESENT, Codec
 from swit_saga_server.store.conformance import StateStorageConformance
 from swit_saga_server.store.contract import StateStorage
-from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.redis_server import RedisServer, cluster, running
 from tests.support.store.rights import documented_extras, set_user

@@ -16,7 +16,7 @@ from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.store.redis.checks import COMMANDS, ON_A_CLUSTER, Durability
-from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.redis_server import RedisServer, cluster, free_port, running, sentinels
 from tests.support.store.rights import documented_extras, documented_rights, set_user

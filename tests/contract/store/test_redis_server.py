@@ -13,7 +13,7 @@ from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import applied, change, definition, start
 from swit_saga_server.store.contract import Hint, Verdict
 from swit_saga_server.store.redis.checks import Durability
-from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.redis_server import RedisServer, free_port, is_linked, running, sentinels
 from tests.support.waiting import eventually, turn

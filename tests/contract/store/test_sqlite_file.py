@@ -45,7 +45,8 @@ async def another_process(path: Path) -> AsyncIterator[asyncio.subprocess.Proces
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         assert process.stdout is not None
-        assert await process.stdout.readline() == b"open\n"
+        while (line := await process.stdout.readline()) != b"open\n":
+            assert line, "it ended"  # Else it was logged.
         yield process
     finally:
         if process.returncode is None:

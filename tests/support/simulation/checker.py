@@ -58,8 +58,8 @@ REASONS = {
     "start": frozenset({"SAGA_ALREADY_EXISTS"}),
     "cancel": frozenset({"SAGA_NOT_FOUND", "SAGA_ALREADY_FINISHED"}),
     "get": frozenset({"SAGA_NOT_FOUND"}),
-    "wait": frozenset({"SAGA_NOT_FOUND"}),
-    "watch": frozenset({"SAGA_NOT_FOUND", "CURSOR_OUT_OF_RANGE"}),
+    "wait": frozenset({"SAGA_NOT_FOUND", "SAGA_LOST"}),
+    "watch": frozenset({"SAGA_NOT_FOUND", "SAGA_LOST", "CURSOR_OUT_OF_RANGE"}),
 }
 """For which a call may be refused in a world whose requests are all well made."""
 
@@ -184,6 +184,8 @@ class _Checker:
         if seen.reason not in REASONS.get(asked.what, ()) and not torn:
             yield 13, f"{asked.what} was refused: {seen.reason}"
         match seen.reason:
+            case "SAGA_LOST" if not case.touched:
+                yield 1, f"{asked.what}: a saga was called lost that was not"
             case "SAGA_NOT_FOUND" if known and case.touched == touched:
                 yield 1, f"{asked.what}: an acknowledged start was not found"
             case "CURSOR_OUT_OF_RANGE" if not case.touched:

@@ -172,7 +172,7 @@ class Clients:
 
     async def _watch(self, action: Action) -> None:
         """One reader over all its resumes: it goes on after the last event it got, anywhere."""
-        last = 0
+        seen = [0]  # The last sequence, however the stream ends.
         for attempt in range(action.tries):
             call = action.number * TRIES_NUMBERED + attempt
             slot = self._slot(action, attempt)
@@ -180,7 +180,7 @@ class Clients:
             cut, cut_at, *_ = self.scene.rolls("watch", call)
             patience_s = 0.05 + 2 * cut_at if cut < 0.7 and self.scene.weather.client else 30.0
             try:
-                last, over = await self._watch_once(action, slot, last, patience_s)
+                over = await self._watch_once(action, slot, seen, patience_s)
             except SwitSagaError as refused:
                 self.scene.saw(Refused(at=self.scene.now(), call=call, reason=refused.reason))
                 over = False
@@ -194,18 +194,18 @@ class Clients:
                 return
             await asyncio.sleep(0.3 + cut_at)
 
-    async def _watch_once(self, action: Action, slot: Slot, last: int, patience_s: float) -> tuple[int, bool]:
-        """Read until the stream ends, breaks, or is cut after ``patience_s``.
+    async def _watch_once(self, action: Action, slot: Slot, seen: list[int], patience_s: float) -> bool:
+        """Read on after ``seen``, and note there what came, until the stream ends, breaks, or is cut.
 
         Returns:
-            The last sequence, and whether the stream ended OK.
+            Whether the stream ended OK.
         """
         life = slot.life
         if life is None or not life.serving:
-            return last, False
+            return False
         arrived: asyncio.Queue[SagaEvent | None] = asyncio.Queue()
         serving = self.scene.loop.create_task(
-            self._serve_watch(life.service, action.saga_id, last, arrived), context=life.process.context
+            self._serve_watch(life.service, action.saga_id, seen[0], arrived), context=life.process.context
         )
 
         def done(task: "asyncio.Task[None]") -> None:
@@ -216,7 +216,7 @@ class Clients:
         try:
             async with asyncio.timeout(patience_s):
                 while (event := await self._next(arrived, life.process)) is not None:
-                    last = event.sequence
+                    seen[0] = event.sequence
                     self.scene.saw(
                         Watched(
                             at=self.scene.now(), watcher=action.number, saga_id=action.saga_id,
@@ -228,15 +228,15 @@ class Clients:
             self.scene.fault("watch_cut", f"watcher {action.number}")
             if not serving.done():
                 self.scene.later(0, serving.cancel, context=life.process.context)
-            return last, False
+            return False
         if not serving.done():
             self.scene.later(0, serving.cancel, context=life.process.context)
-            return last, False
+            return False
         try:
             self._outcome(serving)
         except NoAnswer:
-            return last, False
-        return last, True
+            return False
+        return True
 
     async def _next(self, arrived: "asyncio.Queue[SagaEvent | None]", process: Any) -> SagaEvent | None:
         """The next event; None when the stream ended, or its coordinator is dead (keepalive tells, after a while)."""

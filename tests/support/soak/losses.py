@@ -26,7 +26,7 @@ from swit_saga import CallError, Participant, Saga, Step
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.logs import set_up_logs
-from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.link import Link, linked
 from tests.support.redis_server import RedisServer, is_linked, running

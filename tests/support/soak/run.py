@@ -14,7 +14,7 @@ from pathlib import Path
 from swit_saga_server.core.model import Saga, is_in_flight
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.store.conformance.samples import FAR
-from swit_saga_server.store.redis.connection import RedisOptions
+from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
 from tests.support.invariants import require
 from tests.support.soak.checker import Books, Record, judge

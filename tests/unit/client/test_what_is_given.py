@@ -152,7 +152,7 @@ async def test_a_length_of_time_that_is_none_is_refused(asked, value):
         ({1: "a"}, TypeError, "metadata: the key 1 must be text"),
         ({"a": {None: 1}}, TypeError, r"metadata\[a\]: the key None"),
         ({"a": b"x"}, TypeError, r"metadata\[a\] is a bytes"),
-        ({"a": object()}, TypeError, r"metadata\[a\] is a object"),
+        ({"a": type}, TypeError, r"metadata\[a\] is a type"),
         ({"a": {1, 2}}, TypeError, r"metadata\[a\] is a set"),
         ({"a": datetime(2026, 1, 1)}, TypeError, r"metadata\[a\] is a datetime"),
         ({"a": 1 + 2j}, TypeError, r"metadata\[a\] is a complex"),

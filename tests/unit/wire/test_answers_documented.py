@@ -1,4 +1,4 @@
-"""The documents say how each answer is taken, and what each code means; this holds them to it."""
+"""The documents say how each answer is taken; this holds them to it. What codes mean: ``tests/unit/test_codes.py``."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from swit_saga_server.wire.answer import AnswerReader
 from tests.support.wire.hostile import COMPLETED, LIMIT, REJECTED, UNKNOWN, UNUSABLE, tagged
 
 ROOT = Path(__file__).parents[3]
-DOCS, SERVER, CLIENT = ROOT / "docs", ROOT / "server", ROOT / "client"
+DOCS = ROOT / "docs"
 READER = AnswerReader(LIMIT)
 
 
@@ -85,22 +85,3 @@ def test_each_answer_is_taken_as_documented(said: str) -> None:
         if code.isupper():
             assert answer.error is not None
             assert answer.error.code == code
-
-
-def codes_in(folder: Path) -> set[str]:
-    """Those that are written in the source as a code of an error on record."""
-    made = re.compile(
-        r"""(?:made_up|_made_up|_error|broken_answer|_refused|_fill_unreadable)\(\s*(?:[a-z.]+,\s*)?"([A-Z_]{4,})"|"""
-        r"""\bcode(?:, \w+)*\s*=\s*"([A-Z_]{4,})"|\bcode, what = "([A-Z_]{4,})"|OUTPUT_INVALID = "(\w+)", "(\w+)\""""
-    )
-    texts = (path.read_text() for path in folder.rglob("*.py") if "/v1/" not in str(path) and "/cli/" not in str(path))
-    return {code for text in texts for found in made.findall(text) for code in found if code}
-
-
-def test_every_code_that_is_on_record_is_documented() -> None:
-    text = (DOCS / "errors.md").read_text()
-    documented = set(re.findall(r"`([A-Z_]+)`", text[text.index("## Errors on record") :]))
-    server, client = codes_in(SERVER), codes_in(CLIENT / "swit_saga" / "participant")
-    assert {"RETRY_EXHAUSTED", "STEP_TIMED_OUT", "EMPTY_ANSWER", "COMPENSATION_FAILED", "CALL_FAILED"} <= server
-    assert {"OUTPUT_TOO_LARGE", "UNKNOWN_ACTION"} <= client
-    assert sorted((server | client) - documented) == []

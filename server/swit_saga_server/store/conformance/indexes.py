@@ -1,5 +1,8 @@
 """``due``, ``in_flight``, ``events``, ``feed``: what is found without knowing an id, and in which order."""
 
+import pytest
+
+from swit_saga_server.core.errors import CursorOutOfRange
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import NEVER
 from swit_saga_server.store.conformance.backend import WithStore, hold_all
@@ -98,6 +101,16 @@ class IndexTests(WithStore):
         assert paged == every
         for other in range(1, store.partitions):
             assert list(await store.feed(other, 0, 10)) == []
+
+    async def test_beyond_the_end_of_the_feed(self, store: StateStorage, leases: dict[int, Lease]) -> None:
+        """A position that the store does not know of is no silence: it was given by a store that went back since."""
+        (saga,) = await applied(store, leases, start(events=2))
+        part = partition_of(saga.id, store.partitions)
+        end = await store.feed_end(part)
+        with pytest.raises(CursorOutOfRange) as raised:
+            await store.feed(part, end + 1_000, 10)
+        assert raised.value.fields["oldest"] >= end
+        assert list(await store.feed(part, end, 10)) == []
 
     async def test_end_of_the_feed(self, store: StateStorage, leases: dict[int, Lease]) -> None:
         """What is committed later lies beyond it, and nothing else."""

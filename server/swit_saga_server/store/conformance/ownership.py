@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from swit_saga_server.core.errors import NameTaken
 from swit_saga_server.core.units import MICROSECOND, NEVER, Span
 from swit_saga_server.store.conformance.backend import LONG, TERM, Backend, WithStore, hold_all, reopen
 from swit_saga_server.store.conformance.samples import fresh, start
@@ -157,6 +160,28 @@ class OwnershipTests(WithStore):
         await backend.pass_time(TERM + MICROSECOND)
         assert await beat("a", LONG) == ["a"]
         assert await beat("c", TERM) == ["a", "c"]
+
+    async def test_a_name_is_one_instances(self, backend: Backend, store: StateStorage) -> None:
+        """Where several share a store: until its term is over or it is gone; whoever else wants it changes nothing."""
+        if not backend.is_shared:
+            await store.heartbeat("a", LONG, 1, "one")
+            await store.heartbeat("a", LONG, 1, "two")
+            return
+        await store.heartbeat("a", LONG, 1, "one")
+        await store.heartbeat("b", LONG, 1, "two")
+        for _ in range(2):
+            with pytest.raises(NameTaken) as raised:
+                await store.heartbeat("a", TERM, 9, "two")
+            assert raised.value.fields["holder"] == "one"
+        assert list(await store.heartbeat("a", LONG, 1, "one")) == [Peer("a", 1), Peer("b", 1)]
+        await store.deregister("a", "two")
+        assert Peer("a", 1) in await store.heartbeat("b", LONG, 1, "two")
+        with pytest.raises(NameTaken):
+            await store.heartbeat("a", LONG, 1, "two")
+        await store.deregister("a", "one")
+        await store.heartbeat("a", TERM, 1, "two")
+        await backend.pass_time(TERM + MICROSECOND)
+        await store.heartbeat("a", LONG, 1, "one")
 
     async def test_levels_are_known(self, store: StateStorage) -> None:
         """Of each the one that it announced last; who comes back announces it anew."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from swit_saga_server.core.errors import UnstorableValue
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.states import SagaState
 from swit_saga_server.core.units import Instant
@@ -96,6 +97,23 @@ BROKEN: dict[str, Callable[[Saga], Write]] = {
 }
 
 
+def _nested(depth: int) -> Any:
+    value: Any = "leaf"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+UNSTORABLE: dict[str, dict[str, Any]] = {
+    "half a character": {"stop_reason": "\ud800"},
+    "half a character in a tree": {"metadata": {"a": {"b": ["\udfff"]}}},
+    "a number beyond 64 bits": {"updated_at": Instant(2**70)},
+    "a number beyond 64 bits in a tree": {"metadata": {"a": 10**400}},
+    "no plain value": {"metadata": {"a": object()}},
+    "too deep a tree": {"metadata": {"a": _nested(5_000)}},
+}
+
+
 class RefusalTests(WithStore):
     """Fences, conflicts, and writes that break the rules."""
 
@@ -170,6 +188,23 @@ class RefusalTests(WithStore):
         good, also_good = start(next(ids)), start(next(ids))
         with pytest.raises(ValueError, match=r"."):
             await store.commit([good, BROKEN[rule](saga), also_good], leases)
+        assert await everything(store, saga.id) == before
+        await applied(store, leases, good, also_good, change(saga))
+
+    @pytest.mark.parametrize("value", UNSTORABLE)
+    async def test_value_that_cannot_be_held_undoes_its_round(
+        self, store: StateStorage, leases: dict[int, Lease], saga: Saga, value: str
+    ) -> None:
+        """It says so, as one that can never be written; nothing of its partition is applied; the others can be."""
+        before = await everything(store, saga.id)
+        ids = ids_in(partition_of(saga.id, store.partitions), store.partitions)
+        good, also_good = start(next(ids)), start(next(ids))
+        bad = change(saga, **UNSTORABLE[value])
+        for round_ in ([good, bad, also_good], [bad]):
+            with pytest.raises(UnstorableValue):
+                await store.commit(round_, leases)
+        with pytest.raises(UnstorableValue):
+            await store.create(start(next(ids), events=0, **UNSTORABLE[value]))
         assert await everything(store, saga.id) == before
         await applied(store, leases, good, also_good, change(saga))
 

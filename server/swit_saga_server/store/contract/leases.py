@@ -69,16 +69,25 @@ class Leases(Protocol):
         """
         ...
 
-    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
+    async def heartbeat(self, owner: str, term: Span, level: int, instance: str = "") -> Sequence[Peer]:
         """Say that ``owner`` lives, until ``term`` from now, and which level of records it reads.
 
         Returns:
             All that are said to live, sorted by owner, ``owner`` among them: for sharing partitions out evenly. One
             whose level is not known counts as level 1. From now on this store writes what the lowest of them reads
             (``levels``); before its first heartbeat, what the first release reads.
+
+        Raises:
+            NameTaken: With an ``instance``: another one said within its own term that it is ``owner``, and ``holder``
+                says which. Nothing was done. A store that only one process can have open never raises it.
+            StoreRewound: The store went back behind what it had confirmed since this object's last heartbeat. It lives
+                all the same; the next call says nothing of it. A store that cannot go back never raises it.
         """
         ...
 
-    async def deregister(self, owner: str) -> None:
-        """``owner`` lives no more: the others may share its part. Safe to repeat."""
+    async def deregister(self, owner: str, instance: str = "") -> None:
+        """``owner`` lives no more: the others may share its part. Safe to repeat.
+
+        With an ``instance``, only if it is that one which has the name; the name is then free at once.
+        """
         ...

@@ -59,7 +59,8 @@ class Reading(Protocol):
 
         Raises:
             NewerRecord: A newer version wrote one of them.
-            CursorOutOfRange: They were trimmed; its ``oldest`` says after which position the feed begins.
+            CursorOutOfRange: They were trimmed, and ``oldest`` says after which position the feed begins; or ``after``
+                lies beyond the feed's end, which ``oldest`` names: the store went back.
         """
         ...
 

@@ -84,6 +84,8 @@ class Rounds(Protocol):
         Raises:
             ValueError: A write breaks a rule of ``Write``, or a saga stands in the round twice: a bug of the caller.
                 Nothing of that write's partition was applied. All may be submitted again, each by itself.
+            UnstorableValue: A write has a value that the store cannot hold; nothing of its partition was applied. Each
+                may be submitted again by itself; that one never can be.
             NeedsNewerLevel: A saga has something that a coordinator that lives could not read; nothing was applied.
                 Each may be submitted again by itself.
         """
@@ -97,6 +99,7 @@ class Rounds(Protocol):
 
         Raises:
             ValueError: The saga is not pending, or the write breaks a rule of ``Write``; nothing was applied.
+            UnstorableValue: It has a value that the store cannot hold; nothing was applied.
             NeedsNewerLevel: As ``commit``.
         """
         ...

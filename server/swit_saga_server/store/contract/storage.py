@@ -25,6 +25,13 @@ class StateStorage(Leases, Rounds, Inbox, Reading, Listing, Retention, Definitio
         """Number of partitions, fixed when the store was first set up. Valid after ``open``."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the store now, as far as it is known, in words; empty if nothing is. It need not wait for
+        a call to fail: a store may try by itself whether it still takes what it will be asked.
+        """
+        ...
+
     async def open(self) -> None:
         """Connect and set up what is missing.
 

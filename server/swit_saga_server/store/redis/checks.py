@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 
-from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
 
 from swit_saga_server.core.errors import StoreRefused
 from swit_saga_server.logs import get_logger
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.failures import missing_command
+from swit_saga_server.store.redis.refusals import code_and_text
 
 log = get_logger(__name__)
 
@@ -139,11 +140,17 @@ async def _setting(redis: RedisConnection, name: str) -> str | None:
 
 
 async def check_rights(
-    redis: RedisConnection, prefix: str, channel: str, confirmation: Confirmation | None = None
+    redis: RedisConnection,
+    prefix: str,
+    channel: str,
+    confirmation: Confirmation | None = None,
+    *,
+    subscribes: bool = True,
 ) -> None:
     """See that the user may do everything that will be asked of it, before anything depends on it.
 
-    On a Cluster at every master, since each has rights of its own.
+    On a Cluster at every master, since each has rights of its own. ``subscribes`` tries that, too, which takes a
+    connection of its own.
 
     Raises:
         StoreRefused: With what it may not, and what grants it.
@@ -158,32 +165,30 @@ async def check_rights(
             beyond.append((str(name), *("0" for _ in numbers)))
         if node is not None:
             beyond.append(("COMMAND", "INFO", "get"))
-        for probe in (*_PROBES, *beyond):
-            command = [p.replace("{k}", keys) if isinstance(p, str) else p for p in probe]
-            try:
-                await redis.command(*command, node=node)
-            except StoreRefused as no:
-                if not isinstance(no.__cause__, NoPermissionError):
-                    raise
-                refused[str(probe[0]).lower()] = str(no.__cause__)
-            except ResponseError as odd:
-                if not isinstance(odd, NoScriptError):  # Nothing has the digest 0: so it may ask.
-                    raise
-    try:
-        async with redis.messages(channel):
-            pass
-    except StoreRefused as no:
-        refused["subscribe"] = str(no.__cause__)
+        probes = [[p.replace("{k}", keys) if isinstance(p, str) else p for p in probe] for probe in (*_PROBES, *beyond)]
+        for probe, reply in zip(probes, await redis.each(probes, node), strict=True):
+            if not isinstance(reply, Exception) or isinstance(reply, NoScriptError):
+                continue  # Nothing has the digest 0: so it may ask.
+            if code_and_text(reply)[0] != "NOPERM":
+                redis.fail(reply)
+            refused[str(probe[0]).lower()] = str(reply)
+    if subscribes:
+        try:
+            async with redis.messages(channel):
+                pass
+        except StoreRefused as no:
+            refused["subscribe"] = str(no.__cause__)
     if not refused:
         return
     of_keys = any("key" in text for text in refused.values())
     of_channels = any("channel" in text for text in refused.values())
     commands = [name for name, text in refused.items() if "key" not in text and "channel" not in text]
     rights = [f"~{prefix}*"] * of_keys + [f"&{prefix}*"] * of_channels + [f"+{name}" for name in commands]
-    raise StoreRefused(
+    text = (
         f"Redis at {redis.where} does not let user {redis.username!r} do what the coordinator needs; "
         f"grant it: ACL SETUSER {redis.username} {' '.join(rights)}"
     )
+    redis.fail(StoreRefused(text), "rights")
 
 
 async def check(

@@ -1,29 +1,18 @@
-"""Reaching Redis: standalone, by Sentinel or a Cluster; scripts; what an error means.
-
-redis-py retries by itself unless told not to, and a repeated write is a second write: every retry here is ours.
-"""
+"""One Redis as the store uses it: commands, pipelines, scripts and messages, each once, and what their errors mean."""
 
 import asyncio
-import hashlib
-import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any, NoReturn, TypeVar
 
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
-from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
-from swit_saga_server.store.redis.failures import ERRORS, meaning
-
-SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+from swit_saga_server.core.errors import StoreFault, StoreRefused, StoreUnavailable
+from swit_saga_server.store.redis.clients import RedisClients, RedisOptions
+from swit_saga_server.store.redis.failures import meaning
+from swit_saga_server.store.redis.refusals import code_and_text
+from swit_saga_server.store.redis.script import Script
+from swit_saga_server.store.troubles import Troubles
 
 MAX_TAGS = 10_000
 """So many hash tags are tried for one that is at a given node; a master without slots has none."""
@@ -31,44 +20,14 @@ MAX_TAGS = 10_000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedisOptions:
-    """How to reach Redis.
+class RedisConnection:
+    """One or more connections to one Redis, and the meaning of its errors.
 
     Attributes:
-        url: ``redis://[user:password@]host:port/db``, ``rediss://`` for TLS;
-            ``redis+sentinel://host:port,host:port/service/db``; ``redis+cluster://host:port,host:port``.
-        timeout_s: For connecting and for each command.
-        pool_size: Connections at most.
-        protocol: RESP version.
-        ca_file, cert_file, key_file: For TLS; empty uses the system's authorities and no client certificate.
+        troubles: What of it failed, and is not known to be over.
+        is_trusted: It had everything that is needed once. From then on a right or a setting that is taken away is
+            waited for, as if Redis were away.
     """
-
-    url: str = "redis://127.0.0.1:6379/0"
-    timeout_s: float = 5.0
-    pool_size: int = 16
-    protocol: int = 3
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-
-
-class Script:
-    """A Lua script, run by its digest and sent in full when the server does not have it (any more)."""
-
-    def __init__(self, name: str) -> None:
-        """Read ``name``.lua from beside this file."""
-        self._text = files("swit_saga_server.store.redis").joinpath(f"{name}.lua").read_text()
-        self.use_header(with_header=True)
-
-    def use_header(self, *, with_header: bool) -> None:
-        """Since 7.0 a header makes Redis refuse the script when memory is full; before, it is a syntax error."""
-        self.text = f"#!lua\n{self._text}" if with_header else self._text
-        self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-
-
-class RedisConnection:
-    """One or more connections to one Redis, and the meaning of its errors."""
 
     def __init__(self, options: RedisOptions) -> None:
         """Say how; nothing is connected yet.
@@ -77,20 +36,11 @@ class RedisConnection:
             ValueError: The URL is not one of those in ``RedisOptions``.
         """
         self.options = options
-        self._parts = urlsplit(options.url)
-        if self._parts.scheme not in SCHEMES:
-            raise ValueError(f"the scheme {self._parts.scheme!r} of the URL must be one of {', '.join(SCHEMES)}")
-        self.is_cluster = self._parts.scheme.endswith("+cluster")
-        self._path = [unquote(p) for p in self._parts.path.split("/") if p]
-        if self._parts.scheme.endswith("+sentinel") and not self._path:
-            raise ValueError(f"{self.where}: name the service: redis+sentinel://host:port/service")
-        number = self._path[-1] if len(self._path) > self._parts.scheme.endswith("+sentinel") else "0"
-        if not number.isdecimal():
-            raise ValueError(f"{self.where}: the URL ends with the number of a database, not {number!r}")
-        self._db = int(number)
-        self._hosts(0)
+        self._clients = RedisClients(options)
         self._client: Any = None
         self._has_answered = False
+        self.is_trusted = False
+        self.troubles = Troubles(self.where)
         # redis-py's pools refuse instead of waiting when all connections are taken.
         self._room = asyncio.Semaphore(options.pool_size)
 
@@ -112,8 +62,8 @@ class RedisConnection:
             StoreRefused: The certificates cannot be used.
         """
         if self._client is None:
-            self._check_certificates()
-            self._client = self._make(self.options.timeout_s)
+            self._clients.check_certificates()
+            self._client = self._clients.make(self.options.timeout_s)
 
     async def close(self) -> None:
         """Close all connections. Safe to call twice, and before ``open``."""
@@ -121,11 +71,13 @@ class RedisConnection:
         if client is not None:
             await _close(client)
 
-    async def do(self, call: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-        """Call the client; once.
+    async def do(self, call: Callable[[Any], Coroutine[Any, Any, T]], *, holds_values: bool = False) -> T:
+        """Call the client; once. ``holds_values`` says that it brings what a caller made, for which it may be refused.
 
         Raises:
             StoreUnavailable: It could not be reached, or could not take this now; whether it did is unknown.
+            UnstorableValue: It can never take this, for a value in it.
+            StoreRefused: It does not let us; only before it is trusted.
         """
         client = self.client
         try:
@@ -133,10 +85,10 @@ class RedisConnection:
                 found = await call(client)
                 self._has_answered = True
                 return found
-        except ERRORS as error:
-            raise self._meaning(error) from error
+        except Exception as error:
+            self.fail(error, holds_values=holds_values)
 
-    async def run(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
+    async def run(self, script: Script, keys: Sequence[str], *arguments: Any, holds_values: bool = False) -> Any:
         """Run a script; once. The keys say which node.
 
         Raises:
@@ -149,7 +101,7 @@ class RedisConnection:
             except NoScriptError:
                 return await client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
 
-        return await self.do(evaluate)
+        return await self.do(evaluate, holds_values=holds_values)
 
     async def run_confirmed(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Any], confirm: Sequence[Any], wanted: int
@@ -177,27 +129,47 @@ class RedisConnection:
                 return found
             raise StoreUnavailable("Redis: it forgets scripts as soon as it has them")
 
-        return await self.do(evaluate)
+        return await self.do(evaluate, holds_values=True)
+
+    @property
+    def is_cluster(self) -> bool:
+        """It is a Cluster."""
+        return self._clients.is_cluster
 
     @property
     def where(self) -> str:
         """HOST:PORT, or several."""
-        return self._parts.netloc.rpartition("@")[2]
+        return self._clients.where
 
     @property
     def username(self) -> str:
         """Who we are there."""
-        return unquote(self._parts.username) if self._parts.username else "default"
+        return self._clients.username
 
-    async def command(self, *command: Any, node: Any = None) -> Any:
-        """One command; once. Of a Cluster, at ``node``, one of ``masters``.
+    async def each(self, commands: Sequence[Sequence[Any]], node: Any = None) -> list[Any]:
+        """Commands, once each, and what came of each: a reply, or the error reply. Of a Cluster, at ``node``.
 
         Raises:
-            StoreRefused: We may not.
-            StoreUnavailable: As ``do``.
+            StoreRefused: We are not let in.
+            StoreUnavailable: It cannot be reached.
         """
-        at = {} if node is None else {"target_nodes": node}
-        return await self.do(lambda client: client.execute_command(*command, **at))
+
+        async def ask(client: Any) -> list[Any]:
+            if node is None:
+                pipe = client.pipeline(transaction=False)
+                for command in commands:
+                    pipe.execute_command(*command)
+                found: list[Any] = await pipe.execute(raise_on_error=False)
+                return found
+            replies: list[Any] = []
+            for command in commands:
+                try:
+                    replies.append(await client.execute_command(*command, target_nodes=node))
+                except ResponseError as refused:
+                    replies.append(refused)
+            return replies
+
+        return await self.do(ask)
 
     async def masters(self, prefix: str) -> Mapping[str, Any]:
         """The masters of a Cluster, each under a prefix of keys that it holds; else None alone, under any.
@@ -268,7 +240,11 @@ class RedisConnection:
             pipe = client.pipeline(transaction=False) if not self.is_cluster else client.pipeline()
             for command in commands:
                 pipe.execute_command(*command)
-            found: list[Any] = await pipe.execute()
+            # Raised by redis-py, an error would have the whole command in its text.
+            found: list[Any] = await pipe.execute(raise_on_error=False)
+            for reply in found:
+                if isinstance(reply, Exception):
+                    raise reply
             return found
 
         return await self.do(execute)
@@ -293,88 +269,49 @@ class RedisConnection:
                         yield message["data"]
 
             yield each()
-        except ERRORS as error:
-            raise self._meaning(error) from error
+        except Exception as error:
+            self.fail(error)
         finally:
             await _close(client)
 
-    def _meaning(self, error: Exception) -> Exception:
-        return meaning(
+    def fail(self, error: Exception, what: str = "", *, holds_values: bool = False) -> NoReturn:
+        """Raise what an error means, and note it.
+
+        Args:
+            error: Of redis-py, or of our own.
+            what: The kind of failure that it is; that of the reply by default.
+            holds_values: What was asked may be refused for a value in it.
+
+        Raises:
+            StoreRefused, StoreUnavailable, UnstorableValue.
+        """
+        meant: Exception = meaning(
             error,
             where=self.where,
             user=self.username,
             is_cluster=self.is_cluster,
-            is_tls=bool(self._tls()),
+            is_tls=self._clients.has_tls,
             is_new=not self._has_answered,
+            holds_values=holds_values,
         )
-
-    def _check_certificates(self) -> None:
-        """redis-py finds out at every connection, and then takes a missing file for a server that is away."""
-        o = self.options
-        if not self._tls():
-            return
-        context = ssl.create_default_context()
-        try:
-            if o.ca_file:
-                context.load_verify_locations(o.ca_file)
-            if o.cert_file:
-                # Without a password OpenSSL would ask for one at the terminal.
-                context.load_cert_chain(o.cert_file, o.key_file or None, password="")
-        except (OSError, ValueError) as wrong:
-            given = ", ".join(f"{n} {v!r}" for n in ("ca_file", "cert_file", "key_file") if (v := getattr(o, n)))
-            raise StoreRefused(f"storage.redis: the certificates cannot be used ({given}): {wrong}") from wrong
+        if self.is_trusted:
+            if isinstance(meant, StoreRefused):
+                meant = StoreUnavailable(str(meant))
+            if isinstance(meant, StoreFault):
+                self.troubles.fault(str(meant), str(meant))
+            elif isinstance(meant, StoreUnavailable):
+                kind = what or code_and_text(error)[0]
+                self.troubles.note(kind or "unreachable", str(meant), is_sure=bool(kind))
+        if meant is error:
+            raise error
+        raise meant from error
 
     def _make_listener(self) -> Any:
         if not self.is_cluster:
-            return self._make(None)
+            return self._clients.make(None)
         # What is published reaches every node of a Cluster: any will do.
         node = self.client.get_random_node()
-        return Redis(host=node.host, port=node.port, **self._common(None))
-
-    def _make(self, timeout_s: float | None) -> Any:
-        parts, options = self._parts, self.options
-        common = self._common(timeout_s)
-        if self.is_cluster:
-            nodes = [ClusterNode(host, port) for host, port in self._hosts(6379)]
-            return RedisCluster(startup_nodes=nodes, **common)
-        path = self._path
-        if parts.scheme.endswith("+sentinel"):
-            of_sentinels = {"socket_timeout": options.timeout_s, **self._tls(), **_credentials(parts.query)}
-            sentinels = Sentinel(self._hosts(26379), sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
-            return sentinels.master_for(path[0], db=self._db, **common)
-        ((host, port),) = self._hosts(6379)
-        return Redis(host=host, port=port, db=self._db, **common)
-
-    def _common(self, timeout_s: float | None) -> dict[str, Any]:
-        parts, options = self._parts, self.options
-        common: dict[str, Any] = {
-            "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": timeout_s,
-            "socket_connect_timeout": options.timeout_s,
-            "protocol": options.protocol,
-            "username": unquote(parts.username) if parts.username else None,
-            "password": unquote(parts.password) if parts.password else None,
-        }
-        return common | self._tls()
-
-    def _tls(self) -> dict[str, Any]:
-        if not self._parts.scheme.startswith("rediss"):
-            return {}
-        return {
-            "ssl": True,
-            "ssl_ca_certs": self.options.ca_file or None,
-            "ssl_certfile": self.options.cert_file or None,
-            "ssl_keyfile": self.options.key_file or None,
-        }
-
-    def _hosts(self, default_port: int) -> list[tuple[str, int]]:
-        hosts = []
-        for item in self._parts.netloc.rpartition("@")[2].split(","):
-            host, colon, port = item.rpartition(":")
-            if colon and not port.isdecimal():
-                raise ValueError(f"{item!r} is not HOST:PORT")
-            hosts.append((host.strip("[]"), int(port)) if colon else (item, default_port))
-        return hosts
+        return self._clients.make_at(node.host, node.port, None)
 
 
 async def _close(client: Any) -> None:
@@ -386,9 +323,3 @@ async def _close(client: Any) -> None:
         await pool.disconnect()
         for sentinel in manager.sentinels:
             await sentinel.aclose()
-
-
-def _credentials(query: str) -> dict[str, str]:
-    """Of the sentinels themselves: ``?sentinel_username=...&sentinel_password=...``."""
-    found = parse_qs(query)
-    return {k: found[f"sentinel_{k}"][0] for k in ("username", "password") if f"sentinel_{k}" in found}

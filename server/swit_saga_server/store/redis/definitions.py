@@ -16,6 +16,7 @@ from swit_saga_server.store.paging import make_tokens, read_token
 from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.redis.scripts import Scripts
+from swit_saga_server.store.round import UNENCODABLE, unstorable
 
 DEFINITIONS_KEPT = 1_000
 
@@ -35,8 +36,13 @@ class RedisDefinitions:
     async def register(self, definition: Definition, digest: str, at: Instant) -> tuple[StoredDefinition, bool]:
         """See the contract."""
         keys = [self._keys.definition(definition.id), self._keys.definition_ids]
-        record = msgpack.packb((digest, at, self._fleet.writer.pack_definition(definition)))
-        version, found, disabled, created = await self._scripts.run("register", keys, definition.id, digest, record)
+        try:
+            record = msgpack.packb((digest, at, self._fleet.writer.pack_definition(definition)))
+        except UNENCODABLE as error:
+            raise unstorable(f"definition {definition.id!r}", error) from error
+        version, found, disabled, created = await self._scripts.run_with_values(
+            "register", keys, definition.id, digest, record
+        )
         return self._stored(int(version), found, disabled), bool(created)
 
     async def definition(self, definition_id: str, version: int, digest: str) -> StoredDefinition | None:

@@ -62,7 +62,7 @@ class RedisHints:
                             for on_hint in list(self._listeners):
                                 on_hint(Hint(kind, int(partition)))
             except StoreUnavailable as lost:
-                log.info("hints_lost", error=str(lost))
+                log.debug("hints_lost", error=str(lost))
             except Exception:
                 # Without hints all goes on, only later; nobody would see why.
                 log.exception("hints_lost")

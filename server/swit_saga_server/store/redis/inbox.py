@@ -25,7 +25,7 @@ class RedisInbox:
         partition = self._keys.partition_of(entry.saga_id)
         body = msgpack.packb((entry.saga_id, entry.body))
         p = self._keys.of(partition)
-        await self._scripts.run("post", [self._keys.lease(partition)], p, entry.entry_id, body)
+        await self._scripts.run_with_values("post", [self._keys.lease(partition)], p, entry.entry_id, body)
         await self._hints.give("inbox", partition)
 
     async def inbox(self, partition: int, limit: int) -> Sequence[InboxEntry]:

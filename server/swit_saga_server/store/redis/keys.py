@@ -63,6 +63,10 @@ class Keys:
         """A hash; there is one in every partition, so it also says which node a script is for."""
         return f"{self.prefix}{{{partition}}}:lease"
 
+    def name(self, owner: str) -> str:
+        """A string that expires: which instance of a coordinator has the name."""
+        return f"{self.prefix}{{d}}:name:{owner}"
+
     def definition(self, definition_id: str) -> str:
         """A hash: the versions of one id, and which digest has which."""
         return f"{self.prefix}{{d}}:def:{definition_id}"

@@ -49,7 +49,16 @@ class RedisReading:
     async def feed(self, partition: int, after: int, limit: int) -> Sequence[FeedItem]:
         """See the contract."""
         p = self._keys.of(partition)
-        found = await self._redis.do(lambda c: c.xrange(f"{p}feed", min=f"({after}-0", count=limit))
+        # The end first: what is committed in between lies beyond it.
+        commands = [("GET", f"{p}pos"), ("XRANGE", f"{p}feed", f"({after}-0", "+", "COUNT", limit)]
+        last, found = await self._redis.pipeline(commands)
+        end = int(last or 0)
+        if after > end:
+            raise CursorOutOfRange(
+                f"the feed of partition {partition} ends at {end}, before {after}: the store went back", oldest=end
+            )
+        if not found and after < end:
+            raise CursorOutOfRange(f"the feed of partition {partition} has nothing before {end} any more", oldest=end)
         if not found:
             return []
         entries = [(int(at.split(b"-")[0]), f[b"i"].decode(), int(f[b"n"]), int(f[b"q"])) for at, f in found]

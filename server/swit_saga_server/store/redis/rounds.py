@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from swit_saga_server.core.units import MINUTE, Span
+from swit_saga_server.store.codec import Writer
 from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write
 from swit_saga_server.store.fleet import Fleet
 from swit_saga_server.store.redis.encode import encode_write
 from swit_saga_server.store.redis.hints import RedisHints
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.redis.scripts import Scripts
-from swit_saga_server.store.round import check_create, check_reply, check_round
+from swit_saga_server.store.round import UNENCODABLE, check_create, check_reply, check_round, unstorable
 
 ANSWERS_KEPT: Span = 20 * MINUTE
 """Twice what the contract asks for."""
@@ -45,9 +46,8 @@ class RedisRounds:
         """See the contract."""
         check_create(write)
         partition = self._keys.partition_of(write.saga.id)
-        (verdict,) = await self._apply(
-            [encode_write(write, partition, None, self._fleet.writer)], partition, leaseless=True
-        )
+        encoded = _encoded(write, partition, None, self._fleet.writer)
+        (verdict,) = await self._apply([encoded], partition, leaseless=True)
         await self._hints.give("due", partition)
         return verdict
 
@@ -73,7 +73,7 @@ class RedisRounds:
         for i, write in enumerate(writes):
             partition = self._keys.partition_of(write.saga.id)
             queue = partition if self._is_cluster else -1
-            data = encode_write(write, partition, leases.get(partition), writer)
+            data = _encoded(write, partition, leases.get(partition), writer)
             batch = queues[queue][-1]
             if batch and (len(batch) == ROUND_WRITES or sizes[queue] + len(data) > ROUND_BYTES):
                 queues[queue].append(batch := [])
@@ -89,3 +89,10 @@ class RedisRounds:
         if b"G" in found:
             raise ValueError("a write has events that do not continue the stored ones")
         return [_VERDICTS[v] for v in found]
+
+
+def _encoded(write: Write, partition: int, lease: Lease | None, writer: Writer) -> bytes:
+    try:
+        return encode_write(write, partition, lease, writer)
+    except UNENCODABLE as error:
+        raise unstorable(f"saga {write.saga.id!r}", error) from error

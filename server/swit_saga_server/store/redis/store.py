@@ -4,21 +4,20 @@ from swit_saga_server.core.errors import StoreRefused
 from swit_saga_server.store.assembled import AssembledStore
 from swit_saga_server.store.codec import PRESENT, Codec
 from swit_saga_server.store.fleet import Fleet
-from swit_saga_server.store.redis.checks import Durability, check
-from swit_saga_server.store.redis.connection import RedisConnection, RedisOptions
+from swit_saga_server.store.redis.checks import Durability, check, check_rights
+from swit_saga_server.store.redis.clients import RedisOptions
+from swit_saga_server.store.redis.connection import RedisConnection
 from swit_saga_server.store.redis.definitions import RedisDefinitions
 from swit_saga_server.store.redis.hints import RedisHints
 from swit_saga_server.store.redis.inbox import RedisInbox
 from swit_saga_server.store.redis.keys import Keys
 from swit_saga_server.store.redis.leases import RedisLeases
 from swit_saga_server.store.redis.listing import RedisListing
+from swit_saga_server.store.redis.pulse import SCHEMA, Pulse, describe
 from swit_saga_server.store.redis.reading import RedisReading
 from swit_saga_server.store.redis.retention import RedisRetention
 from swit_saga_server.store.redis.rounds import RedisRounds
 from swit_saga_server.store.redis.scripts import Scripts
-
-SCHEMA = 3
-"""Of the keys. It changes only when adding to them is not enough; see ``store.levels``."""
 
 
 class RedisStore(AssembledStore):
@@ -56,7 +55,7 @@ class RedisStore(AssembledStore):
         fleet = Fleet(codec)
         self._published = hints = RedisHints(redis, keys)
         super().__init__(
-            leases=RedisLeases(redis, keys, scripts, hints, fleet),
+            leases=RedisLeases(redis, keys, scripts, hints, fleet, Pulse(redis, keys, scripts)),
             rounds=RedisRounds(keys, scripts, hints, fleet, is_cluster=redis.is_cluster),
             inbox=RedisInbox(redis, keys, scripts, hints),
             reading=RedisReading(redis, keys, codec),
@@ -79,7 +78,9 @@ class RedisStore(AssembledStore):
         except BaseException:
             await self._redis.close()
             raise
+        self._redis.is_trusted = True
         self._published.open()
+        self._redis.troubles.watch(self._probe)
 
     def _check_schema(self, schema: int) -> None:
         keys = f"the keys under {self._keys.prefix!r} have schema {schema}"
@@ -93,8 +94,21 @@ class RedisStore(AssembledStore):
 
     async def close(self) -> None:
         """See the contract."""
+        await self._redis.troubles.close()
         await self._published.close()
         await self._redis.close()
+        self._redis.is_trusted = False
+
+    @property
+    def trouble(self) -> str:
+        """See the contract."""
+        return self._redis.troubles.current
+
+    async def _probe(self) -> None:
+        """All that is ever asked of it, tried: rights that were taken away are named before a saga needs them."""
+        await check_rights(
+            self._redis, self._keys.prefix, self._keys.hints, self._scripts.confirmation, subscribes=False
+        )
 
     async def _set_up(self) -> None:
         version, confirmation = await check(
@@ -106,10 +120,10 @@ class RedisStore(AssembledStore):
             channel=self._keys.hints,
         )
         self._scripts.prepare(version, confirmation)
-        found = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema", "partitions"))
-        if found[0] is None:
-            await self._redis.do(lambda c: c.hsetnx(self._keys.meta, "partitions", self._keys.partitions))
-            await self._redis.do(lambda c: c.hsetnx(self._keys.meta, "schema", str(SCHEMA)))
-            found = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema", "partitions"))
-        self._check_schema(int(found[0]))
+        # Looked at before anything is written: another schema may be another's.
+        (schema,) = await self._redis.do(lambda c: c.hmget(self._keys.meta, "schema"))
+        if schema is not None:
+            self._check_schema(int(schema))
+        found = await describe(self._redis, self._keys)
+        assert found[1] is not None
         self._keys.partitions = int(found[1])

@@ -10,6 +10,7 @@ from swit_saga_server.core.units import Instant
 from swit_saga_server.store.contract import DefinitionPage, StoredDefinition
 from swit_saga_server.store.fleet import Fleet
 from swit_saga_server.store.paging import make_tokens, read_token
+from swit_saga_server.store.round import UNENCODABLE, unstorable
 from swit_saga_server.store.sqlite.file import SqliteFile
 from swit_saga_server.store.sqlite.writer import INSERT_DEFINITION
 
@@ -25,7 +26,10 @@ class SqliteDefinitions:
 
     async def register(self, definition: Definition, digest: str, at: Instant) -> tuple[StoredDefinition, bool]:
         """See the contract."""
-        data = self._fleet.writer.pack_definition(definition)
+        try:
+            data = self._fleet.writer.pack_definition(definition)
+        except UNENCODABLE as error:
+            raise unstorable(f"definition {definition.id!r}", error) from error
 
         def register(db: apsw.Connection) -> tuple[tuple[Any, ...], bool]:
             known = f"select {_COLUMNS} from definition where id = ? and digest = ? and version > 0"

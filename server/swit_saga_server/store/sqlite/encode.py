@@ -63,4 +63,4 @@ def _expires(saga: Saga) -> Instant:
 
 
 def _json(values: Mapping[str, Any]) -> str | None:
-    return json.dumps(dict(values), sort_keys=True) if values else None
+    return json.dumps(dict(values), sort_keys=True, allow_nan=False) if values else None

@@ -4,24 +4,43 @@ Writes have a connection of their own and so have reads: in WAL mode a read does
 """
 
 import asyncio
-import fcntl
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import apsw
 
-from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
+from swit_saga_server.core.errors import StoreFault, StoreRefused, StoreUnavailable, UnstorableValue
+from swit_saga_server.logs import get_logger
 from swit_saga_server.store.contract import partition_of
+from swit_saga_server.store.sqlite.identity import FileIdentity, Held, Orphaned
 from swit_saga_server.store.sqlite.migrations import FIRST, MIGRATIONS, steps_from
+from swit_saga_server.store.troubles import Troubles
+
+log = get_logger(__name__)
 
 APPLICATION_ID = 0x53414741
 """``SAGA`` in ASCII, in the file's header: tells our files from other SQLite files."""
 
 MEMORY = ":memory:"
 T = TypeVar("T")
+
+_DAMAGED = (apsw.NotADBError, apsw.CorruptError)
+_UNUSABLE = (*_DAMAGED, apsw.CantOpenError, apsw.ReadOnlyError, apsw.AuthError)
+"""What, on opening, a retry cannot mend."""
+
+UNSTORABLE = (
+    OverflowError,
+    UnicodeError,
+    apsw.TooBigError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.RangeError,
+)
+"""What a value does that SQLite cannot hold: it is that value's fault, whenever it is tried."""
 
 _PASSING = (
     apsw.BusyError,
@@ -34,10 +53,16 @@ _PASSING = (
     apsw.ProtocolError,
     apsw.NoMemError,
 )
-"""What the disk or the system does to us. Anything else is a bug and is not masked."""
+"""What the disk or the system does to us. Any other error of SQLite's is a fault of ours, or of somebody who wrote
+into the file.
+"""
 
-_UNUSABLE = (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.AuthError)
-"""What, on opening, a retry cannot mend."""
+LOOK_EVERY_S = 0.05
+"""How often, at most, a write looks whether the file is still there."""
+
+
+class _Lost(Exception):
+    """What is written now would not be found again."""
 
 
 class SqliteFile:
@@ -45,13 +70,18 @@ class SqliteFile:
 
     Attributes:
         partitions: For a new file; once it is open, the file's own.
+        troubles: What of it failed, and is not known to be over.
+        damage: What SQLite found wrong in it, in words: no more is read or written. Empty if nothing.
     """
 
     def __init__(self, path: str | Path, partitions: int = 1, *, migrations: Sequence[str] = MIGRATIONS) -> None:
         self.partitions = partitions
         self._path = str(path)
         self._migrations = migrations
-        self._lock: IO[bytes] | None = None
+        self._identity: FileIdentity | None = None
+        self._looked_at = 0.0
+        self._lost = self.damage = ""
+        self.troubles = Troubles(self._path, every_s=1.0)
         self._writer: _Thread | None = None
         self._reader: _Thread | None = None
 
@@ -70,10 +100,13 @@ class SqliteFile:
         Raises:
             StoreRefused, StoreUnavailable.
         """
-        self._lock = None if self._path == MEMORY else self._take_lock()
-        writer = self._writer = _Thread(self._path)
+        path = self._path
+        if self._path != MEMORY:
+            self._identity = self._take()
+            path = str(self._identity.real)
+        writer = self._writer = _Thread(path)
         # A database in memory belongs to its connection, so there is but one.
-        self._reader = writer if self._path == MEMORY else _Thread(self._path)
+        self._reader = writer if self._path == MEMORY else _Thread(path)
         try:
             self.partitions = await writer.run(self._set_up)
             if self._reader is not writer:
@@ -86,15 +119,23 @@ class SqliteFile:
                 raise StoreUnavailable(f"SQLite cannot open {self._path!r}: {error}") from error
             raise
 
+    def begin_watch(self) -> None:
+        """All is set up: from now on the files must stay what they are, and what is wrong is known at once."""
+        if self._identity is not None:
+            self._identity.watch()
+        self.troubles.watch(self._probe)
+
     async def close(self) -> None:
         """Let what was asked finish, then let go of the file. Safe to call twice, and before ``open``."""
-        writer, reader, lock = self._writer, self._reader, self._lock
-        self._writer = self._reader = self._lock = None
+        await self.troubles.close()
+        writer, reader, identity = self._writer, self._reader, self._identity
+        self._writer = self._reader = self._identity = None
+        self._lost = self.damage = ""
         for thread in {reader, writer} - {None}:
             assert thread is not None
             await thread.close()
-        if lock is not None:
-            lock.close()
+        if identity is not None:
+            identity.close()
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run in the writer's thread, in one transaction of its own; durable when this returns.
@@ -104,6 +145,7 @@ class SqliteFile:
         """
 
         def transaction(db: apsw.Connection) -> T:
+            self._look()
             db.execute("begin immediate")
             try:
                 result = work(db)
@@ -112,6 +154,7 @@ class SqliteFile:
                 if db.in_transaction:
                     db.execute("rollback")
                 raise
+            self._look()
             return result
 
         return await self._in(self._writer, transaction)
@@ -140,22 +183,67 @@ class SqliteFile:
         if thread is None:
             raise StoreUnavailable(f"the store {self._path!r} is not open")
         try:
+            if self._lost or self.damage:
+                raise _Lost(self._lost or self.damage)
             return await thread.run(work)
+        except _Lost as lost:
+            self._fail(f"{lost}; nothing is written until it is back, or the coordinator is started again", lost)
+        except _DAMAGED as error:
+            self.damage = f"SQLite: {self._path!r} is damaged: {error}; stop, and restore it from a backup"
+            self._fail(self.damage, error)
         except _PASSING as error:
-            raise StoreUnavailable(f"SQLite: {error}") from error
+            self._fail(f"SQLite: {self._path!r}: {error}", error)
+        except UNSTORABLE as error:
+            raise UnstorableValue(message=f"SQLite cannot hold it: {type(error).__name__}: {error}") from error
+        except apsw.Error as error:
+            text = f"SQLite: {self._path!r}: {type(error).__name__}: {error}"
+            self.troubles.fault(text, text)
+            raise StoreFault(text) from error
 
-    def _take_lock(self) -> IO[bytes]:
+    def _fail(self, text: str, error: Exception) -> NoReturn:
+        self.troubles.note(type(error).__name__, text)
+        raise StoreUnavailable(text) from error
+
+    def _look(self) -> None:
+        """See that what is written now will be found again; in the writer's thread."""
+        now = time.monotonic()
+        if self._identity is not None and (self._lost or now - self._looked_at > LOOK_EVERY_S):
+            self._looked_at = now
+            self._lost = self._identity.what_is_wrong()
+        if self._lost:
+            raise _Lost(self._lost)
+
+    async def _probe(self) -> None:
+        """Whether it would take a write; while all is well, it is only looked whether the file is there."""
+
+        def look(db: apsw.Connection) -> None:
+            self._looked_at = 0.0
+            self._look()
+            if self.troubles.current:
+                with db:
+                    db.execute("update meta set value = value where key = 'position'")
+
+        self._lost = ""  # It may be back.
+        await self._in(self._writer, look)
+
+    def _take(self) -> FileIdentity:
         try:
-            lock = open(f"{self._path}-lock", "ab")  # noqa: SIM115 - held until close
+            identity = FileIdentity(self._path)
+        except Orphaned as orphaned:
+            raise self._refused(
+                f"is not there, but its log is: {orphaned}; bring back the file, or delete the log to begin anew"
+            ) from orphaned
+        except Held as held:
+            raise self._refused("is in use by another coordinator; stop it or choose another file") from held
         except OSError as error:
             raise self._refused(f"cannot be used: {error}") from error
-        try:
-            # The system lets go of it when this process dies, however it dies.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as held:
-            lock.close()
-            raise self._refused("is in use by another coordinator; stop it or choose another file") from held
-        return lock
+        if identity.names > 1:
+            log.warning(
+                "sqlite_file_has_several_names",
+                path=self._path,
+                advice="hard links: its log stands beside the name it was opened by, and must be found again",
+            )
+        return identity
 
     def _set_up(self, db: apsw.Connection) -> int:
         is_new = not db.execute("select 1 from sqlite_schema").fetchone()
@@ -179,7 +267,12 @@ class SqliteFile:
                 for step in steps:
                     db.execute(step)
                 db.pragma("user_version", version + len(steps))
-        row: Any = db.execute("select value from meta where key = 'partitions'").fetchone()
+        try:
+            row: Any = db.execute("select value from meta where key = 'partitions'").fetchone()
+        except apsw.SQLError:
+            row = None
+        if row is None:
+            raise self._refused("is damaged: it does not say how many partitions it has; restore it from a backup")
         return int(row[0])
 
     def _refused(self, why: str) -> StoreRefused:

@@ -80,7 +80,7 @@ class SqliteLeases:
         for lease in leases:
             self._hints.give("lease", lease.partition)
 
-    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
+    async def heartbeat(self, owner: str, term: Span, level: int, instance: str = "") -> Sequence[Peer]:
         """See the contract."""
         now = self._clock()
         self._living[owner] = now + term, level
@@ -88,6 +88,6 @@ class SqliteLeases:
         self._fleet.met(peers)
         return peers
 
-    async def deregister(self, owner: str) -> None:
+    async def deregister(self, owner: str, instance: str = "") -> None:
         """See the contract."""
         self._living.pop(owner, None)

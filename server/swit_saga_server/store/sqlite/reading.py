@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import apsw
 
+from swit_saga_server.core.errors import CursorOutOfRange
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Instant
@@ -11,6 +12,7 @@ from swit_saga_server.store.codec import Codec
 from swit_saga_server.store.contract import Due, FeedItem
 from swit_saga_server.store.sqlite.decode import SagaRow, decode_saga, read_saga
 from swit_saga_server.store.sqlite.file import SqliteFile
+from swit_saga_server.store.sqlite.position import LAST_POSITION
 
 
 class SqliteReading:
@@ -57,6 +59,8 @@ class SqliteReading:
             " where event.position > ? and saga.part = ? order by event.position limit ?"
         )
         rows = await self._file.rows(sql, (after, partition, limit))
+        if not rows and after > (end := await self.feed_end(partition)):
+            raise CursorOutOfRange(f"the feed ends at {end}, before {after}: the store went back", oldest=end)
         items = [
             FeedItem(last - len(events) + k, saga_id, event)
             for last, saga_id, events in ((p, i, self._codec.unpack_events(data)) for p, i, data in rows)
@@ -67,5 +71,5 @@ class SqliteReading:
     async def feed_end(self, partition: int) -> int:
         """See the contract."""
         # Positions are those of the feed over all partitions.
-        ((position,),) = await self._file.rows("select max(position) from event", ())
-        return position or 0
+        ((position,),) = await self._file.rows(LAST_POSITION, ())
+        return int(position)

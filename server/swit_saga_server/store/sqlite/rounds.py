@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from swit_saga_server.core.units import Instant
+from swit_saga_server.store.codec import Writer
 from swit_saga_server.store.contract import InboxAnswer, Lease, Verdict, Write
 from swit_saga_server.store.fleet import Fleet
-from swit_saga_server.store.round import check_create, check_reply, check_round
+from swit_saga_server.store.round import UNENCODABLE, check_create, check_reply, check_round, unstorable
 from swit_saga_server.store.sqlite.encode import EncodedWrite, Reply
 from swit_saga_server.store.sqlite.file import SqliteFile
 from swit_saga_server.store.sqlite.hints import SqliteHints
@@ -30,13 +31,13 @@ class SqliteRounds:
         check_round(writes)
         writer = self._fleet.writer
         # Encoded here, not in the writer's thread, which is busy with the round before.
-        encoded = [EncodedWrite(write, writer) for write in writes]
+        encoded = [_encoded(write, writer) for write in writes]
         return await self._file.write(lambda db: self._writer.commit(db, encoded, leases, self._clock()))
 
     async def create(self, write: Write) -> Verdict:
         """See the contract."""
         check_create(write)
-        encoded = EncodedWrite(write, self._fleet.writer)
+        encoded = _encoded(write, self._fleet.writer)
         verdict = await self._file.write(lambda db: self._writer.create(db, encoded, self._clock()))
         self._hints.give("due", self._file.partition_of(write.saga.id))
         return verdict
@@ -49,3 +50,10 @@ class SqliteRounds:
         part, now = self._file.partition_of(saga_id), self._clock()
         reply = Reply(saga_id, base_version, answers)
         return await self._file.write(lambda db: self._writer.reply(db, reply, part, lease, now))
+
+
+def _encoded(write: Write, writer: Writer) -> EncodedWrite:
+    try:
+        return EncodedWrite(write, writer)
+    except UNENCODABLE as error:
+        raise unstorable(f"saga {write.saga.id!r}", error) from error

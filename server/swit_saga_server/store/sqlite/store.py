@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from swit_saga_server.core.errors import StoreFault, StoreRefused
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.assembled import AssembledStore
 from swit_saga_server.store.codec import PRESENT, Codec
@@ -65,9 +66,22 @@ class SqliteStore(AssembledStore):
         if self._file.is_open:
             return
         await self._file.open()
-        await self._position.open(self._file)
-        await self._sqlite_leases.expire_all()
+        try:
+            await self._position.open(self._file)
+            await self._sqlite_leases.expire_all()
+        except BaseException as error:
+            damage = self._file.damage
+            await self._file.close()
+            if damage or isinstance(error, StoreFault):
+                raise StoreRefused(damage or str(error)) from error
+            raise
+        self._file.begin_watch()
 
     async def close(self) -> None:
         """See the contract."""
         await self._file.close()
+
+    @property
+    def trouble(self) -> str:
+        """See the contract."""
+        return self._file.troubles.current

@@ -12,6 +12,7 @@ from swit_saga_server.core.units import NEVER, Instant
 from swit_saga_server.store.codec import PRESENT, Codec, Writer
 from swit_saga_server.store.contract import FeedItem, InboxEntry, Lease, StoredDefinition, Write, partition_of
 from swit_saga_server.store.fleet import Fleet
+from swit_saga_server.store.round import UNENCODABLE, unstorable
 from tests.support.simulation.levels import MET
 from tests.support.simulation.observed import Noted, Observation
 
@@ -47,6 +48,7 @@ class Data:
     position: int = 0
     definitions: dict[tuple[str, int, str], StoredDefinition] = field(default_factory=dict)
     living: dict[str, tuple[Instant, int]] = field(default_factory=dict)
+    names: dict[str, tuple[str, Instant]] = field(default_factory=dict)
 
     def copy(self) -> Self:
         """A snapshot: of every field there is, whatever is added to them."""
@@ -115,6 +117,22 @@ class Memory:
         return current is not None and (current.epoch, current.nonce) == (lease.epoch, lease.nonce)
 
     # Values are kept as they are; what would be written and read of them is only looked at where levels differ.
+
+    def check_values(self, writes: Sequence[Write]) -> None:
+        """As if they were written, at this version's own level.
+
+        Raises:
+            UnstorableValue.
+        """
+        codec = self.fleet.codec
+        writer = codec.at(codec.level)
+        for write in writes:
+            try:
+                _pack(writer, write.saga, write.changed_steps)
+                if write.changed_origin:
+                    writer.pack_origin(write.saga)
+            except UNENCODABLE as error:
+                raise unstorable(f"saga {write.saga.id!r}", error) from error
 
     def check_level(self, writes: Sequence[Write]) -> None:
         """As if they were written at the fleet's level.

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from swit_saga_server.core.errors import NameTaken
 from swit_saga_server.core.units import NEVER, Instant, Span
 from swit_saga_server.store.contract import Lease, Peer
 from tests.support.simulation.observed import Leased
@@ -51,12 +52,22 @@ class SimLeases:
                 self._memory.data.leases[lease.partition] = (replace(lease, nonce="", expires_at=NEVER), "")
             self._hints.give("lease", lease.partition)
 
-    async def heartbeat(self, owner: str, term: Span, level: int) -> Sequence[Peer]:
+    async def heartbeat(self, owner: str, term: Span, level: int, instance: str = "") -> Sequence[Peer]:
         now = self._memory.clock()
+        if instance:
+            holder, until = self._memory.data.names.get(owner, (instance, now))
+            if holder != instance and until > now:
+                raise NameTaken(holder=holder)
+            self._memory.data.names[owner] = (instance, now + term)
         self._memory.data.living[owner] = now + term, level
         peers = [Peer(o, known) for o, (until, known) in sorted(self._memory.data.living.items()) if until > now]
         self._memory.fleet.met(peers)
         return peers
 
-    async def deregister(self, owner: str) -> None:
+    async def deregister(self, owner: str, instance: str = "") -> None:
+        if instance:
+            holder, until = self._memory.data.names.get(owner, (instance, NEVER))
+            if holder != instance and until > self._memory.clock():
+                return
+            self._memory.data.names.pop(owner, None)
         self._memory.data.living.pop(owner, None)

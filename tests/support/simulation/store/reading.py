@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from swit_saga_server.core.errors import CursorOutOfRange
 from swit_saga_server.core.events import SagaEvent
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.units import Instant
@@ -31,6 +32,8 @@ class SimReading:
         return sorted(i for i, r in of_partition(self._memory, partition) if r.in_flight and i > after)[:limit]
 
     async def feed(self, partition: int, after: int, limit: int) -> Sequence[FeedItem]:
+        if after > self._memory.data.position:
+            raise CursorOutOfRange("the store went back", oldest=self._memory.data.position)
         return [x for p, x in self._memory.data.feed if p == partition and x.position > after][:limit]
 
     async def feed_end(self, partition: int) -> int:

@@ -23,6 +23,7 @@ class SimRounds:
 
     async def commit(self, writes: Sequence[Write], leases: Mapping[int, Lease]) -> Sequence[Verdict]:
         check_round(writes)
+        self._memory.check_values(writes)
         self._memory.check_level(writes)
         judged = []
         for write in writes:
@@ -34,6 +35,7 @@ class SimRounds:
 
     async def create(self, write: Write) -> Verdict:
         check_create(write)
+        self._memory.check_values([write])
         self._memory.check_level([write])
         verdict = self._judge(write, fenced=False)
         self._carry_out(write, verdict, None, is_create=True)
