@@ -1,0 +1,42 @@
+"""Where a participant listens, and what it is made of, is looked at before anything is served."""
+
+from typing import Any
+
+import pytest
+
+from swit_saga import Participant
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["", "nonsense", "50051", ":99999", ":", "127.0.0.1", "127.0.0.1:-1", "http://a:1", " a:1", "::1:0", None, 1],
+)
+async def test_an_address_that_is_none_is_refused_and_not_taken_for_another(listen: Any) -> None:
+    with pytest.raises(ValueError, match="a participant cannot listen there: "):
+        async with Participant("shop").serve(listen):
+            raise AssertionError
+
+
+@pytest.mark.parametrize("listen", [":0", "127.0.0.1:0", "[::1]:0", "localhost:0", "unix:{}/shop"])
+async def test_addresses(listen: str, tmp_path: Any) -> None:
+    async with Participant("shop").serve(listen.format(tmp_path)) as serving:
+        assert serving.port > 0
+
+
+async def test_one_that_is_in_use_is_said_to_be(tmp_path: Any) -> None:
+    shop = Participant("shop")
+    async with shop.serve("127.0.0.1:0") as serving:
+        for other in (Participant("bank"), shop):
+            with pytest.raises(RuntimeError, match=f"cannot listen at 127.0.0.1:{serving.port}: it is in use"):
+                async with other.serve(f"127.0.0.1:{serving.port}"):
+                    raise AssertionError
+        async with shop.serve("127.0.0.1:0") as second:
+            assert second.port != serving.port
+    async with shop.serve(f"127.0.0.1:{serving.port}") as again:
+        assert again.port == serving.port
+
+
+@pytest.mark.parametrize("threads", [0, -1, "4", 1.5, None, True])
+def test_threads_are_a_number_of_them(threads: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"threads must be .*, not {threads!r}"):
+        Participant("shop", threads=threads)
