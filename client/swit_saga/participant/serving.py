@@ -107,7 +107,12 @@ def add_to(participant: Execution, server: grpc.aio.Server) -> ParticipantStream
 
     Returns:
         The stream's servicer, whose ``end`` lets a stopping server stop early.
+
+    Raises:
+        TypeError: The server is not one of grpc.aio: every answer would fail on it.
     """
+    if isinstance(server, grpc.Server):
+        raise TypeError("a participant's handlers are async, and this server is not: make it by grpc.aio.server()")
     streams = ParticipantStreamServicer(participant)
     participant_service_pb2_grpc.add_ParticipantServiceServicer_to_server(ParticipantServicer(participant), server)
     participant_stream_service_pb2_grpc.add_ParticipantStreamServiceServicer_to_server(streams, server)

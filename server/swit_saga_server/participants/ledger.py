@@ -26,7 +26,6 @@ from swit_saga_server.participants.deadlines import Deadlines
 from swit_saga_server.telemetry import CommandSpan, is_recorded, open_span
 from swit_saga_server.wire.answer import broken_answer
 
-
 MOST_OVER = 256
 """Sends that are over may lie in the queue, beside as many as are not."""
 

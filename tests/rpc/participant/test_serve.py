@@ -1,7 +1,9 @@
 """Where a participant listens, and what it is made of, is looked at before anything is served."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import grpc
 import pytest
 
 from swit_saga import Participant
@@ -40,3 +42,9 @@ async def test_one_that_is_in_use_is_said_to_be(tmp_path: Any) -> None:
 def test_threads_are_a_number_of_them(threads: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=f"threads must be .*, not {threads!r}"):
         Participant("shop", threads=threads)
+
+
+def test_a_server_that_is_not_async_is_refused() -> None:
+    server: Any = grpc.server(ThreadPoolExecutor(1))
+    with pytest.raises(TypeError, match="make it by grpc.aio.server"):
+        Participant("shop").add_to(server)
