@@ -46,5 +46,5 @@ def test_threads_are_a_number_of_them(threads: Any) -> None:
 
 def test_a_server_that_is_not_async_is_refused() -> None:
     server: Any = grpc.server(ThreadPoolExecutor(1))
-    with pytest.raises(TypeError, match="make it by grpc.aio.server"):
+    with pytest.raises(TypeError, match="and this server is not"):
         Participant("shop").add_to(server)
