@@ -9,6 +9,7 @@ from swit_saga.addresses import check_target
 from swit_saga.errors import from_rpc_error
 from swit_saga.forks import enter_grpc_with_asyncio
 from swit_saga.health import HealthStub
+from swit_saga.limits import MAX_MESSAGE_BYTES
 from swit_saga.streams import Metadata, StreamCall
 from swit_saga.v1 import (
     coordinator_service_pb2_grpc,
@@ -21,7 +22,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     # A coordinator sends less than a stock client receives, unless it is set to larger payloads.
-    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # A coordinator that comes back is found again within seconds.
     ("grpc.initial_reconnect_backoff_ms", 200),
     # In truth how long an attempt to connect may take; with less, a coordinator far away or busy is never reached.

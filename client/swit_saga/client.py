@@ -16,7 +16,7 @@ from swit_saga.durations import DurationLike, duration_message, parse_duration
 from swit_saga.filters import saga_filter
 from swit_saga.handle import SagaHandle
 from swit_saga.health import health_request, refuse_unless_serving
-from swit_saga.ids import SagaIds, given_id
+from swit_saga.ids import MAX_VERSION, SagaIds, given_id, given_number, given_text
 from swit_saga.operator import Operator
 from swit_saga.outcomes import result_of
 from swit_saga.paging import every
@@ -166,11 +166,11 @@ class AsyncSagaClient:
         """
         request = pb.StartSagaRequest(
             saga_id=self._ids.new() if saga_id is None else given_id(saga_id),
-            definition_version=version,
+            definition_version=given_number(version, "version", highest=MAX_VERSION),
             initial_data=self.codecs.encode(data),
             timeout=duration_message(timeout),
             labels=texts(labels or {}, "labels"),
-            correlation_id=correlation_id,
+            correlation_id=given_text(correlation_id, "correlation_id"),
             service=self._service,
             view=pb.SAGA_VIEW_HEAD,
         )
@@ -270,9 +270,11 @@ class AsyncSagaClient:
             stuck=stuck,
         )
 
+        size, order = given_number(page_size, "page_size", lowest=1), given_text(order_by, "order_by")
+
         async def page(token: str) -> tuple[Iterable[SagaView], str]:
             request = pb.ListSagasRequest(
-                filter=wanted, page_size=page_size, page_token=token, order_by=order_by, view=_view(full)
+                filter=wanted, page_size=size, page_token=token, order_by=order, view=_view(full)
             )
             response = await self._connection.call(self._connection.stubs.coordinator.ListSagas, request)
             return [SagaView(saga, self.codecs) for saga in response.sagas], response.next_page_token
@@ -285,7 +287,7 @@ class AsyncSagaClient:
         Raises:
             NotFoundError, AlreadyFinishedError, UnavailableError.
         """
-        request = pb.CancelSagaRequest(saga_id=given_id(saga_id), reason=reason)
+        request = pb.CancelSagaRequest(saga_id=given_id(saga_id), reason=given_text(reason, "reason"))
         response = await self._connection.call(self._connection.stubs.coordinator.CancelSaga, request)
         return SagaView(response.saga, self.codecs)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from swit_saga.durations import DurationLike, duration_message
+from swit_saga.ids import given_number
 from swit_saga.trees import tree
 from swit_saga.v1 import definition_pb2 as pb
 
@@ -13,6 +14,9 @@ def _retry(backoff: "pb.BackoffKind.ValueType", jitter: str, **more: Any) -> pb.
     names = {name.removeprefix("JITTER_").lower(): value for name, value in pb.Jitter.items() if value}
     if jitter not in names:
         raise ValueError(f"jitter {jitter!r} is not one of {', '.join(names)}")
+    more["max_attempts"] = given_number(more["max_attempts"], "max_attempts", lowest=1)
+    if (growth := more.get("multiplier")) is not None and not growth >= 1:
+        raise ValueError(f"multiplier must be at least 1, not {growth}")
     return pb.RetryPolicy(backoff=backoff, jitter=names[jitter], **more)
 
 

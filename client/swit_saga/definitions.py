@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from swit_saga.connection import Connection
 from swit_saga.definition import DefinitionLike, definition_message
-from swit_saga.ids import given_id
+from swit_saga.ids import MAX_VERSION, given_id, given_number, given_text
 from swit_saga.paging import every
 from swit_saga.v1 import definition_service_pb2 as pb
 from swit_saga.v1.definition_pb2 import SagaDefinition
@@ -36,7 +36,10 @@ class Definitions:
         Raises:
             NotFoundError, UnavailableError.
         """
-        request = pb.GetDefinitionRequest(definition_id=given_id(definition_id, "definition_id"), version=version)
+        request = pb.GetDefinitionRequest(
+            definition_id=given_id(definition_id, "definition_id"),
+            version=given_number(version, "version", highest=MAX_VERSION),
+        )
         response = await self._connection.call(self._connection.stubs.definitions.GetDefinition, request)
         found: SagaDefinition = response.definition
         return found
@@ -55,9 +58,12 @@ class Definitions:
             InvalidRequestError, UnavailableError.
         """
 
+        size = given_number(page_size, "page_size", lowest=1)
+        given_text(definition_id, "definition_id")
+
         async def page(token: str) -> tuple[Iterable[SagaDefinition], str]:
             request = pb.ListDefinitionsRequest(
-                definition_id=definition_id, include_disabled=include_disabled, page_size=page_size, page_token=token
+                definition_id=definition_id, include_disabled=include_disabled, page_size=size, page_token=token
             )
             response = await self._connection.call(self._connection.stubs.definitions.ListDefinitions, request)
             return response.definitions, response.next_page_token
@@ -95,7 +101,9 @@ class Definitions:
 
     async def _disable(self, definition_id: str, version: int, *, enable: bool) -> SagaDefinition:
         name = given_id(definition_id, "definition_id")
-        request = pb.DisableDefinitionRequest(definition_id=name, version=version, enable=enable)
+        request = pb.DisableDefinitionRequest(
+            definition_id=name, version=given_number(version, "version", lowest=1, highest=MAX_VERSION), enable=enable
+        )
         response = await self._connection.call(self._connection.stubs.definitions.DisableDefinition, request)
         changed: SagaDefinition = response.definition
         return changed

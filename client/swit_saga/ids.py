@@ -4,6 +4,13 @@ import secrets
 import time
 import zlib
 from collections.abc import Collection
+from operator import index
+from typing import SupportsIndex
+
+from swit_saga.limits import MAX_ID_LENGTH
+
+MAX_VERSION = 2**32 - 1
+"""Of a definition."""
 
 
 def new_saga_id() -> str:
@@ -18,15 +25,40 @@ def given_id(value: str, name: str = "saga_id") -> str:
         TypeError: It is no text.
         ValueError: It is empty, or no Unicode text.
     """
+    if not given_text(value, name):
+        raise ValueError(f"{name} is empty; give the id that is meant")
+    return value
+
+
+def given_text(value: str, name: str) -> str:
+    """A text that somebody gave; may be empty.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is no Unicode text.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text, not {type(value).__name__}")
-    if not value:
-        raise ValueError(f"{name} is empty; give the id that is meant")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{name} {value!r} is no Unicode text: {error.reason}") from error
     return value
+
+
+def given_number(value: int, name: str, lowest: int = 0, highest: int = 2**31 - 1) -> int:
+    """A whole number that somebody gave.
+
+    Raises:
+        TypeError: It is no whole number.
+        ValueError: It lies outside.
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
+    number = index(value)
+    if not lowest <= number <= highest:
+        raise ValueError(f"{name} is {number if abs(number) < 2**64 else 'far'} outside {lowest} to {highest}")
+    return number
 
 
 class SagaIds:
@@ -51,9 +83,6 @@ class SagaIds:
                 return saga_id
 
 
-MAX_LENGTH = 200
-
-
 def refuse_name(what: str, value: object) -> None:
     """Refuse a name, of ``what``, that no definition could use: the coordinator takes none such.
 
@@ -65,7 +94,7 @@ def refuse_name(what: str, value: object) -> None:
         raise TypeError(f"{what} must be text, not {type(value).__name__}: {value!r}")
     if not value:
         raise ValueError(f"{what} must not be empty")
-    if len(value) > MAX_LENGTH:
-        raise ValueError(f"{what} is {len(value)} characters long; at most {MAX_LENGTH}")
+    if len(value) > MAX_ID_LENGTH:
+        raise ValueError(f"{what} is {len(value)} characters long; at most {MAX_ID_LENGTH}")
     if not value.isprintable() or value != value.strip() or "/" in value:
         raise ValueError(f"{what} must be printable, without '/' and without spaces at its ends: {value!r}")

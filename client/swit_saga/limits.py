@@ -1,4 +1,11 @@
-"""Bounds of what an error may carry, the coordinator's own: what the SDK cuts to them is not cut again."""
+"""The coordinator's own bounds, as far as the SDK keeps to them by itself: what it cuts to them is not cut again."""
+
+MAX_MESSAGE_BYTES = 64 << 20
+"""What a client, a participant and a coordinator take in one message."""
+MAX_ID_LENGTH = 200
+"""Characters of an id or a name."""
+MAX_TREE_DEPTH = 32
+"""Of metadata: mappings and lists within each other."""
 
 MAX_ERROR_CODE_LENGTH = 100
 """Characters of an error's code."""

@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from swit_saga.connection import Connection
-from swit_saga.ids import given_id
+from swit_saga.ids import given_id, given_text
 from swit_saga.payload import Codecs
 from swit_saga.v1 import operator_service_pb2 as pb
 from swit_saga.views import SagaView
@@ -81,4 +81,8 @@ class Operator:
 
 
 def _action(reason: str, operator: str, request_id: str) -> pb.OperatorAction:
-    return pb.OperatorAction(operator=operator, reason=reason, request_id=request_id or uuid.uuid4().hex)
+    return pb.OperatorAction(
+        operator=given_text(operator, "operator"),
+        reason=given_text(reason, "reason"),
+        request_id=given_text(request_id, "request_id") or uuid.uuid4().hex,
+    )

@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, EncodeError, Message
 
 from swit_saga.errors import CodecError, PayloadLeftOut
-from swit_saga.typed.kinds import NOTHING, admits_nothing, arms, is_free, needs_exact_numbers, type_name
+from swit_saga.typed.kinds import NOTHING, admits_nothing, arms, is_free, needs_exact_numbers, type_name, values_of
 from swit_saga.typed.numbers import from_json
 from swit_saga.typed.readers import reader
 from swit_saga.typed.writers import to_json
@@ -240,7 +240,7 @@ class Codecs:
         if kind is None:
             wanted = kind
         else:
-            some = [arm for arm in arms(kind) if arm is not NOTHING]
+            some = values_of(kind)
             wanted = some[0] if len(some) == 1 else kind
         if wanted is Payload:
             return payload

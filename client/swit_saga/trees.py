@@ -6,8 +6,7 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
-MAX_DEPTH = 32
-"""Mappings and lists within each other."""
+from swit_saga.limits import MAX_TREE_DEPTH
 
 
 def tree(values: Mapping[str, Any], where: str = "metadata") -> Struct:
@@ -99,8 +98,10 @@ def _key(key: Any, at: str) -> str:
 
 
 def _not_too_deep(where: str, path: str, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise ValueError(f"{where} is deeper than {MAX_DEPTH} mappings and lists, or contains itself: {path[:60]}...")
+    if depth > MAX_TREE_DEPTH:
+        raise ValueError(
+            f"{where} is deeper than {MAX_TREE_DEPTH} mappings and lists, or contains itself: {path[:60]}..."
+        )
 
 
 def _at(where: str, path: str) -> str:

@@ -10,6 +10,7 @@ from swit_saga.calls import FIRST_WAIT_S, MAX_CUTS, MAX_WAIT_S, is_cut, is_passi
 from swit_saga.connection import Connection
 from swit_saga.durations import duration_message
 from swit_saga.errors import CallError, UnavailableError, from_rpc_error
+from swit_saga.ids import given_number
 from swit_saga.payload import Codecs
 from swit_saga.v1 import coordinator_service_pb2 as pb
 from swit_saga.views import EventView
@@ -23,6 +24,7 @@ async def watch(
     connection: Connection, codecs: Codecs, saga_id: str, *, after: int, follow: bool
 ) -> AsyncIterator[EventView]:
     """See ``AsyncSagaClient.watch``."""
+    after = given_number(after, "after", highest=2**64 - 1)
     wait_s, cuts = FIRST_WAIT_S, 0
     while True:
         request = pb.WatchSagaRequest(

@@ -1,11 +1,10 @@
 """Answers as they are sent: one that no coordinator could receive would take everything else on its stream with it."""
 
+from swit_saga.limits import MAX_MESSAGE_BYTES
 from swit_saga.participant.execution import Answer
 from swit_saga.v1 import command_pb2, error_pb2
 
-RECEIVED_BYTES = 64 << 20
-"""What a coordinator and a participant take in one message."""
-ANSWER_BYTES = 60 << 20
+ANSWER_BYTES = MAX_MESSAGE_BYTES - (4 << 20)
 """Of one answer. What a coordinator lets a step return (``max_payload_bytes``) is far less; it says so itself."""
 _TEXT = 1_000
 

@@ -64,6 +64,12 @@ class Journal:
             text = "participant %s: %s in a task or callback that a handler left behind; serving goes on\n%s"
             log.error(text, self._participant, describe(error), trace_of(error).rstrip())
 
+    def fell(self) -> None:
+        """A call that gRPC cannot take ended the server, which was made anew."""
+        with suppress(Exception):
+            text = "participant %s: a call that gRPC cannot take (see its own line) ended the server; it listens again"
+            log.error(text, self._participant)
+
     def _write(self, level: int, command: CommandContext, text: str, **more: Any) -> None:
         with suppress(Exception):
             if not log.isEnabledFor(level):

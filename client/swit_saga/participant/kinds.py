@@ -5,7 +5,7 @@ from typing import Any, get_args, get_origin
 
 from google.protobuf.message import Message
 
-from swit_saga.typed.kinds import NOTHING, arms, is_free, type_name
+from swit_saga.typed.kinds import is_free, type_name, values_of
 from swit_saga.typed.readers import is_readable
 
 _COLLECTIONS = (list, set, frozenset, tuple, dict)
@@ -18,7 +18,7 @@ def why_unreadable(kind: Any) -> str | None:
     """
     if kind is None:
         return None
-    reasons = [_why(arm) for arm in arms(kind) if arm is not NOTHING]
+    reasons = [_why(arm) for arm in values_of(kind)]
     return reasons[0] if reasons and all(reasons) else None
 
 

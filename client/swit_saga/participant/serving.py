@@ -15,11 +15,13 @@ from grpc_status import rpc_status
 
 from swit_saga.addresses import check_target, host_port
 from swit_saga.forks import enter_grpc_with_asyncio, give_children_their_signals
-from swit_saga.participant.answers import ANSWER_BYTES, RECEIVED_BYTES, sendable
+from swit_saga.limits import MAX_MESSAGE_BYTES
+from swit_saga.participant.answers import ANSWER_BYTES, sendable
 from swit_saga.participant.execution import Answer, Execution
 from swit_saga.participant.failures import TooLate, describe, is_signalled, trace_of
 from swit_saga.participant.journal import Journal
 from swit_saga.participant.stream import ParticipantStreamServicer
+from swit_saga.standing import StandingServer
 from swit_saga.v1 import command_pb2, participant_service_pb2_grpc, participant_stream_service_pb2_grpc
 from swit_saga.v1.participant_service_pb2 import (
     CompensateRequest,
@@ -32,7 +34,7 @@ R = TypeVar("R", ExecuteResponse, CompensateResponse)
 
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     # A Compensate has the step's input, its output and the saga's initial data: thrice what a coordinator allows one.
-    ("grpc.max_receive_message_length", RECEIVED_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     # Two processes on one port would share its calls by chance.
@@ -98,7 +100,7 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
 class Serving:
     """A participant's running server."""
 
-    server: grpc.aio.Server
+    server: StandingServer
     port: int
 
 
@@ -130,18 +132,23 @@ async def serve(participant: Execution, listen: str) -> AsyncIterator[Serving]:
     """
     address = _address(listen)
     enter_grpc_with_asyncio()
-    server = grpc.aio.server(options=SERVER_OPTIONS)
-    streams = add_to(participant, server)
+    streams: list[ParticipantStreamServicer] = []
+
+    def made() -> grpc.aio.Server:
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        streams[:] = [add_to(participant, server)]
+        return server
+
     try:
-        port = server.add_insecure_port(address)
+        server = StandingServer(made, address, Journal(participant.name).fell)
     except RuntimeError as failed:
         raise RuntimeError(f"cannot listen at {listen}: it is in use, or no address of this machine") from failed
     await server.start()
     try:
-        yield Serving(server, port)
+        yield Serving(server, server.port)
     finally:
         stop_by = asyncio.get_running_loop().time() + DRAIN_S
-        streams.end()
+        streams[0].end()
         await server.stop(DRAIN_S)
         await participant.drained(max(stop_by - asyncio.get_running_loop().time(), 0.0))
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, get_type_hints
 
 from swit_saga.participant.context import StepContext
 from swit_saga.participant.kinds import why_unreadable
-from swit_saga.typed.kinds import NOTHING, admits_nothing, arms
+from swit_saga.typed.kinds import admits_nothing, values_of
 
 _CONTEXT_AS_TEXT = re.compile(r"(\w+\.)*(Optional\[\s*(\w+\.)*)?StepContext\s*(\]|\|\s*None)?")
 """An annotation that names the context, wherever it is imported; often that is under TYPE_CHECKING only."""
@@ -189,7 +189,7 @@ class _Reading:
             text = f"the annotation {annotation!r} of {parameter.name!r} cannot be resolved"
             hint = "it must be known when the handler is registered, and not only under TYPE_CHECKING"
             _refuse(self._function, f"{text} ({type(unresolved).__name__}: {unresolved}); {hint}")
-        return StepContext if [arm for arm in arms(kind) if arm is not NOTHING] == [StepContext] else kind
+        return StepContext if values_of(kind) == (StepContext,) else kind
 
     def _resolved(self, annotation: Any) -> Any:
         if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):

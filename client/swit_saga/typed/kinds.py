@@ -70,6 +70,11 @@ def arms(kind: Any) -> tuple[Any, ...]:
     return tuple(arm for argument in get_args(kind) for arm in arms(argument))
 
 
+def values_of(kind: Any) -> tuple[Any, ...]:
+    """The alternatives of a kind but None: ``(Order,)`` for ``Order | None``."""
+    return tuple(arm for arm in arms(kind) if arm is not NOTHING)
+
+
 def is_free(kind: Any) -> bool:
     """Anything will do."""
     return kind is Any or kind is object

@@ -235,7 +235,7 @@ class StartSagasRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StartSagasRequest.Item]:
-        """In no particular order."""
+        """In no particular order. At most 8192."""
 
     def __init__(
         self,
@@ -457,7 +457,7 @@ class SagaFilter(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
-        """Every top-level key must have this very value: string, number or boolean."""
+        """Every top-level key must have this very value: string, number or boolean. At most 64."""
 
     @_builtins.property
     def overdue_by(self) -> _duration_pb2.Duration:
@@ -693,11 +693,11 @@ class WaitSagasRequest(_message.Message):
     WITHDRAWN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___WaitSagasRequest.Item]:
-        """In no particular order."""
+        """In no particular order. At most 8192."""
 
     @_builtins.property
     def withdrawn(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Ids of earlier items given up: not answered any more, unless the answer was on its way."""
+        """Ids of earlier items given up: not answered any more, unless the answer was on its way. At most 8192."""
 
     def __init__(
         self,

@@ -8,6 +8,8 @@ ACTIVE = frozenset({"running", "step_completed", "compensating"})
 TERMINAL = frozenset({"completed", "compensated", "failed", "cancelled", "timed_out"})
 """The outcomes."""
 
+_STATES = {name_of(saga_pb2.SagaState.DESCRIPTOR, number): number for number in saga_pb2.SagaState.values() if number}
+
 
 def state_name(value: "saga_pb2.SagaState.ValueType") -> str:
     """``running`` for SAGA_STATE_RUNNING; ``unknown`` for a state that this client does not know."""
@@ -20,4 +22,7 @@ def state_value(name: str) -> "saga_pb2.SagaState.ValueType":
     Raises:
         ValueError: There is no such state.
     """
-    return saga_pb2.SagaState.Value(f"SAGA_STATE_{name.upper()}")
+    found = _STATES.get(name.lower()) if isinstance(name, str) else None
+    if found is None:
+        raise ValueError(f"{name!r} is no state of a saga; there are {', '.join(_STATES)}")
+    return found

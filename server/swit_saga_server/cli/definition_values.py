@@ -73,6 +73,8 @@ def _field(value: Any, field: Any, where: str) -> Any:
             raise ValueError(f"{where}: must be text, not {_told(value)}; put it in quotes")
     else:
         _number(value, where)
+    if value == 0 and not isinstance(value, bool | str) and not field.has_presence:
+        raise ValueError(f"{where}: 0 stands for the default; leave it out, or give 1 or more")
     return value
 
 

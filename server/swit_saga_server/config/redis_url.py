@@ -4,8 +4,7 @@ import re
 from dataclasses import dataclass
 
 from swit_saga.addresses import host_port
-
-SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+from swit_saga_server.store.redis.clients import SCHEMES
 
 _URL = re.compile(
     r"(?P<scheme>[^:/?#@]*)://(?:(?P<login>[^/?#\[\]]*)@)?(?P<hosts>[^/?#@]*)(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?"

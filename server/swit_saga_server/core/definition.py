@@ -85,8 +85,6 @@ class StepDefinition:
     @property
     def rejecting_codes(self) -> tuple[str, ...]:
         """Those of ``rejected_status_codes`` that can be a certain no; older definitions may have others."""
-        if not self.rejected_status_codes:
-            return ()
         return tuple(c for c in self.rejected_status_codes if c in bounds.REJECTING_STATUS_CODES)
 
 

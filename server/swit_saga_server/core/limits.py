@@ -14,6 +14,10 @@ MAX_INSTANT = Instant(253_402_300_799 * SECOND + 999_999)
 """The last microsecond of the year 9999, UTC. The first is 1970's."""
 
 MAX_STEPS = 1_000
+MAX_MESSAGE_ITEMS = 8_192
+"""Items in one message of a stream, and ids withdrawn by it."""
+MAX_FAULTS = 400
+"""Of what is wrong with a request so much is looked for: what is refused must be cheap."""
 MAX_ATTEMPTS = 1_000_000
 MAX_MULTIPLIER = 1_000.0
 
@@ -23,9 +27,13 @@ MAX_TEXT_BYTES = 4 << 10
 """A description, a reason, an error's message."""
 MAX_CONTENT_TYPE_LENGTH = 200
 
+MAX_FILTER_VALUES = 64
+"""Of a filter's metadata: each is looked for in every saga."""
 MAX_LABELS, MAX_LABEL_KEY, MAX_LABEL_VALUE = 8, 63, 200
 MAX_TREE_BYTES = 64 << 10
 """Metadata or other JSON-like values, as JSON in UTF-8."""
+MAX_TREE_VALUES = MAX_TREE_BYTES // 2
+"""Values within each other, and beside each other: as JSON, each has two bytes at least."""
 MAX_TREE_DEPTH = 32
 """Of JSON-like values: mappings and lists within each other."""
 
@@ -45,6 +53,8 @@ MAX_SAGA_BYTES = 128 << 20
 SMALL_PAYLOAD_BYTES = MAX_SAGA_BYTES // MAX_STEPS
 """Outputs of as many bytes are taken however large their saga is: a thousand of them have no more than another saga."""
 
+MAX_MESSAGE_BYTES = 64 << 20
+"""The most that coordinator, SDK clients and SDK participants take or send in one message."""
 MIN_MESSAGE_BYTES = 3_584 << 10
 """3.5 MiB: any gRPC client receives 4 MiB without being told to."""
 MESSAGE_EXTRA_BYTES = 512 << 10

@@ -44,15 +44,6 @@ def encoded(text: str) -> bytes:
         return text.encode(errors="backslashreplace")
 
 
-def describe(error: BaseException) -> str:
-    """The class of an exception and what it says, also of one that cannot say it."""
-    try:
-        text = str(error)
-    except BaseException as unspeakable:  # It may even end the program.
-        text = f"(its text could not be had: {type(unspeakable).__name__})"
-    return f"{type(error).__name__}: {text}"
-
-
 def printable(text: str, length: int) -> str:
     """At most ``length`` characters of ``text``; those that cannot be shown are spelled out."""
     if not text.isprintable():

@@ -129,6 +129,6 @@ def fill(saga: Saga, definition: Definition, command: Command, epoch: int, now: 
         certainty=step.effect if undo else Effect.NONE,
         initial_data=saga.initial_data if undo else None,
         reason=saga.stop_reason if undo else "",
-        rejected_status_codes=described.rejecting_codes,
+        rejected_status_codes=described.rejected_status_codes and described.rejecting_codes,
         compensatable=not (undo or described.compensation.disabled),
     )

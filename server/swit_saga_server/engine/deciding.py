@@ -23,6 +23,7 @@ from swit_saga_server.core.limits import MAX_TEXT_BYTES
 from swit_saga_server.core.machine import decide
 from swit_saga_server.core.model import Saga
 from swit_saga_server.core.quarantine import quarantine
+from swit_saga_server.core.texts import cut
 from swit_saga_server.core.units import NEVER, SECOND, Instant
 from swit_saga_server.engine.context import Context
 from swit_saga_server.engine.items import Begin, Item
@@ -181,6 +182,6 @@ class Deciding:
         log.error("saga_quarantined", fold_by=type(bug), saga_id=saga.id, state=saga.state, exc_info=bug)
         self._counters.quarantined += 1
         now = self._env.clock.now()
-        text = f"{type(bug).__name__}: {bug}".encode(errors="backslashreplace")[:MAX_TEXT_BYTES].decode(errors="ignore")
+        text = cut(f"{type(bug).__name__}: {bug}", MAX_TEXT_BYTES)
         error = SagaError(code=code, message=text, type=ErrorType.SYSTEM, timestamp=now)
         return quarantine(saga, error, now)

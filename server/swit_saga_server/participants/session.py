@@ -18,8 +18,6 @@ log = get_logger(__name__)
 
 MESSAGE_COMMANDS, MESSAGE_BYTES = 256, 1 << 20
 """Commands in one message at most, and their size; a larger command goes by itself."""
-CALL_BYTES = (4 << 20) - (64 << 10)
-"""A command of more goes by a call: where it is too large for the participant's server, it ends no stream of others."""
 
 
 class Session:
@@ -139,7 +137,8 @@ class Session:
                 self._ledger.answer(send, failed_here(error))
                 continue
             own = message.ByteSize()
-            if own > CALL_BYTES:
+            # Where it is too large for the participant's server, it ends no stream of others.
+            if own > wire.STOCK_COMMAND_BYTES:
                 del batch[-1]
                 self._calls.take(send)
                 continue

@@ -73,8 +73,8 @@ class DefinitionHandlers:
 
 
 def _violations(found: Sequence[Violation]) -> Iterator[dpb.DefinitionViolation]:
-    """The first of them, and how many more there are."""
+    """The first of them, and how many more were found."""
     for v in found[:MAX_VIOLATIONS]:
         yield dpb.DefinitionViolation(field=v.field[:VIOLATION_LENGTH], description=v.description[:VIOLATION_LENGTH])
     if len(found) > MAX_VIOLATIONS:
-        yield dpb.DefinitionViolation(field="", description=f"and {len(found) - MAX_VIOLATIONS} more")
+        yield dpb.DefinitionViolation(field="", description=f"and at least {len(found) - MAX_VIOLATIONS} more")

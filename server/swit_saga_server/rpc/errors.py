@@ -9,6 +9,7 @@ from google.rpc import error_details_pb2, status_pb2
 from google.rpc.code_pb2 import Code
 
 from swit_saga_server.core import errors
+from swit_saga_server.core.texts import cut
 
 DOMAIN = "swit-saga"
 RETRY_AFTER = Duration(seconds=1)
@@ -64,20 +65,15 @@ def to_status(error: Exception) -> status_pb2.Status:
     for detail in details:
         packed.append(Any())
         packed[-1].Pack(detail)
-    return status_pb2.Status(code=CATALOGUE[type(error)], message=_cut(str(error), MESSAGE_BYTES), details=packed)
+    return status_pb2.Status(code=CATALOGUE[type(error)], message=cut(str(error), MESSAGE_BYTES), details=packed)
 
 
 def _bad_request(violations: Sequence[errors.Violation]) -> error_details_pb2.BadRequest:
-    """As many violations as a status can carry; the last one says how many more there are."""
+    """As many violations as a status can carry; the last one says how many more were found."""
     found = error_details_pb2.BadRequest()
     for n, v in enumerate(violations):
         if found.ByteSize() > VIOLATION_BYTES:
-            found.field_violations.add(field="", description=f"and {len(violations) - n} more")
+            found.field_violations.add(field="", description=f"and at least {len(violations) - n} more")
             break
-        found.field_violations.add(field=_cut(v.field, MESSAGE_BYTES), description=_cut(v.description, MESSAGE_BYTES))
+        found.field_violations.add(field=cut(v.field, MESSAGE_BYTES), description=cut(v.description, MESSAGE_BYTES))
     return found
-
-
-def _cut(text: str, limit: int) -> str:
-    data = text.encode()
-    return text if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "..."

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from google.protobuf.message import Message
 
 from swit_saga.v1 import error_pb2
-from swit_saga_server.core.errors import CoordinatorOverloaded, SwitSagaError
+from swit_saga_server.core.errors import CoordinatorOverloaded, InvalidRequest, SwitSagaError, Violation
+from swit_saga_server.core.limits import MAX_MESSAGE_ITEMS
 from swit_saga_server.engine.patience import YIELD_EVERY
 from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.errors import to_status
@@ -67,18 +68,22 @@ class ItemStream(ABC, Generic[Result, Response]):
         return len(self._answers)
 
     async def take(self, request: Any) -> None:
-        """Set the items of a message on their way, cancel others; returns when the caller may send more."""
+        """Set the items of a message on their way, cancel others; returns when the caller may send more.
+
+        Raises:
+            InvalidRequest: These are too many for one message; none of them was begun.
+        """
+        refuse_too_many(request)
         for n, item in enumerate(request.items, 1):
             self._begin(item)
             if n % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
+                await self._capacity_for_more()
         if self.is_cancellable:
             for item_id in request.withdrawn:
                 if (opened := self._open.pop(item_id, None)) is not None:
                     opened.cancel()
-        while self._is_full() and not self._ended:
-            self._capacity.clear()
-            await self._capacity.wait()
+        await self._capacity_for_more()
 
     def end(self) -> None:
         """No more items come, or none are wanted: what was taken is still answered. Safe to call twice."""
@@ -147,10 +152,27 @@ class ItemStream(ABC, Generic[Result, Response]):
         self._answers.append((item_id, view, refused))
         self._changed.set()
 
+    async def _capacity_for_more(self) -> None:
+        while self._is_full() and not self._ended:
+            self._capacity.clear()
+            await self._capacity.wait()
+
     def _is_full(self) -> bool:
         if self.is_cancellable:
             return len(self._answers) > MAX_UNREAD
         return len(self._open) + len(self._answers) > MAX_OPEN
+
+
+def refuse_too_many(request: Any) -> None:
+    """Return if a message has no more items than it may: tiny ones are many in one, and each costs memory.
+
+    Raises:
+        InvalidRequest: It has more.
+    """
+    for field, items in request.ListFields():
+        if len(items) > MAX_MESSAGE_ITEMS:
+            text = f"has {len(items)} items; at most {MAX_MESSAGE_ITEMS} in one message"
+            raise InvalidRequest((Violation(field.name, text),))
 
 
 def item_status(error: Exception) -> error_pb2.ItemStatus:

@@ -12,8 +12,10 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from swit_saga.standing import StandingServer
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.core.errors import CoordinatorUnavailable
+from swit_saga_server.core.limits import MAX_MESSAGE_BYTES
 from swit_saga_server.core.units import SECOND
 from swit_saga_server.logs import get_logger
 from swit_saga_server.rpc.coordinator_service import CoordinatorHandlers
@@ -37,6 +39,7 @@ class Server:
     Attributes:
         port: The port bound.
         coordinator: What CoordinatorService does.
+        standing: What listens.
     """
 
     def __init__(self, config: SagaConfig, runtime: Runtime) -> None:
@@ -49,27 +52,32 @@ class Server:
         self._runtime = runtime
         self._health = health.aio.HealthServicer()
         self._names = [s.full_name for s in SERVICES]
-        self._server = grpc.aio.server(interceptors=[Spans()], options=_options(config))
         self.coordinator = CoordinatorHandlers(runtime.service)
-        handlers = {
+        self._handlers = {
             "CoordinatorService": self.coordinator,
             "DefinitionService": DefinitionHandlers(runtime.service),
         }
+        self.standing = self._listen(config.server.listen)
+        self.port = self.standing.port
+        self._checking: asyncio.Task[None] | None = None
+
+    def _made(self) -> grpc.aio.Server:
+        config = self._config
+        made = grpc.aio.server(interceptors=[Spans()], options=_options(config))
         slow_s = config.server.slow_watcher_timeout / SECOND
         for service in SERVICES:
-            serve(self._server, service, handlers.get(service.name), slow_s)
-        guarded: Any = Guarded(self._server)
+            serve(made, service, self._handlers.get(service.name), slow_s)
+        guarded: Any = Guarded(made)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, guarded)
         if config.server.reflection:
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflected = reflection.aio.ReflectionServicer(names)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, guarded)
-        self.port = self._listen(config.server.listen)
-        self._checking: asyncio.Task[None] | None = None
+        return made
 
-    def _listen(self, address: str) -> int:
+    def _listen(self, address: str) -> StandingServer:
         try:
-            return self._server.add_insecure_port(address)
+            return StandingServer(self._made, address, _on_fall)
         except RuntimeError as failed:
             check_listening(address)  # It says why.
             raise CannotListen(f"cannot listen at {address}") from failed
@@ -77,7 +85,7 @@ class Server:
     async def start(self) -> None:
         """Listen."""
         await self._say(serving=True)
-        await self._server.start()
+        await self.standing.start()
         self._checking = asyncio.create_task(self._check_health())
 
     async def drain(self) -> None:
@@ -97,7 +105,7 @@ class Server:
             await self.coordinator.close()
         finally:
             # Whatever failed: a server that is not stopped takes the interpreter down with it when that ends.
-            await self._server.stop(1.0)
+            await self.standing.stop(1.0)
 
     async def _check_health(self) -> None:
         serving = True
@@ -122,13 +130,20 @@ class Server:
             await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
 
+def _on_fall() -> None:
+    text = (
+        "a call that gRPC cannot take (see its own line) ended the server: calls under way were cut, it listens again"
+    )
+    log.error("server_fell", fold_by="all", error=text)
+
+
 def _options(config: SagaConfig) -> list[tuple[str, int]]:
     server, limit = config.server, config.coordinator
     largest = max(limit.max_payload_bytes, limit.max_definition_bytes) + MESSAGE_OVERHEAD
     return [
         # Twice the limit, so that what is somewhat too large is refused by us and in words.
         ("grpc.max_receive_message_length", 2 * largest),
-        ("grpc.max_send_message_length", 64 << 20),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_concurrent_streams", server.max_concurrent_streams),
         # Calls that came and were not taken up yet. By default gRPC cancels a part of them past 1,000, without a word;
         # these are two connections as full as they may be.

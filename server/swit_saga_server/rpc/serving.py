@@ -236,9 +236,12 @@ async def send(context: Context, message: Any) -> None:
 
     Raises:
         CallerLeft: However gRPC says it: it has half a dozen exceptions for that.
+        TypeError, ValueError: The message cannot be written.
     """
     try:
         await context.write(message)
+    except (TypeError, ValueError):  # Not the caller's doing: what is wrong is the message.
+        raise
     except Exception as broken:
         log.debug("caller_left", error=repr(broken))
         raise CallerLeft from broken

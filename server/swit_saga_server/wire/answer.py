@@ -8,26 +8,25 @@ time that the participant gave it, or none: the ledger dates it.
 from collections.abc import Mapping
 from typing import Any
 
-from swit_saga.participant.failures import trace_of
+from swit_saga.participant.failures import describe, trace_of
 from swit_saga.v1 import command_pb2, error_pb2
 from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResponse
 from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer
+from swit_saga_server.core.bounds import content_type_fault
 from swit_saga_server.core.errors import ErrorType, SagaError
 from swit_saga_server.core.identity import Kind
 from swit_saga_server.core.inputs import Answer, Completed, Rejected, Unknown
-from swit_saga_server.core.limits import MAX_CONTENT_TYPE_LENGTH, MAX_STACK_TRACE_BYTES, MAX_TEXT_BYTES
+from swit_saga_server.core.limits import MAX_STACK_TRACE_BYTES, MAX_TEXT_BYTES
 from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.record import evolve
-from swit_saga_server.core.texts import cut, cut_middle, describe
+from swit_saga_server.core.texts import cut, cut_middle
 from swit_saga_server.engine.commands import ParticipantCommand
+from swit_saga_server.wire.command import STOCK_COMMAND_BYTES
 from swit_saga_server.wire.decoding import OUTPUT_INVALID, UNREADABLE_ANSWER
 from swit_saga_server.wire.foreign_error import read_error
 
 REJECTED_STATUS = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "OUT_OF_RANGE"})
 """From a plain servicer these mean *rejected*: libraries and proxies do not make them up."""
-
-STOCK_MESSAGE_BYTES = 4 << 20
-"""What a gRPC server takes unless it is told otherwise."""
 
 _STATUS_TYPES: Mapping[str, ErrorType] = {
     "DEADLINE_EXCEEDED": ErrorType.TIMEOUT,
@@ -45,6 +44,7 @@ class AnswerReader:
     def __init__(self, max_payload_bytes: int = 1 << 20) -> None:
         """``max_payload_bytes`` is the most that an output may have."""
         self._max_payload_bytes = max_payload_bytes
+        self._content_type: str | None = None  # The last one that was found to be one: nearly always it comes again.
 
     def execute(self, response: object) -> Answer:
         """What an answer to an Execute says."""
@@ -75,6 +75,8 @@ class AnswerReader:
         match said.WhichOneof("response"):
             case "execute":
                 response: object = said.execute
+                if kind is Kind.EXECUTE and said.execute.WhichOneof("answer") == "completed":  # Nearly all of them.
+                    return self._completed(said.execute.completed)
             case "compensate":
                 response = said.compensate
             case "unknown":
@@ -97,15 +99,14 @@ class AnswerReader:
             if size > most:
                 text = f"the output has {size} bytes; at most {most} (max_payload_bytes)"
                 return Completed(error=_made_up("OUTPUT_TOO_LARGE", text))
-        if not content_type:
-            text = "the output has no content_type; name the media type of its data, such as application/json"
-        elif len(content_type) > MAX_CONTENT_TYPE_LENGTH or not content_type.isprintable():
-            text = f"the output's content_type is not one: {content_type[:50]!r}"
-        elif output.omitted_bytes:
+        if content_type != self._content_type:
+            if wrong := content_type_fault(content_type):
+                return Completed(error=_made_up(OUTPUT_INVALID, f"the output's content_type {wrong}"))
+            self._content_type = content_type
+        if output.omitted_bytes:
             text = "the output says that some of it was left out (omitted_bytes), which only a coordinator may say"
-        else:
-            return Completed(Payload(content_type, data))
-        return Completed(error=_made_up(OUTPUT_INVALID, text))
+            return Completed(error=_made_up(OUTPUT_INVALID, text))
+        return Completed(Payload(content_type, data))
 
 
 def status_answer(c: ParticipantCommand, code: str, details: str, stack_trace: str = "") -> Answer:
@@ -126,7 +127,7 @@ def status_answer(c: ParticipantCommand, code: str, details: str, stack_trace: s
 
 def with_advice(details: str, code: str, size: int) -> str:
     """The text of an aborted call, and what is to be done where its server did not take a command of ``size`` bytes."""
-    if code != "RESOURCE_EXHAUSTED" or size <= STOCK_MESSAGE_BYTES - (64 << 10):
+    if code != "RESOURCE_EXHAUSTED" or size <= STOCK_COMMAND_BYTES:
         return details
     return (
         f"{cut(details, MAX_TEXT_BYTES // 2)}; the command has {size} bytes: raise the largest message that the "

@@ -56,7 +56,8 @@ def mapping(values: Struct) -> dict[str, Any]:
     Raises:
         ValueError: A number is not finite.
     """
-    return {key: _plain(value) for key, value in values.fields.items()}
+    fields = values.fields
+    return {key: _plain(value) for key, value in fields.items()} if fields else {}
 
 
 def _plain(value: Value) -> Any:

@@ -5,6 +5,8 @@ from swit_saga_server.core.payload import Payload
 from swit_saga_server.core.states import Effect
 from swit_saga_server.engine.commands import ParticipantCommand
 
+STOCK_COMMAND_BYTES = (4 << 20) - (64 << 10)
+"""A command that any gRPC server takes without being told to, with what stands around it in a message."""
 METADATA_BYTES = 6 << 10
 """Of all that ``metadata`` makes: what gRPC adds, and a proxy on the way, must have room beside it."""
 HEADER_OVERHEAD = 32

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from swit_saga.v1 import error_pb2 as pb
 from swit_saga_server.core.errors import SagaError
+from swit_saga_server.core.texts import encoded
 from swit_saga_server.wire import basic
 
 SHORT = 200
@@ -101,4 +102,4 @@ def _details_size(value: SagaError) -> int:
 
 
 def _length(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+    return len(text) if text.isascii() else len(encoded(text))

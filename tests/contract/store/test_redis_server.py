@@ -11,7 +11,7 @@ from swit_saga_server.core.errors import StoreRefused, StoreUnavailable
 from swit_saga_server.core.units import Instant
 from swit_saga_server.store.conformance.backend import hold_all
 from swit_saga_server.store.conformance.samples import applied, change, definition, start
-from swit_saga_server.store.contract import Hint, Verdict
+from swit_saga_server.store.contract import Hint, SagaFilter, SagaOrder, Verdict
 from swit_saga_server.store.redis.checks import Durability
 from swit_saga_server.store.redis.clients import RedisOptions
 from swit_saga_server.store.redis.store import RedisStore
@@ -271,3 +271,19 @@ async def test_sentinels_lead_to_the_new_master(tmp_path):
             with pytest.raises(StoreUnavailable, match="confirmed 0 times of 1"):
                 await store.commit([change(saga)], leases)
             await store.close()
+
+
+async def test_a_list_by_many_definitions_asks_no_more_than_one_of_all(server, admin):
+    """An index per definition and partition would be read; past some thousands all sagas are looked through instead."""
+    store = RedisStore(RedisOptions(url=server.url), partitions=64)
+    await store.open()
+    leases = await hold_all(store, "here")
+    wanted = await applied(store, leases, *(start(definition_id=f"d-{n % 5}") for n in range(20)))
+    await applied(store, leases, *(start(definition_id="another") for _ in range(5)))
+    ids = frozenset(f"d-{n}" for n in range(1_000))
+    admin.config_resetstat()
+    page = await store.list_sagas(SagaFilter(definition_ids=ids), SagaOrder.CREATED_ASC, 100, "")
+    assert {s.id for s in page.sagas} == {s.id for s in wanted}
+    asked = admin.info("commandstats")
+    assert asked["cmdstat_zrangebyscore"]["calls"] <= 2_048
+    await store.close()

@@ -120,6 +120,7 @@ INVALID, TOO_LARGE = "OUTPUT_INVALID", "OUTPUT_TOO_LARGE"
 UNUSABLE: dict[str, tuple[bytes, str]] = {
     "no content type": (of(text="x"), INVALID),
     "only a content type too long": (of(content_type="t" * 201), INVALID),
+    "a content type that no caller may send": (of(content_type="text/plän", text="x"), INVALID),
     "a content type with a line feed": (of(content_type="text/plain\nx", text="x"), INVALID),
     "an empty payload": (completed(b""), INVALID),
     "left out": (of(content_type="a/b", omitted_bytes=1), INVALID),

@@ -28,6 +28,8 @@ def deep(levels: int) -> str:
         (of_step("retry_policy: {max_attempts: 1000001}"), "steps[1].retry_policy.max_attempts", "1 and 1000000"),
         (of_step("retry_policy: {max_delay: 10ms}"), "steps[1].retry_policy.max_delay", "initial_delay"),
         (of_step("compensation: {timeout: 0s}"), "steps[1].compensation.timeout", "must be greater than 0"),
+        (of_step("retry_policy: {max_attempts: 0}"), "steps[1].retry_policy.max_attempts", "0 stands for the default"),
+        (of_step("retry_policy: {multiplier: 0.0}"), "steps[1].retry_policy.multiplier", "0 stands for the default"),
         (of_step("retry_policy: {max_attempts: 2.5}"), "steps[1].retry_policy.max_attempts", "a whole number"),
         (of_step("retry_policy: {max_attempts: true}"), "steps[1].retry_policy.max_attempts", "a whole number"),
         (of_step("compensation: {disabled: 1}"), "steps[1].compensation.disabled", "true or false"),

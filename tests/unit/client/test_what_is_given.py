@@ -1,7 +1,7 @@
 """What a program hands to the client by mistake is refused before anything is sent, naming the argument."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swit_saga import AsyncSagaClient, Saga, SagaClient, Step
+from swit_saga import AsyncSagaClient, Saga, SagaClient, Step, exponential, fixed, linear
 from swit_saga.filters import saga_filter
 from swit_saga.trees import texts, tree
 
@@ -209,3 +209,71 @@ def test_what_is_sent_is_what_was_given(values):
 def test_kinds_of_values_that_are_like_the_plain_ones():
     assert tree({"a": (1, 2), "b": Colour.RED, "c": OrderedDict(d=1)}) == tree({"a": [1, 2], "b": "red", "c": {"d": 1}})
     assert texts({"a": Colour.RED}, "labels") == {"a": "red"}
+
+
+TEXTS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "correlation_id": ("correlation_id", lambda c, x: c.start("order", correlation_id=x)),
+    "reason": ("reason", lambda c, x: c.cancel("s", x)),
+    "order_by": ("order_by", lambda c, x: c.list(order_by=x)),
+    "definitions.list": ("definition_id", lambda c, x: c.definitions.list(x)),
+    "operator": ("operator", lambda c, x: c.operator.retry("s", operator=x)),
+    "operator's reason": ("reason", lambda c, x: c.operator.pause("s", x)),
+    "request_id": ("request_id", lambda c, x: c.operator.delete("s", request_id=x)),
+}
+NUMBERS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "version": ("version", lambda c, x: c.start("order", version=x)),
+    "page_size": ("page_size", lambda c, x: c.list(page_size=x)),
+    "after": ("after", lambda c, x: c.watch("s", after=x)),
+    "definitions.get": ("version", lambda c, x: c.definitions.get("order", x)),
+    "definitions.disable": ("version", lambda c, x: c.definitions.disable("order", x)),
+    "definitions.list": ("page_size", lambda c, x: c.definitions.list(page_size=x)),
+    "max_attempts": ("max_attempts", lambda c, x: exponential("1s", max_attempts=x)),
+    "max_attempts of fixed": ("max_attempts", lambda c, x: fixed("1s", max_attempts=x)),
+    "max_attempts of linear": ("max_attempts", lambda c, x: linear("1s", max_attempts=x)),
+}
+
+
+async def begun(asked: Callable[[Any, Any], Any], client: Any, value: Any) -> None:
+    made = asked(client, value)
+    if isinstance(made, Coroutine):
+        await made
+    elif isinstance(made, AsyncIterator):
+        await anext(made)
+
+
+async def refused(asked: Callable[[Any, Any], Any], value: Any) -> Exception:
+    """What comes of a value before anything is sent."""
+    with pytest.raises((ValueError, TypeError)) as wrong:
+        await begun(asked, AsyncSagaClient(stubs=Refusing()), value)
+    assert not isinstance(wrong.value, UnicodeError)
+    return wrong.value
+
+
+@pytest.mark.parametrize(("name", "asked"), TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("value", ["\ud800", 5, b"x", True, None, []], ids=repr)
+async def test_what_is_no_text_is_refused_by_its_name(name, asked, value):
+    assert str(await refused(asked, value)).startswith(f"{name} ")
+
+
+@pytest.mark.parametrize(("name", "asked"), NUMBERS.values(), ids=NUMBERS)
+@pytest.mark.parametrize("value", [-1, 2**64, 10**400, 1.0, NAN, INF, "5", True, None], ids=lambda v: repr(v)[:9])
+async def test_what_is_no_whole_number_in_range_is_refused_by_its_name(name, asked, value):
+    assert str(await refused(asked, value)).startswith(f"{name} ")
+
+
+@pytest.mark.parametrize("multiplier", [0, 0.5, -2.0, NAN])
+def test_growth_that_is_none_is_not_taken_for_the_default(multiplier):
+    with pytest.raises(ValueError, match="multiplier"):
+        exponential("1s", multiplier=multiplier)
+
+
+@pytest.mark.parametrize("make", [exponential, fixed, linear])
+def test_no_attempts_are_not_taken_for_the_default(make):
+    with pytest.raises(ValueError, match="max_attempts is 0"):
+        make("1s", max_attempts=0)
+
+
+@pytest.mark.parametrize("state", ["bogus", "", "unspecified", 5, None, [], "\ud800"], ids=repr)
+async def test_a_state_that_is_none_is_refused_with_those_there_are(state):
+    for asked in (lambda c, x: c.list(states=[x]), lambda c, x: c.wait("s", states=[x])):
+        assert "step_completed" in str(await refused(asked, state))

@@ -4,12 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swit_saga_server.core.texts import MARK_BYTES, cut, cut_end, cut_middle, describe, printable
-
-
-class Mute(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no")
+from swit_saga_server.core.texts import MARK_BYTES, cut, cut_end, cut_middle, printable
 
 
 @given(st.text(max_size=400), st.integers(2 * MARK_BYTES, 600))
@@ -25,12 +20,6 @@ def test_what_is_cut_has_its_bound_and_says_how_much(text: str, limit: int) -> N
 
 def test_lone_surrogates_are_spelled_out() -> None:
     assert cut("bad \ud800", 100) == "bad \\ud800"
-    assert describe(ValueError("\ud800")) == "ValueError: \ud800"
-
-
-def test_an_exception_that_cannot_be_shown_is_described() -> None:
-    assert describe(Mute()) == "Mute: (its text could not be had: RuntimeError)"
-    assert describe(KeyError("a")) == "KeyError: 'a'"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from swit_saga_server.core.errors import InvalidDefinition, InvalidRequest, Unsu
 from swit_saga_server.rpc.requests import start_request
 from swit_saga_server.rpc.serving import SERVICES
 from swit_saga_server.wire.door import admit, rules
-from swit_saga_server.wire.door.said import reachable
+from swit_saga_server.wire.door.limits_table import reachable
 from swit_saga_server.wire.door.table import BY_FIELD, BY_NAME, MOST, rule_of
 from tests.support.wire.filled import set_field
 from tests.support.wire.places import INF, NAN, Place, places, refused, span, taken, tree

@@ -64,6 +64,11 @@ def test_an_error_without_a_message_says_what_its_class_says():
     assert to_status(errors.SagaNotFound()).message == "There is no saga with this id."
 
 
+def test_a_message_that_is_no_utf_8_is_spelled_out():
+    """The name of a file may be none."""
+    assert to_status(errors.StoreUnavailable("cannot write \udcff.db")).message == "cannot write \\udcff.db"
+
+
 def test_what_was_not_raised_on_purpose_says_nothing():
     status = to_status(KeyError("the customer's card number"))
     assert status.code == Code.INTERNAL
@@ -85,5 +90,5 @@ def test_a_status_is_small_enough_for_every_peer():
     bad_request = error_details_pb2.BadRequest()
     assert status.details[1].Unpack(bad_request)
     shown = len(bad_request.field_violations) - 1
-    assert bad_request.field_violations[shown].description == f"and {500 - shown} more"
+    assert bad_request.field_violations[shown].description == f"and at least {500 - shown} more"
     assert shown >= 2

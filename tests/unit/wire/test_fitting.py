@@ -164,13 +164,13 @@ def worlds(draw: st.DrawFn) -> tuple[Saga, Definition]:
 
 
 @given(worlds())
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_any_saga_fits(made: tuple[Saga, Definition]) -> None:
     check(*made, SMALL_ROOM)
 
 
 @given(worlds(), st.integers(6_000, 40_000))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_any_saga_fits_any_room(made: tuple[Saga, Definition], room: int) -> None:
     """Even a room that no payload would fit in."""
     saga, definition = made

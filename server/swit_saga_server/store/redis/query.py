@@ -1,5 +1,6 @@
 """A walk over the index that says most about a filter, merged over all partitions."""
 
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,18 +13,21 @@ from swit_saga_server.store.redis.encode import label
 from swit_saga_server.store.redis.keys import Keys
 
 CHUNK = 64
+MAX_CURSORS = 2_048
+"""Of a walk by definitions: with more, it looks through all sagas instead."""
 
 
 class _Cursor:
     """Where the walk stands in one index of one partition."""
 
-    __slots__ = ("bound", "buffer", "done", "key", "skip")
+    __slots__ = ("at", "bound", "buffer", "done", "key", "skip")
 
     def __init__(self, key: str, bound: str) -> None:
         self.key = key
         self.bound = bound  # The score to read from, inclusive.
         self.skip = 0  # Items with that very score that were read already.
         self.buffer: list[tuple[int, str]] = []
+        self.at = 0  # The next in it.
         self.done = False
 
 
@@ -51,33 +55,42 @@ class Walk:
         start, self._end = (last, first) if self._descending else (first, last)
         if self._after is not None:
             start = str(self._after[0])
-        names = _indexes(wanted) if by_creation else ["upd"]
-        self._cursors = [_Cursor(f"{keys.of(p)}{name}", start) for p in partitions for name in names]
+        parts = list(partitions)
+        names = _indexes(wanted, MAX_CURSORS // len(parts)) if by_creation else ["upd"]
+        self._cursors = [_Cursor(f"{keys.of(p)}{name}", start) for p in parts for name in names]
+        self._empty = list(range(len(self._cursors)))
+        """Numbers of the cursors to read on."""
+        self._heads: list[tuple[int, str, int]] = []
+        """The first of each buffer, ascending, with its cursor's number."""
 
     async def next(self, number: int) -> list[tuple[int, str]]:
         """The next candidates, ``number`` at most, as (sort key, id); none at the end."""
         found: list[tuple[int, str]] = []
         while len(found) < number:
             await self._fill()
-            heads = [c for c in self._cursors if c.buffer]
-            if not heads:
+            if not self._heads:
                 return found
-            # Until one buffer with more behind it is empty, the smallest head is the next of all.
-            while len(found) < number and all(c.buffer or c.done for c in self._cursors):
-                live = [c for c in self._cursors if c.buffer]
-                if not live:
-                    return found
-                best = (max if self._descending else min)(live, key=lambda c: c.buffer[0])
-                found.append(best.buffer.pop(0))
+            # Until one buffer with more behind it is empty, the first of all heads is the next of all.
+            while len(found) < number and self._heads:
+                score, saga_id, n = self._heads.pop(-1 if self._descending else 0)
+                found.append((score, saga_id))
+                cursor = self._cursors[n]
+                cursor.at += 1
+                if cursor.at < len(cursor.buffer):
+                    insort(self._heads, (*cursor.buffer[cursor.at], n))
+                elif not cursor.done:
+                    self._empty.append(n)
+                    break
         return found
 
     async def _fill(self) -> None:
-        empty = [c for c in self._cursors if not c.buffer and not c.done]
+        empty = self._empty
         while empty:
             verb = "ZREVRANGEBYSCORE" if self._descending else "ZRANGEBYSCORE"
-            commands = [(verb, c.key, c.bound, self._end, "WITHSCORES", "LIMIT", c.skip, CHUNK) for c in empty]
+            cursors = [self._cursors[n] for n in empty]
+            commands = [(verb, c.key, c.bound, self._end, "WITHSCORES", "LIMIT", c.skip, CHUNK) for c in cursors]
             replies = await self._redis.pipeline(commands)
-            for cursor, reply in zip(empty, replies, strict=True):
+            for cursor, reply in zip(cursors, replies, strict=True):
                 items = scored([reply])
                 cursor.done = len(items) < CHUNK
                 if items:
@@ -86,7 +99,11 @@ class Walk:
                     cursor.skip = same + (cursor.skip if cursor.bound == str(last) else 0)
                     cursor.bound = str(last)
                 cursor.buffer = [(score, i) for i, score in items if self._is_after(score, i)]
-            empty = [c for c in empty if not c.buffer and not c.done]
+                cursor.at = 0
+            self._heads += [(*self._cursors[n].buffer[0], n) for n in empty if self._cursors[n].buffer]
+            empty = [n for n in empty if not self._cursors[n].buffer and not self._cursors[n].done]
+        self._empty = []
+        self._heads.sort()
 
     def _is_after(self, score: int, saga_id: str) -> bool:
         if self._after is None:
@@ -94,14 +111,15 @@ class Walk:
         return (score, saga_id) < self._after if self._descending else (score, saga_id) > self._after
 
 
-def _indexes(wanted: SagaFilter) -> list[str]:
+def _indexes(wanted: SagaFilter, most: int) -> list[str]:
+    """Those whose sagas, together, have all that match; not more than ``most`` by choice."""
     if wanted.labels:
         return [f"lab:{label(*next(iter(sorted(wanted.labels.items()))))}"]
     if wanted.stuck:
         return ["stuck"]
     if wanted.states:
         return [f"st:{state}" for state in sorted(wanted.states)]
-    if wanted.definition_ids:
+    if 0 < len(wanted.definition_ids) <= max(most, 1):
         return [f"def:{i}" for i in sorted(wanted.definition_ids)]
     return ["all"]
 

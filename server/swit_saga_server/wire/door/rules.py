@@ -1,7 +1,7 @@
 """Kinds of rule: what a field may hold, in words and as a check of its value.
 
-A check gives the faults of a value, nothing when all is well. Their paths are relative to the field, so that a request
-in which nothing is wrong has cost no path.
+A check says what is wrong with a value, and nothing when all is well. The paths of its faults are relative to the
+field, so that a request in which nothing is wrong has cost no path.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -28,8 +28,8 @@ class Fault(NamedTuple):
     unsupported: bool = False
 
 
-Check: TypeAlias = Callable[[Any], Iterable[Fault] | None]
-"""The faults of a value; None or nothing if there are none."""
+Check: TypeAlias = Callable[[Any], str | Iterable[Fault] | None]
+"""What is wrong with a value: in words, or as faults where something within it may be; nothing if all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Rule:
 
     Attributes:
         says: The bound in words, for the table in the documentation.
-        check: The faults of a value; None if every value of the type will do.
+        check: What is wrong with a value; None if every value of the type will do.
         required: Its absence is judged, too: as the type's empty value.
     """
 
@@ -49,12 +49,7 @@ class Rule:
 
 def of(says: str, fault: Callable[[Any], str], *, required: bool = False) -> Rule:
     """A rule on one value; ``fault`` says what is wrong with it, or ""."""
-
-    def check(value: Any) -> Iterable[Fault] | None:
-        wrong = fault(value)
-        return (Fault("", wrong),) if wrong else None
-
-    return Rule(says, check, required)
+    return Rule(says, fault, required)
 
 
 def each(says: str, fault: Callable[[Any], str], most: int = limits.MAX_STEPS) -> Rule:
@@ -159,6 +154,7 @@ CONTENT_TYPE = of(
     f"1 to {limits.MAX_CONTENT_TYPE_LENGTH} characters, printable ASCII", bounds.content_type_fault, required=True
 )
 CONTENT = Rule("at most `coordinator.max_payload_bytes`")
+WITHDRAWN = Rule(f"at most {limits.MAX_MESSAGE_ITEMS}")
 LEFT_OUT = of("0", _left_out)
 MULTIPLIER = of(f"1 to {limits.MAX_MULTIPLIER:g} (0 or unset: the default)", bounds.multiplier_fault)
 ATTEMPTS = of(

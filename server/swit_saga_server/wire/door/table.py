@@ -64,7 +64,7 @@ BY_FIELD: dict[str, Rule] = {
     "Payload.text": rules.CONTENT,
     "Payload.binary": rules.CONTENT,
     "Payload.omitted_bytes": rules.LEFT_OUT,
-    "WaitSagasRequest.withdrawn": rules.ANY,
+    "WaitSagasRequest.withdrawn": rules.WITHDRAWN,
 }
 """Fields that are like no other."""
 WELL_KNOWN: dict[str, Rule] = {
@@ -72,8 +72,8 @@ WELL_KNOWN: dict[str, Rule] = {
     "google.protobuf.Timestamp": rules.MOMENT,
     "google.protobuf.Struct": TREE,
 }
-MOST: dict[str, int] = {"StartSagasRequest.items": 0, "WaitSagasRequest.items": 0}
-"""How many messages a repeated field may hold where that is not the ordinary number; 0 is no limit."""
+MOST: dict[str, int] = dict.fromkeys(("StartSagasRequest.items", "WaitSagasRequest.items"), limits.MAX_MESSAGE_ITEMS)
+"""How many messages a repeated field may hold where that is not the ordinary number."""
 
 
 def rule_of(field: FieldDescriptor) -> Rule | None:
@@ -111,7 +111,7 @@ def _by_type(field: FieldDescriptor) -> Rule:
 
 
 def most_of(field: FieldDescriptor) -> int:
-    """How many messages a repeated field may hold; 0 is no limit."""
+    """How many messages a repeated field may hold."""
     return MOST.get(f"{_owner(field)}.{field.name}", limits.MAX_STEPS)
 
 

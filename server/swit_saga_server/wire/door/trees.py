@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from swit_saga_server.core import limits
@@ -13,8 +14,25 @@ GROWTH = 6
 """How many times larger JSON may be than protobuf, at most: a control character is written with six."""
 
 
+class _Room:
+    """How many more values there may be: what has too many is not walked to its end."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = limits.MAX_TREE_VALUES
+
+    def has(self, number: int) -> bool:
+        self.left -= number
+        return self.left >= 0
+
+
 def _tree(values: Any) -> Iterator[Fault]:
-    wrong = [*_struct(values, "", 1)]
+    room = _Room()
+    wrong = [*islice(_struct(values, "", 1, room), limits.MAX_FAULTS)]
+    if room.left < 0:
+        yield Fault("", f"has more than {limits.MAX_TREE_VALUES} values; at most {limits.MAX_TREE_BYTES} bytes as JSON")
+        return
     yield from (Fault(f"[{path}]", what) for path, what in wrong)
     if not wrong and values.ByteSize() * GROWTH > limits.MAX_TREE_BYTES:
         text = json.dumps(mapping(values), ensure_ascii=False, separators=(",", ":"))
@@ -23,30 +41,37 @@ def _tree(values: Any) -> Iterator[Fault]:
             yield Fault("", f"has {size} bytes as JSON; at most {limits.MAX_TREE_BYTES}")
 
 
-def _struct(values: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+def _struct(values: Any, path: str, depth: int, room: _Room) -> Iterator[tuple[str, str]]:
     if depth > limits.MAX_TREE_DEPTH:
         yield path, f"lies deeper than {limits.MAX_TREE_DEPTH} mappings and lists"
         return
-    for key, value in values.fields.items():
-        yield from _value(value, f"{path}.{key}" if path else key, depth)
+    fields = values.fields
+    if room.has(len(fields)):
+        for key, value in fields.items():
+            yield from _value(value, f"{path}.{key}" if path else key, depth, room)
 
 
-def _value(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+def _value(value: Any, path: str, depth: int, room: _Room) -> Iterator[tuple[str, str]]:
     kind = value.WhichOneof("kind")
     if kind == "number_value":
         if not math.isfinite(value.number_value):
             yield path, f"is {value.number_value:g}; must be a finite number"
     elif kind == "struct_value":
-        yield from _struct(value.struct_value, path, depth + 1)
+        yield from _struct(value.struct_value, path, depth + 1, room)
     elif kind == "list_value":
         if depth >= limits.MAX_TREE_DEPTH:
             yield path, f"lies deeper than {limits.MAX_TREE_DEPTH} mappings and lists"
             return
-        for i, item in enumerate(value.list_value.values):
-            yield from _value(item, f"{path}[{i}]", depth + 1)
+        items = value.list_value.values
+        if room.has(len(items)):
+            for i, item in enumerate(items):
+                yield from _value(item, f"{path}[{i}]", depth + 1, room)
 
 
 def _scalars(values: Any) -> Iterator[Fault]:
+    if len(values.fields) > limits.MAX_FILTER_VALUES:
+        yield Fault("", f"has {len(values.fields)} keys; at most {limits.MAX_FILTER_VALUES}")
+        return
     for key, value in values.fields.items():
         if value.WhichOneof("kind") not in ("string_value", "number_value", "bool_value"):
             yield Fault(f"[{key}]", "must be a string, a number or a boolean")
@@ -55,4 +80,4 @@ def _scalars(values: Any) -> Iterator[Fault]:
 
 _BOUND = f"finite numbers, at most {limits.MAX_TREE_DEPTH} deep, at most {limits.MAX_TREE_BYTES >> 10} KiB as JSON"
 TREE = Rule(_BOUND, _tree)
-SCALARS = Rule(f"strings, numbers and booleans; {_BOUND}", _scalars)
+SCALARS = Rule(f"at most {limits.MAX_FILTER_VALUES} strings, numbers and booleans; {_BOUND}", _scalars)

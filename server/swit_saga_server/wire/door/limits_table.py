@@ -50,7 +50,7 @@ def _bounded(requests: Iterable[Descriptor]) -> Iterator[Bounded]:
             continue
         rule = rule_of(field)
         if rule is None:
-            if field.is_repeated and most_of(field):
+            if field.is_repeated:
                 yield field, f"at most {most_of(field)}"
         elif rule not in (rules.ANY, rules.UNSUPPORTED):
             yield field, rule.says

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from swit_saga_server.rpc.serving import SERVICES, is_refused
-from swit_saga_server.wire.door.said import table
+from swit_saga_server.wire.door.limits_table import table
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 
