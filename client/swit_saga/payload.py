@@ -6,9 +6,10 @@ payload, so the same codecs must be in use wherever a saga's values are written 
 """
 
 import functools
+import inspect
 import pickle
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, NoReturn, Protocol, TypeVar, overload
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, EncodeError, Message
@@ -173,7 +174,7 @@ def _is_binary(arm: Any) -> bool:
 def _flat(value: "bytes | bytearray | memoryview") -> bytes:
     if isinstance(value, memoryview) and (value.format != "B" or value.ndim != 1):
         raise ValueError(f"a view of {value.format!r} in {value.ndim} dimensions is more than its bytes")
-    return bytes(value)
+    return value if type(value) is bytes else memoryview(value).tobytes()
 
 
 def _as_bytes(data: bytes, wanted: Sequence[Any], kind: Any) -> Any:
@@ -211,8 +212,10 @@ class Codecs:
         for codec in self._codecs:
             payload = codec.encode(value)
             if payload is not None:
+                _refuse_other(payload, codec.encode)
                 for hook in self._hooks:
                     payload = hook.wrap(payload)
+                    _refuse_other(payload, hook.wrap)
                 return _complete(payload)
         raise CodecError(f"no codec takes a {type(value).__name__}")
 
@@ -243,10 +246,14 @@ class Codecs:
             return payload
         for hook in reversed(self._hooks):
             payload = hook.unwrap(payload)
+            _refuse_other(payload, hook.unwrap)
         for codec in self._codecs:
             if codec.takes(payload.content_type):
                 # To a codec of the user's, ``Order | None`` is an Order.
-                return codec.decode(payload, kind if isinstance(codec, JsonCodec) else wanted)
+                value = codec.decode(payload, kind if isinstance(codec, JsonCodec) else wanted)
+                if inspect.isawaitable(value):
+                    _refuse_awaitable(value, codec.decode)
+                return value
         raise CodecError(f"no codec reads {payload.content_type!r}")
 
     def __deepcopy__(self, memo: Any) -> "Codecs":
@@ -280,6 +287,24 @@ def _complete(payload: Payload) -> Payload:
     if not payload.content_type:
         raise CodecError("a payload without a content type: it does not say what its data is")
     return payload
+
+
+def _refuse_other(made: Any, maker: Any) -> None:
+    """What a codec or a hook of the user's gave instead of a payload."""
+    if not isinstance(made, Payload):
+        if inspect.isawaitable(made):
+            _refuse_awaitable(made, maker)
+        raise CodecError(f"{_name_of(maker)} returned a {type(made).__name__}, and not a Payload")
+
+
+def _refuse_awaitable(made: Any, maker: Any) -> NoReturn:
+    if inspect.iscoroutine(made):
+        made.close()
+    raise CodecError(f"{_name_of(maker)} is async: nobody waits for it; codecs and hooks are plain code")
+
+
+def _name_of(maker: Any) -> str:
+    return str(getattr(maker, "__qualname__", None) or repr(maker))
 
 
 class _LeftBehind:

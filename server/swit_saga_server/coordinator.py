@@ -76,9 +76,7 @@ class Coordinator(AsyncSagaClient):
         """
         if config is not None:
             given(config, "config", SagaConfig, "make it by SagaConfig.load(overrides={...})")
-        for each in given_list(participants, "participants", "participants"):
-            if isinstance(each, str) or not hasattr(each, "execute"):
-                raise TypeError(f"participants are Participant objects, not {type(each).__name__}")
+        given_list(participants, "participants", "participants")
         config = config or SagaConfig.load()
         if "level" in config.logging.model_fields_set:  # Else it is the program's say, as for any library.
             set_level(config.logging.level)

@@ -21,8 +21,8 @@ def named(name: str) -> Participant:
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a dict": ({"config": {"storage": {}}}, TypeError, r"config must be a SagaConfig, not dict; .*SagaConfig\.load"),
     "one participant": ({"participants": named("shop")}, TypeError, "participants must be a list of participants"),
-    "names": ({"participants": ["shop"]}, TypeError, "participants are Participant objects, not str"),
-    "twins": ({"participants": [named("shop"), named("shop")]}, ValueError, "two participants named 'shop'"),
+    "names": ({"participants": ["shop"]}, TypeError, "a str is no participant"),
+    "twins": ({"participants": [named("shop"), named("shop")]}, ValueError, "two participants are called 'shop'"),
 }
 
 

@@ -11,7 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
@@ -31,6 +31,7 @@ from swit_saga.participant.failures import (
 )
 from swit_saga.participant.handler import StepHandler
 from swit_saga.participant.journal import Journal
+from swit_saga.participant.threads import DaemonThreads
 from swit_saga.payload import Codecs
 from swit_saga.typed import type_name
 from swit_saga.v1 import command_pb2, error_pb2
@@ -58,6 +59,7 @@ class Execution:
         self._handlers: dict[str, StepHandler[Any, Any]] = {}
         self._journal = Journal(name)
         self._max_threads = threads
+        self._kind_of_threads: Callable[[int, str], Executor] = ThreadPoolExecutor
         self._make_threads()
 
     def __reduce__(self) -> NoReturn:
@@ -66,8 +68,13 @@ class Execution:
     def _make_threads(self) -> None:
         """Threads, and what runs, are this process's; a process forked off makes its own."""
         self._process = os.getpid()
-        self._threads = ThreadPoolExecutor(self._max_threads, thread_name_prefix=f"participant-{self.name}")
+        self._threads: Executor = self._kind_of_threads(self._max_threads, f"participant-{self.name}")
         self._running: dict[object, asyncio.Task[Answer]] = {}
+
+    def keep_nobody_waiting(self) -> None:
+        """From now on plain handlers that still run when the program ends are given up; for programs that drain."""
+        self._kind_of_threads = DaemonThreads
+        self._make_threads()
 
     @property
     def actions(self) -> frozenset[str]:
@@ -240,7 +247,10 @@ class Execution:
         output = await call(values, StepContext(request, self._codecs), self._threads, self._told_of_blocking(command))
         try:
             return command_pb2.Completed(output=self._codecs.encode(output))
-        except CodecError as unwritable:
+        except BaseException as unwritable:
+            # Codecs and hooks may raise anything, a Reject, too; the step is done all the same.
+            if is_signalled(unwritable):
+                raise
             self._journal.failed(command, "the step is done, but its output cannot be sent", unwritable)
             return command_pb2.Completed(output_error=_lost_output(unwritable))
 
@@ -293,7 +303,7 @@ def _identifier(handler: StepHandler[Any, Any]) -> str:
     return name if name.isidentifier() else "HANDLER"
 
 
-def _lost_output(error: CodecError) -> error_pb2.SagaError:
+def _lost_output(error: BaseException) -> error_pb2.SagaError:
     no = Reject("OUTPUT_INVALID", describe(error), type="data").to_proto()
     no.stack_trace = writable(trace_of(error)[-TRACE_TEXT:])
     return no

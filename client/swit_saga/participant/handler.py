@@ -5,10 +5,12 @@ import concurrent.futures
 import contextvars
 import functools
 import inspect
+import os
 import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
+from swit_saga.forks import end_child
 from swit_saga.participant.context import StepContext
 from swit_saga.participant.signature import code_of, name_of, read
 
@@ -19,6 +21,8 @@ R2 = TypeVar("R2")
 
 BLOCKED_S = 1.0
 """An async handler that keeps the event loop for longer, in one go, is worth a warning."""
+
+_AWAITS_IN_CHILD = RuntimeError("a handler awaits in a process that it forked off, which has no event loop")
 
 Blocked: TypeAlias = Callable[[float], None]
 """Is given the seconds for which the event loop stood still."""
@@ -81,11 +85,18 @@ class Call:
         return await self._finished(result, blocked)
 
     def _in_thread(self, arguments: list[Any], named: dict[str, Any]) -> Any:
+        process, error = os.getpid(), None
         try:
             return self.function(*arguments, **named)
         except StopIteration as ended:
             # A future cannot hold it (PEP 479): its waiter would never be woken.
             raise RuntimeError("the handler raised StopIteration") from ended
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if os.getpid() != process:
+                end_child(error)
 
     async def _finished(self, result: Any, blocked: Blocked) -> Any:
         """A decorator may return the coroutine of what it wraps; and who forgets an ``await`` returns one."""
@@ -114,13 +125,21 @@ class _Watched:
         work = self._work.__await__()
         step: Callable[..., Any] = work.__next__
         given: tuple[Any, ...] = ()
+        process = os.getpid()
         while True:
             began = time.monotonic()
+            error: BaseException | None = _AWAITS_IN_CHILD
             try:
                 wanted = step(*given)
             except StopIteration as done:
+                error = None
                 return done.value
+            except BaseException as raised:
+                error = raised
+                raise
             finally:
+                if os.getpid() != process:
+                    end_child(error)
                 took_s = time.monotonic() - began
                 if took_s > BLOCKED_S:
                     self._blocked(took_s)

@@ -14,6 +14,15 @@ from swit_saga.v1.command_pb2 import CommandContext
 log = logging.getLogger("swit_saga.participant")
 
 
+MOST = 16_384
+"""Characters of a text that others wrote: a line of megabytes keeps the event loop, and helps nobody."""
+
+
+def _cut(text: str) -> str:
+    half = MOST // 2
+    return text if len(text) <= MOST else f"{text[:half]}\n… [{len(text) - MOST:,} characters cut]\n{text[-half:]}"
+
+
 class Journal:
     """Of one participant. Writing never raises: a log that cannot be written costs the line, and no answer."""
 
@@ -24,12 +33,12 @@ class Journal:
 
     def failed(self, command: CommandContext, what: str, error: BaseException) -> None:
         """The outcome of a call is unknown, or its output is lost: an error, with the traceback."""
-        trace = trace_of(error)
-        self._write(logging.ERROR, command, f"{what}: {describe(error)}\n{trace.rstrip()}", error=describe(error))
+        said, trace = _cut(describe(error)), _cut(trace_of(error).rstrip())
+        self._write(logging.ERROR, command, f"{what}: {said}\n{trace}", error=said)
 
     def rejected(self, command: CommandContext, code: str, message: str = "") -> None:
         """A handler said no, or a command came too late."""
-        self._write(logging.INFO, command, f"{code}: {message}" if message else code, error=code)
+        self._write(logging.INFO, command, _cut(f"{code}: {message}" if message else code), error=code)
 
     def refused(self, command: CommandContext, code: str, message: str) -> None:
         """No handler can be called for this: the program, a definition or a configuration is wrong."""

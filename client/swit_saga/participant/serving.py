@@ -13,7 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from swit_saga.forks import enter_grpc_with_asyncio
+from swit_saga.forks import enter_grpc_with_asyncio, give_children_their_signals
 from swit_saga.limits import MAX_MESSAGE_BYTES
 from swit_saga.listening import checked_listening
 from swit_saga.loops import running_loop
@@ -110,7 +110,12 @@ def add_to(participant: Execution, server: grpc.aio.Server) -> ParticipantStream
 
     Returns:
         The stream's servicer, whose ``end`` lets a stopping server stop early.
+
+    Raises:
+        TypeError: The server is not one of grpc.aio: every answer would fail on it.
     """
+    if isinstance(server, grpc.Server):
+        raise TypeError("a participant's handlers are async, and this server is not: make it by grpc.aio.server()")
     streams = ParticipantStreamServicer(participant)
     participant_service_pb2_grpc.add_ParticipantServiceServicer_to_server(ParticipantServicer(participant), server)
     participant_stream_service_pb2_grpc.add_ParticipantStreamServiceServicer_to_server(streams, server)
@@ -156,6 +161,9 @@ def run(participant: Execution, listen: str) -> None:
         how = f"async with {participant.name}.serve({listen!r})"
         raise RuntimeError(f"run() has an event loop of its own, and one runs here already: write '{how}'")
 
+    before = {int(number): signal.getsignal(number) for number in ENDING}
+    participant.keep_nobody_waiting()
+
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
@@ -166,6 +174,7 @@ def run(participant: Execution, listen: str) -> None:
 
         for number in ENDING:
             loop.add_signal_handler(number, on_signal)
+        give_children_their_signals(before)
         async with serve(participant, listen) as serving:
             actions = ", ".join(sorted(participant.actions))
             with suppress(OSError, ValueError):  # Nobody has to read it.
@@ -184,3 +193,8 @@ def run(participant: Execution, listen: str) -> None:
                 if serving.done() or is_signalled(error):
                     raise
                 Journal(participant.name).stray(error)
+            except RuntimeError as stopped:
+                # The loop was stopped by what a handler did; nothing of it is lost.
+                if serving.done():
+                    raise
+                Journal(participant.name).stray(stopped)

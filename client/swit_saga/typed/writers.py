@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from google.protobuf.message import Message
+
 from swit_saga.errors import CodecError
 from swit_saga.typed.kinds import fields_of, is_model, is_named_tuple, is_record, kept, parts_mentioned
 from swit_saga.typed.texts import way_of
@@ -88,6 +90,10 @@ def _other(value: Any, kind: type, expected: frozenset[Any]) -> Any:
         return int.__add__(value, 0)
     if issubclass(kind, float):
         return plain(float.__add__(value, 0.0))
+    if issubclass(kind, Message):
+        raise TypeError(
+            f"{kind.__name__} is a protobuf message, which is written by itself and not within something else"
+        )
     raise TypeError(f"{kind.__name__} is not a JSON value, dataclass, pydantic model or protobuf message")
 
 

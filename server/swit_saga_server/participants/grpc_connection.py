@@ -33,6 +33,8 @@ STREAM = "/swit_saga.v1.ParticipantStreamService/Stream"
 STATUS_BYTES = 8 << 20
 """Of a status and all other headers that a participant answers with; one of more is *unknown*."""
 
+DESCRIPTION_BYTES = 2 << 20
+"""Of what a participant says of itself; more is not read."""
 KEEPALIVE_S = 330
 """How long a connection is silent, with calls under way, before it is asked whether it still is one.
 
@@ -97,16 +99,17 @@ class GrpcConnection:
         Raises:
             CallFailed: It did not say, or does not serve this.
         """
-        call: Any = self._connected().unary_unary(
-            DESCRIBE,
-            request_serializer=DescribeRequest.SerializeToString,
-            response_deserializer=DescribeResponse.FromString,
-        )
+        call: Any = self._connected().unary_unary(DESCRIBE, request_serializer=DescribeRequest.SerializeToString)
         try:
-            described: DescribeResponse = await call(DescribeRequest(), timeout=timeout_s)
+            described = await call(DescribeRequest(), timeout=timeout_s)
         except grpc.aio.AioRpcError as failed:
             raise _call_failed(failed) from failed
-        return described
+        if len(described) > DESCRIPTION_BYTES:
+            raise CallFailed("RESOURCE_EXHAUSTED", f"its description has {len(described)} bytes")
+        try:
+            return DescribeResponse.FromString(described)
+        except DecodeError as garbage:
+            raise CallFailed(decoding.UNREADABLE_ANSWER, f"its description cannot be decoded: {garbage}") from garbage
 
     async def changed(self) -> None:
         """See ``Connection``."""

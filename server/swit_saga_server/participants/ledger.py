@@ -27,6 +27,9 @@ from swit_saga_server.participants.deadlines import Deadlines
 from swit_saga_server.telemetry import CommandSpan, is_recorded, open_span
 from swit_saga_server.wire.answer import broken_answer
 
+MOST_OVER = 256
+"""Sends that are over may lie in the queue, beside as many as are not."""
+
 
 class Carrier(Protocol):
     """What a send was handed over to: a stream, a call, a handler."""
@@ -198,6 +201,9 @@ class Ledger:
             del self._by_id[send.command_id]
         if self._queue:
             self._trim()
+            # Behind a first one that waits for hours, those that are over would be kept for as long.
+            if len(self._queue) > 2 * len(self._open) + MOST_OVER:
+                self._queue = deque(s for s in self._queue if s.carrier is None and not s.is_over)
 
     def _trim(self) -> None:
         queue = self._queue

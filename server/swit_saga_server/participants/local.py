@@ -55,12 +55,15 @@ class LocalTransport:
         """``deliver`` gets the answers, which ``reader`` reads; for ``clock`` see ``Ledger``.
 
         Raises:
-            ValueError: Two participants have one name.
+            TypeError: One of them is no participant.
+            ValueError: Two have the same name: whose commands they are would be anybody's guess.
         """
-        self._participants: dict[str, LocalParticipant] = {}
+        self._participants = dict[str, LocalParticipant]()
         for participant in participants:
-            if self._participants.setdefault(participant.name, participant) is not participant:
-                raise ValueError(f"there are two participants named {participant.name!r} in this program")
+            _check(participant)
+            if participant.name in self._participants:
+                raise ValueError(f"two participants are called {participant.name!r}; each needs a name of its own")
+            self._participants[participant.name] = participant
         self._ledger = Ledger(deliver, late=_late, clock=clock)
         self._calls = Calls(self._ledger, self._ask)
         self._reader = reader or AnswerReader()
@@ -120,6 +123,13 @@ class LocalTransport:
         """The actions of one that says so, as they are now, and whether each can be undone."""
         handlers: Mapping[str, Any] = getattr(self._participants[participant], "handlers", {})
         return {action: handler.undo is not None for action, handler in handlers.items()}
+
+
+def _check(given: Any) -> None:
+    called = [callable(getattr(given, name, None)) for name in ("execute", "compensate")]
+    if isinstance(given, type) or not all(called) or not isinstance(getattr(given, "name", None), str):
+        what = given.__name__ if isinstance(given, type) else f"a {type(given).__name__}"
+        raise TypeError(f"{what} is no participant; participants are a list of swit_saga.Participant(NAME)")
 
 
 def _is_called_off() -> bool:

@@ -3,6 +3,8 @@
 A response that nests too deep, or has a text that is no UTF-8, is refused by protobuf as a whole. But whether it says
 *completed* or *rejected* stands further outside than what is wrong with it: so it is read again, a layer at a time, by
 messages that take what lies within for bytes. The certainty stays; what cannot be read is left out, and said to be.
+
+So is one that is large: decoded as a whole, 64 MiB of tiny values would be a gigabyte, and stop all for a minute.
 """
 
 from functools import cache
@@ -17,6 +19,11 @@ from swit_saga.v1 import command_pb2, error_pb2
 from swit_saga.v1.participant_service_pb2 import CompensateResponse, ExecuteResponse
 from swit_saga.v1.participant_stream_service_pb2 import StreamAnswer, StreamResponse
 from swit_saga_server.core.limits import MAX_CAUSES
+
+LARGE = 1 << 20
+"""Bytes of a response that are decoded at once, and of errors' details in a larger one; less goes on record."""
+MAX_ANSWERS = 65_536
+"""In one message of a stream."""
 
 UNREADABLE_ANSWER, OUTPUT_INVALID = "UNREADABLE_ANSWER", "OUTPUT_INVALID"
 
@@ -39,15 +46,20 @@ def stream_response(data: bytes) -> StreamResponse:
     """A message of the stream; an answer in it that cannot be read at all is *unknown*, by itself.
 
     Raises:
-        DecodeError: Not even where one answer ends can be read.
+        DecodeError: Not even where one answer ends can be read; or there are more than ``MAX_ANSWERS``.
     """
-    try:
-        return StreamResponse.FromString(data)
-    except DecodeError:
-        layer = _layer("StreamResponse").FromString(data)
+    if len(data) > MAX_ANSWERS and _has_more_answers(data):
+        raise DecodeError(f"it has more than {MAX_ANSWERS} answers")
+    if len(data) <= LARGE:
+        try:
+            return StreamResponse.FromString(data)
+        except DecodeError:
+            pass
+    layer = _layer("StreamResponse").FromString(data)
     made = StreamResponse(credits=layer.credits & 0xFFFF_FFFF)
+    room = _Room(LARGE)
     for said in layer.answers:
-        _fill_answer(made.answers.add(), said)
+        _fill_answer(made.answers.add(), said, room)
     return made
 
 
@@ -58,22 +70,68 @@ def execute_response(data: bytes) -> ExecuteResponse:
         DecodeError: Not even what it says can be read.
     """
     made = ExecuteResponse()
-    _fill_response(made, data)
+    _fill_response(made, data, _Room(LARGE))
     return made
 
 
 def compensate_response(data: bytes) -> CompensateResponse:
     """The same for a Compensate."""
     made = CompensateResponse()
-    _fill_response(made, data)
+    _fill_response(made, data, _Room(LARGE))
     return made
+
+
+def _has_more_answers(data: bytes) -> bool:
+    """Whether it has more of them than one message may have; not for what breaks off before that."""
+    at, end, answers = 0, len(data), 0
+    while at < end and answers <= MAX_ANSWERS:
+        tag, at = _number(data, at)
+        match tag & 7:
+            case 0:
+                _, at = _number(data, at)
+            case 1:
+                at += 8
+            case 2:
+                size, at = _number(data, at)
+                at += size
+            case 5:
+                at += 4
+            case _:
+                return True  # A group, which the protocol has none of: nothing in here is read.
+        answers += 1  # Or a field that is none, as many of which are no better.
+    return answers > MAX_ANSWERS
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A varint, and where it ends."""
+    value = shift = 0
+    for byte in data[at : at + 10]:
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+    return value, at
+
+
+class _Room:
+    """For bytes that become many values each."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def takes(self, size: int) -> bool:
+        fits = size <= self._left
+        if fits:
+            self._left -= size
+        return fits
 
 
 # Everything is filled in where it stands: what is copied is decoded once more, and may nest too deep for that.
 
 
-def _fill_answer(into: StreamAnswer, data: bytes) -> None:
-    if _parse(into, data):
+def _fill_answer(into: StreamAnswer, data: bytes, room: _Room) -> None:
+    if room.takes(len(data)) and _parse(into, data):
         return
     layer = _read("StreamAnswer", data)
     if layer is None:
@@ -82,47 +140,47 @@ def _fill_answer(into: StreamAnswer, data: bytes) -> None:
     try:
         match layer.WhichOneof("choice"):
             case "execute":
-                _fill_response(into.execute, layer.execute)
+                _fill_response(into.execute, layer.execute, room)
             case "compensate":
-                _fill_response(into.compensate, layer.compensate)
+                _fill_response(into.compensate, layer.compensate, room)
             case "unknown":
                 into.unknown.SetInParent()
-                _fill_error(into.unknown, layer.unknown)
+                _fill_error(into.unknown, layer.unknown, room)
     except DecodeError:
         into.unknown.code, into.unknown.message = UNREADABLE_ANSWER, "the answer cannot be decoded"
 
 
-def _fill_response(into: ExecuteResponse | CompensateResponse, data: bytes) -> None:
-    if _parse(into, data):
+def _fill_response(into: ExecuteResponse | CompensateResponse, data: bytes, room: _Room) -> None:
+    if room.takes(len(data)) and _parse(into, data):
         return
     layer = _layer("Response").FromString(data)
     match layer.WhichOneof("choice"):
         case "completed":
             into.completed.SetInParent()
-            _fill_completed(into.completed, layer.completed)
+            _fill_completed(into.completed, layer.completed, room)
         case "rejected":
             into.rejected.SetInParent()
             rejected, error = _read("Rejected", layer.rejected), into.rejected.error
             if rejected is None:
                 _fill_unreadable(error, "REJECTED", "rejected; why cannot be decoded", layer.rejected)
             else:
-                _fill_error(error, rejected.error)
+                _fill_error(error, rejected.error, room)
         case "pending":
             into.pending.SetInParent()
 
 
-def _fill_completed(into: command_pb2.Completed, data: bytes) -> None:
+def _fill_completed(into: command_pb2.Completed, data: bytes, room: _Room) -> None:
     layer = _read("Completed", data)
     if layer is None:
         _fill_unreadable(into.output_error, OUTPUT_INVALID, "what the step returned cannot be decoded", data)
     elif layer.HasField("output_error"):
         into.output_error.SetInParent()
-        _fill_error(into.output_error, layer.output_error)
+        _fill_error(into.output_error, layer.output_error, room)
     elif layer.HasField("output") and not _parse(into.output, layer.output):
         _fill_unreadable(into.output_error, OUTPUT_INVALID, "the output cannot be decoded", layer.output)
 
 
-def _fill_error(into: error_pb2.SagaError, data: bytes) -> None:
+def _fill_error(into: error_pb2.SagaError, data: bytes, room: _Room) -> None:
     """An error and the causes that can be kept, from the outside inwards: it may nest deeper than anything reads."""
     inner, rest, causes = into, data, 0
     while (layer := _read("SagaError", rest)) is not None:
@@ -132,8 +190,10 @@ def _fill_error(into: error_pb2.SagaError, data: bytes) -> None:
         inner.retryable = bool(layer.retryable)
         omitted = layer.omitted_bytes
         for name in ("timestamp", "details"):
-            if layer.HasField(name) and not _parse(getattr(inner, name), getattr(layer, name)):
-                omitted += len(getattr(layer, name))
+            part = getattr(layer, name)
+            fits = name == "timestamp" or room.takes(len(part))
+            if layer.HasField(name) and not (fits and _parse(getattr(inner, name), part)):
+                omitted += len(part)
         rest = layer.cause
         is_last = not layer.HasField("cause") or causes == MAX_CAUSES
         inner.omitted_bytes = min(omitted + (len(rest) if is_last else 0), (1 << 64) - 1)

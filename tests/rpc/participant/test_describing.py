@@ -12,6 +12,8 @@ from swit_saga.v1.participant_service_pb2_grpc import add_ParticipantServiceServ
 from swit_saga.v1.participant_stream_service_pb2 import DescribeRequest, DescribeResponse
 from swit_saga_server.config import SagaConfig
 from swit_saga_server.coordinator import Coordinator
+from swit_saga_server.participants.connection import CallFailed
+from swit_saga_server.participants.grpc_connection import GrpcConnection
 from tests.support.logs import logged
 from tests.support.waiting import eventually
 
@@ -139,4 +141,23 @@ async def test_no_command_waits_for_a_description(tmp_path, answer):
         saga = Saga("short", [Step("reserve", "shop"), Step("pay", "shop")])
         assert (await (await coordinator.start(saga)).wait(timeout="10s")).state == "completed"
         await hostile.asked.wait()
+    await server.stop(0)
+
+
+@pytest.mark.parametrize("raw", [b"\x12\x00" * 1_100_000, b"\xff\xff"], ids=["two megabytes", "no message"])
+async def test_a_description_that_cannot_be_one_is_not_read(raw: bytes) -> None:
+    async def describe(request: Any, context: Any) -> bytes:
+        return raw
+
+    server = grpc.aio.server()
+    handlers: dict[str, Any] = {"Describe": grpc.unary_unary_rpc_method_handler(describe)}
+    service = "swit_saga.v1.ParticipantStreamService"
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    connection = GrpcConnection(f"127.0.0.1:{port}")
+    with pytest.raises(CallFailed, match="its description") as failed:
+        await connection.describe(20.0)
+    assert failed.value.code in ("RESOURCE_EXHAUSTED", "UNREADABLE_ANSWER")
+    await connection.close()
     await server.stop(0)

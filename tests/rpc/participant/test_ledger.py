@@ -1,6 +1,7 @@
 """The book of what is out: queued, handed over, and over exactly once."""
 
 import asyncio
+import gc
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,3 +148,21 @@ async def test_a_closed_one_delivers_nothing_and_takes_nothing():
     asyncio.get_running_loop().call_later(0.02, over.set)
     await over.wait()
     assert (book.delivered, book.ledger.in_flight, late.is_over) == ([], 0, True)
+
+
+@pytest.mark.parametrize("ended_by", ["answer", "cancel"])
+async def test_what_is_over_is_let_go_of_though_the_first_one_waits_for_hours(ended_by):
+    """A participant that takes nothing: its commands run out of time behind one that has a lot."""
+    book = Book()
+    (first,) = book.enter("first", left_s=3_600)
+    for n in range(3_000):
+        (send,) = book.enter(f"s{n}")
+        if ended_by == "answer":
+            book.ledger.answer(send, Completed())
+        else:
+            book.ledger.cancel([send.command_id])
+    book.delivered.clear()
+    gc.collect()
+    assert sum(type(one) is Send for one in gc.get_objects()) < 1_000
+    (last,) = book.enter("last")
+    assert book.ledger.queued(9_999) == [first, last], "in their order"

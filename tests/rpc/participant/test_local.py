@@ -69,3 +69,21 @@ async def test_a_handler_that_ends_the_program_does_not(tmp_path):
             assert ended.state == "compensated"
             assert ended.steps[0].attempts == 2
         await coordinator.health()
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ([Participant("shop"), Participant("shop")], "two participants are called 'shop'"),
+        (["shop"], "a str is no participant"),
+        ({"shop": Participant("shop")}, "participants must be a list of participants"),
+        ([Participant], "Participant is no participant"),
+        ([object()], "a object is no participant"),
+    ],
+)
+async def test_what_is_no_list_of_participants_is_refused_before_anything_is_opened(given, wrong, tmp_path):
+    config = SagaConfig.load(overrides={"storage": {"connection": str(tmp_path / "saga.db")}})
+    with pytest.raises((TypeError, ValueError), match=wrong):
+        async with Coordinator.open(config, participants=given):
+            raise AssertionError
+    assert not list(tmp_path.iterdir())

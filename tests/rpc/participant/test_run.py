@@ -1,5 +1,6 @@
 """``Participant.run``: what ends it is a signal, and nothing that a handler leaves behind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from swit_saga.v1.participant_service_pb2_grpc import ParticipantServiceStub
 from tests.support.participant.commands import CODECS, execute
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, multiprocessing, os, sys, threading
 from swit_saga import Participant
+from swit_saga.participant import serving
+serving.DRAIN_S = 0.3
 shop = Participant("shop")
 left = []
 
@@ -34,6 +37,50 @@ async def wait() -> None:
     print("waiting", flush=True)
     await asyncio.Event().wait()
 
+@shop.step("stop")
+async def stop(_: str) -> str:
+    asyncio.get_running_loop().stop()
+    return "stopped the loop"
+
+@shop.step("stuck")
+def stuck() -> None:
+    print("waiting", flush=True)
+    threading.Event().wait()
+
+@shop.step("child")
+def child(how: str) -> int:
+    pid = os.fork()
+    if pid == 0:
+        return branch(how)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+@shop.step("async child")
+async def async_child(how: str) -> int:
+    pid = os.fork()
+    if pid == 0:
+        if how == "goes on":
+            await asyncio.sleep(0)
+        return branch(how)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+def branch(how):
+    match how:
+        case "exits":
+            sys.exit(7)
+        case "raises":
+            raise ValueError("in the child")
+    return 5
+
+@shop.step("terminate")
+def terminate() -> str:
+    child = multiprocessing.get_context("fork").Process(target=threading.Event().wait)
+    child.start()
+    child.terminate()
+    child.join(10)
+    ended = child.exitcode is not None
+    child.kill()
+    return "ended" if ended else "goes on"
+
 shop.run("127.0.0.1:0")
 print("stopped", flush=True)
 """
@@ -41,7 +88,9 @@ print("stopped", flush=True)
 
 @pytest.fixture
 def running():
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=-1, stderr=-1, text=True) as process:
+    # What gRPC itself does in a child may crash it.
+    env = {**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "false"}
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=-1, stderr=-1, text=True, env=env) as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline()
@@ -78,6 +127,52 @@ def test_a_second_signal_ends_the_wait_for_what_runs(running):
             process.send_signal(signal.SIGINT)
     assert process.returncode not in (0, None)
     assert asked.exception() is not None
+
+
+def test_a_handler_that_stops_the_event_loop_stops_nothing(running):
+    process, stub = running
+    for turn in range(2):
+        answer = stub.Execute(execute("stop", "it", key=str(turn)), timeout=20)
+        assert CODECS.decode(answer.completed.output) == "stopped the loop"
+    assert process.poll() is None
+
+
+def test_a_plain_handler_that_never_returns_keeps_it_from_ending_for_as_long_as_is_drained(running):
+    process, stub = running
+    asked = stub.Execute.future(execute("stuck"), timeout=20)
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=15)
+    assert (process.returncode, out) == (0, "stopped\n")
+    assert "1 handlers still ran" in err
+    assert asked.exception() is not None
+
+
+@pytest.mark.parametrize(
+    ("action", "how", "code"),
+    [
+        *[
+            (action, *how)
+            for action in ("child", "async child")
+            for how in (("exits", 7), ("raises", 1), ("returns", 0))
+        ],
+        ("async child", "goes on", 1),
+    ],
+)
+def test_a_child_that_a_handler_forks_off_serves_nothing(running, action, how, code):
+    """It is a copy of this program, on the same connections."""
+    _, stub = running
+    for turn in range(2):
+        answer = stub.Execute(execute(action, how, key=str(turn)), timeout=20)
+        assert CODECS.decode(answer.completed.output) == code
+
+
+def test_a_child_can_be_terminated_and_that_is_no_signal_to_its_parent(running):
+    process, stub = running
+    for turn in range(3):
+        answer = stub.Execute(execute("terminate", key=str(turn)), timeout=20)
+        assert CODECS.decode(answer.completed.output) == "ended"
+    assert process.poll() is None
 
 
 def test_a_signal_is_told_from_what_code_raises():

@@ -172,6 +172,23 @@ async def test_an_output_that_cannot_be_sent_is_done_all_the_same(serve, made, c
     assert [r.levelname for r in caplog.records if r.name == LOGGER] == ["ERROR"]
 
 
+async def test_what_is_said_at_length_is_cut_in_the_log(serve, caplog):
+    caplog.set_level(logging.INFO, LOGGER)
+    shop = Participant("shop")
+
+    @shop.step("reserve")
+    async def reserve(what: str) -> None:
+        raise (Reject("NO", "x" * 3_000) if what == "no" else ValueError("x" * 3_000_000))
+
+    async with serve(shop) as stub:
+        await unknown(stub.Execute(execute(value="fail", key="a")))
+        await stub.Execute(execute(value="no", key="b"))
+    lengths = [len(r.getMessage()) for r in caplog.records if r.name == LOGGER]
+    assert len(lengths) == 2
+    assert max(lengths) < 40_000
+    assert "characters cut" in caplog.records[0].getMessage()
+
+
 async def test_a_generator_that_is_returned_was_not_run(serve):
     shop = Participant("shop")
     ran: list[int] = []

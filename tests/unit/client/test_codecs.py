@@ -9,6 +9,7 @@ from typing import Any, Literal, Optional, TypedDict
 from uuid import UUID
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from pydantic import BaseModel
 
@@ -260,3 +261,17 @@ def test_hooks_are_undone_in_reverse():
     with pytest.raises(CodecError, match="no codec reads 'application/secret'"):
         CODECS.decode(payload)
     assert codecs.decode(CODECS.encode({"plain": 1})) == {"plain": 1}, "written before the hooks were in use"
+
+
+@pytest.mark.parametrize("value", [[Duration()], {"for": Duration()}])
+def test_a_protobuf_message_within_something_else_is_refused_as_what_it_is(value):
+    with pytest.raises(CodecError, match="Duration is a protobuf message, which is written by itself"):
+        Codecs().encode(value)
+
+
+def test_bytes_are_what_they_hold_and_not_what_their_class_says():
+    class Other(bytes):
+        def __bytes__(self) -> bytes:
+            return b"other"
+
+    assert Codecs().decode(Codecs().encode(Other(b"x")), bytes) == b"x"
