@@ -1,5 +1,6 @@
 """Documents point to what exists."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -133,3 +134,19 @@ def test_no_walk_comes_to_a_file_twice():
         assert len(files) > 10
         assert len(files) == len(set(files))
         assert [f for f in files if not exists(f)] == []
+
+
+# ---- docs/edges.md ---------------------------------------------------------------------------------------------------
+
+
+def test_every_test_that_holds_an_edge_exists():
+    rows = re.findall(r"^\| .* \| (\[.*) \|$", (ROOT / "docs" / "edges.md").read_text(), re.MULTILINE)
+    assert len(rows) > 100
+    missing = []
+    for row in rows:
+        for file, names in re.findall(r"\]\(\.\./([^)]+)\)(?:: ((?:`[^`]+`(?:, )?)+))?", row):
+            tree = ast.parse((ROOT / file).read_text())
+            there = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+            wanted = {name.rpartition(".")[2] for name in re.findall(r"`([^`]+)`", names)}
+            missing += [f"{file}: {name}" for name in wanted - there]
+    assert missing == []

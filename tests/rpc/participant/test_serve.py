@@ -14,7 +14,7 @@ from swit_saga import Participant
     ["", "nonsense", "50051", ":99999", ":", "127.0.0.1", "127.0.0.1:-1", "http://a:1", " a:1", "::1:0", None, 1],
 )
 async def test_an_address_that_is_none_is_refused_and_not_taken_for_another(listen: Any) -> None:
-    with pytest.raises((TypeError, RuntimeError), match="cannot listen at|listen must be text"):
+    with pytest.raises((TypeError, RuntimeError), match=r"cannot listen at|listen must be text"):
         async with Participant("shop").serve(listen):
             raise AssertionError
 
@@ -40,7 +40,7 @@ async def test_one_that_is_in_use_is_said_to_be(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("threads", [0, -1, "4", 1.5, None, True])
 def test_threads_are_a_number_of_them(threads: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match="threads (must be a whole number|is .*; it must be at least 1)"):
+    with pytest.raises((TypeError, ValueError), match=r"threads (must be a whole number|is .*; it must be at least 1)"):
         Participant("shop", threads=threads)
 
 
