@@ -134,7 +134,11 @@ class _InProcess:
         call = asyncio.ensure_future(_translated(work))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
-        return await call
+        try:
+            return await call
+        finally:
+            if isinstance(work, Coroutine):
+                work.close()  # One that was cancelled before it began would be told of by Python.
 
 
 class _Stub:

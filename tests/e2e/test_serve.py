@@ -126,7 +126,7 @@ async def test_dev_explains_what_is_in_doubt_and_leaves_nothing(tmp_path):
                 assert (await (await sagas.start(ORDER, {"flaky": True})).wait()).state == "completed"
             log = await dev.end(signal.SIGTERM)
     assert "step_in_doubt" in log
-    assert "the step is taken as 'unknown' and asked again with the same key" in log
+    assert "The step is taken as 'unknown' and asked for again with the same key" in log
     assert "Raise Reject(...)" in log
     assert not list(tmp_path.iterdir())
     assert calls == ["reserve", "reserve"]

@@ -206,7 +206,7 @@ async def test_timers_of_waits_that_are_over_do_not_pile_up(tmp_path):
         _, told = wait(b, "s", timeout_s=0.3)
         for _ in range(1_000):
             wait(b, "s")[0].cancel()
-        kept = sum(isinstance(found, Wait) for found in gc.get_objects())
+        kept = sum(type(found) is Wait for found in gc.get_objects())
         assert kept < 200
         await eventually(lambda: told)
 

@@ -122,7 +122,7 @@ async def _fill(pair: list[Process], number: int) -> list[str]:
 
 
 async def _kill_one(victim: Process, redis: RedisServer, shop: Shop, ids: list[str], lease_s: float) -> Takeover:
-    held = {p for p, owner in _owners(redis).items() if owner.endswith(f"-{victim.pid}")}
+    held = {p for p, owner in _owners(redis).items() if f"-{victim.pid}-" in owner}
     of_victim = [i for i in ids if partition_of(i, PARTITIONS) in held]
     assert of_victim, "the one to be killed holds nothing"
     killed_at = time.monotonic()
