@@ -162,7 +162,6 @@ async def test_what_is_over_is_let_go_of_though_the_first_one_waits_for_hours(en
         else:
             book.ledger.cancel([send.command_id])
     book.delivered.clear()
-    gc.collect()
     assert sum(type(one) is Send for one in gc.get_objects()) < 1_000
     (last,) = book.enter("last")
     assert book.ledger.queued(9_999) == [first, last], "in their order"

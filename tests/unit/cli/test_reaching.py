@@ -101,12 +101,14 @@ async def test_a_watch_says_that_it_reconnects_and_goes_on(monkeypatch, port):
         said = asyncio.create_task(run(monkeypatch, "watch", "o-1", "--address", f"127.0.0.1:{port}"))
         async with asyncio.timeout(10):
             await eventually(lambda: bool(first.requests))
+        await asyncio.wait([said], timeout=0.5)  # Until it has seen that it is connected.
     await asyncio.wait([said], timeout=0.7)
     async with coordinator(port, then):
         found: Said = await said
     assert (found.code, [line.split()[0] for line in found.out.splitlines()]) == (0, ["1", "2"])
-    lost, *_, back = found.err.splitlines()
-    assert lost.endswith(f"lost the connection to 127.0.0.1:{port}; reconnecting; trying on (Ctrl-C ends this)")
+    *lines, back = found.err.splitlines()
+    lost = f"swit-saga: lost the connection to 127.0.0.1:{port}; reconnecting; trying on (Ctrl-C ends this)"
+    assert lost in lines
     assert back == f"swit-saga: connected to 127.0.0.1:{port}"
     assert then.requests[0].after_sequence == 1
 
