@@ -11,10 +11,10 @@ setup: ## Make .venv with everything needed (python3 and pip are enough)
 demo: setup ## Watch real sagas run, fail, compensate and survive a crash (STORE=redis COORDINATORS=3)
 	@.venv/bin/python -m examples.order_saga.demo
 
-check: setup ## Before every commit: lint, and the quick tests; under 90 s on two cores
+check: setup ## Before every commit: lint, and the quick tests; under 2 minutes on two cores
 	@scripts/check
 
-test: setup ## Run every test (installs redis-server with apt if there is none); under 7 minutes on two cores
+test: setup ## Run every test (installs redis-server with apt if there is none); under 9 minutes on two cores
 	@scripts/servers
 	@scripts/test
 
