@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,7 +21,6 @@ from swit_saga_server.rpc.serving import SERVICES
 from swit_saga_server.runtime import Runtime
 from tests.support.fuzz.extremes import Extreme, extremes
 from tests.support.fuzz.requests import KNOWN, valid_requests
-from tests.support.redis_server import RedisServer, running
 from tests.support.rpc.serve import ORDER
 
 METHODS = {method.name: method for service in SERVICES for method in service.methods}
@@ -31,16 +29,6 @@ REFUSED = frozenset(
 )
 TOO_MUCH = "RESOURCE_EXHAUSTED"
 TOGETHER = 32
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """The section of the configuration."""
-    if request.param == "sqlite":
-        yield {"connection": str(tmp_path / "saga.db")}
-        return
-    with running(RedisServer(tmp_path / "redis")) as redis:
-        yield {"type": "redis", "redis": {"address": f"127.0.0.1:{redis.port}"}}
 
 
 def _shop() -> Participant:

@@ -1,7 +1,7 @@
 """Sagas far larger than a message, over real sockets: read, listed, watched and waited for, on both stores."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from swit_saga_server.coordinator import Coordinator
 from swit_saga_server.rpc.server import serving
 from swit_saga_server.runtime import Runtime, open_runtime
 from swit_saga_server.service import Limits
-from tests.support.redis_server import RedisServer, running
 from tests.support.waiting import eventually
 
 MIB = 1 << 20
@@ -67,15 +66,6 @@ class Grower:
 def grow(name: str, count: int, last: str = "grow") -> Saga:
     steps = [Step(f"s{i}", "grower", "grow", timeout="30s") for i in range(count - 1)]
     return Saga(name, [*steps, Step("last", "grower", last, timeout="30s", compensation=False)])
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
-    if request.param == "sqlite":
-        yield {"connection": str(tmp_path / "saga.db")}
-        return
-    with running(RedisServer(tmp_path / "redis")) as redis:
-        yield {"type": "redis", "redis": {"address": f"127.0.0.1:{redis.port}"}}
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from swit_saga import Reject, limits
+from swit_saga import Reject
 from swit_saga.v1 import coordinator_service_pb2, error_pb2, participant_stream_service_pb2
 from swit_saga_server.core import limits as core_limits
 
@@ -284,8 +284,3 @@ def test_without_anything():
     with pytest.raises(Reject) as no:
         raise Reject
     assert no.value.to_proto().code == "REJECTED"
-
-
-@pytest.mark.parametrize("name", [name for name in vars(limits) if name.startswith("MAX_")])
-def test_the_bounds_are_the_coordinators(name):
-    assert getattr(limits, name) == getattr(core_limits, name)
